@@ -1,0 +1,229 @@
+"""Every error Audobon raises, and what each surface does with it.
+
+The tree (a test keeps this picture equal to the classes):
+
+AudobonError
+├── InvalidInput
+│   ├── UnreadablePicture
+│   ├── UnsupportedPicture
+│   ├── PictureTooLarge
+│   ├── UnsafeArchive
+│   ├── UnsupportedDocument
+│   └── UnknownOperation
+├── Misconfigured
+├── NotFound
+│   ├── DocumentNotFound
+│   ├── ModelNotFound
+│   ├── BlobNotFound
+│   └── JobNotFound
+├── Conflict
+│   ├── OutputExists
+│   ├── AlreadyRunning
+│   └── LeaseLost
+├── Denied
+├── Exhausted
+│   ├── MemoryTooSmall
+│   └── DiskFull
+├── Unavailable
+│   └── WorkerDied
+├── Corrupt
+│   ├── CorruptModel
+│   └── CorruptBlob
+└── PartlyFailed
+"""
+
+from typing import ClassVar
+
+
+class AudobonError(Exception):
+    """Something Audobon can name went wrong.
+
+    code   stable, for programs
+    http   status an API answers with
+    exit   status a command ends with
+    retry  may the same call succeed later, unchanged?
+    hint   what to do next, as a sentence or a command; None when there is nothing
+    """
+
+    code: ClassVar[str] = "error"
+    http: ClassVar[int] = 500
+    exit: ClassVar[int] = 1
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InvalidInput(AudobonError):
+    """What was handed in cannot be used as it is."""
+
+    code, http, exit = "invalid_input", 422, 2
+
+
+class UnreadablePicture(InvalidInput):
+    """The bytes are not a picture, or end too early."""
+
+    code = "unreadable_picture"
+
+
+class UnsupportedPicture(InvalidInput):
+    """A sound picture of a kind that would be harmed or cannot be handled."""
+
+    code = "unsupported_picture"
+
+
+class PictureTooLarge(InvalidInput):
+    """The picture would need more pixels, memory or time than allowed."""
+
+    code = "picture_too_large"
+
+
+class UnsafeArchive(InvalidInput):
+    """The archive would escape its folder or swell beyond its limits."""
+
+    code = "unsafe_archive"
+
+
+class UnsupportedDocument(InvalidInput):
+    """Neither a picture, a folder of pictures nor a CBZ/ZIP book."""
+
+    code = "unsupported_document"
+
+
+class UnknownOperation(InvalidInput):
+    """No operation has this name, or it has no such setting."""
+
+    code = "unknown_operation"
+
+
+class Misconfigured(AudobonError):
+    """The configuration contradicts itself or the machine."""
+
+    code, http, exit = "misconfigured", 500, 3
+
+
+class NotFound(AudobonError):
+    """The thing named does not exist."""
+
+    code, http, exit = "not_found", 404, 4
+
+
+class DocumentNotFound(NotFound):
+    """The document to work on does not exist, or holds no pages."""
+
+    code = "document_not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model has this name, or its package is not installed."""
+
+    code = "model_not_found"
+
+
+class BlobNotFound(NotFound):
+    """Storage holds nothing under this key."""
+
+    code = "blob_not_found"
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+
+class Conflict(AudobonError):
+    """The request contradicts the present state."""
+
+    code, http, exit = "conflict", 409, 5
+
+
+class OutputExists(Conflict):
+    """The output is already there and may not be replaced."""
+
+    code = "output_exists"
+
+
+class AlreadyRunning(Conflict):
+    """Another process is doing this very job."""
+
+    code = "already_running"
+
+
+class LeaseLost(Conflict):
+    """The task was handed to another worker; this result must not be published."""
+
+    code = "lease_lost"
+
+
+class Denied(AudobonError):
+    """The system or a policy does not allow it."""
+
+    code, http, exit = "denied", 403, 6
+
+
+class Exhausted(AudobonError):
+    """A limited resource is used up."""
+
+    code, http, exit, retry = "exhausted", 429, 7, True
+
+
+class MemoryTooSmall(Exhausted):
+    """The work does not fit the memory budget, even in the smallest pieces."""
+
+    code = "memory_too_small"
+
+
+class DiskFull(Exhausted):
+    """A disk has no room left."""
+
+    code, http = "disk_full", 507
+
+
+class Unavailable(AudobonError):
+    """A part that is needed does not answer."""
+
+    code, http, exit, retry = "unavailable", 503, 8, True
+
+
+class WorkerDied(Unavailable):
+    """A process doing the work ended without a result."""
+
+    code = "worker_died"
+
+
+class Corrupt(AudobonError):
+    """Stored data is not what was written."""
+
+    code, http, exit = "corrupt", 500, 9
+
+
+class CorruptModel(Corrupt):
+    """A model's bytes, or its answers, differ from its card."""
+
+    code = "corrupt_model"
+
+
+class CorruptBlob(Corrupt):
+    """A blob's bytes no longer match its key."""
+
+    code = "corrupt_blob"
+
+
+class PartlyFailed(AudobonError):
+    """The work ended, but some pages could not be done."""
+
+    code, http, exit = "partly_failed", 207, 10
+
+
+def by_code(code: str) -> type[AudobonError]:
+    """Return the class with this code; AudobonError when there is none."""
+    pending: list[type[AudobonError]] = [AudobonError]
+    while pending:
+        kind = pending.pop()
+        if kind.code == code:
+            return kind
+        pending.extend(kind.__subclasses__())
+    return AudobonError
