@@ -1,0 +1,163 @@
+"""Admits models: measures what their cards claim, and writes it there.
+
+    python benchmarks/admit_models.py [NAME ...]
+
+For each card it records the digests of source and ONNX, the growth of a fresh process at its peak for
+several input sizes (arena on: fast; off: lean), processor seconds per megapixel, and the golden
+result. What a person wrote (names, licence, how to feed it) stays. Run it on a quiet machine after adding a
+model or changing the ONNX Runtime version; read the difference before committing it.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from audobon.models import golden
+from audobon.models.card import Card, Footprint, Golden, Memory, parse_card
+from audobon.models.runtime import LoadedModel, usable_threads
+from audobon.models.sources import package_folder, to_onnx
+
+CARDS = Path(__file__).parents[1] / "src/audobon/models/cards"
+SHAPES = {
+    "find text": [(1, 3, 736, 544), (1, 3, 1088, 768), (1, 3, 1472, 1056)],
+    "turn text": [(1, 3, 48, 192), (8, 3, 48, 192)],
+    "read text": [(1, 3, 48, 320), (6, 3, 48, 320), (6, 3, 48, 960)],
+}
+PROBE = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+import onnxruntime
+from audobon.models.runtime import LoadedModel, return_memory_at_once
+
+def kilobytes(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1])
+
+return_memory_at_once()
+path, threads, arena, shape = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1", json.loads(sys.argv[4])
+x = np.ones(shape, dtype=np.float32)
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is in use now
+before = kilobytes("VmRSS")
+model = LoadedModel(path, threads=threads, arena=arena)
+model(x)
+start = time.process_time()
+model(x)
+seconds = time.process_time() - start
+print(json.dumps([(kilobytes("VmHWM") - before) * 1024, seconds]))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    for path in sorted(CARDS.glob("*.toml")):
+        if not parser.parse_args().names or path.stem in parser.parse_args().names:
+            card = admit(parse_card(path.read_text(encoding="utf-8")))
+            path.write_text(to_toml(card), encoding="utf-8")
+            print(card.name, card.memory, flush=True)
+
+
+def admit(card: Card) -> Card:
+    """Return the card with everything measurable measured anew."""
+    folder = package_folder(card)
+    if folder is None:
+        raise SystemExit(f"{card.source.package} is not installed")
+    files = [(folder / item.path).read_bytes() for item in card.source.files]
+    source_files = tuple(
+        msgspec.structs.replace(item, sha256=hashlib.sha256(data).hexdigest())
+        for item, data in zip(card.source.files, files, strict=True)
+    )
+    graph = to_onnx(card, files)
+    card = msgspec.structs.replace(
+        card,
+        source=msgspec.structs.replace(card.source, files=source_files),
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        graph_bytes=len(graph),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        from audobon.models.store import prepare
+
+        path = prepare(card, Path(scratch))
+        return msgspec.structs.replace(card, memory=measure(card, path), golden=record(card, path))
+
+
+def measure(card: Card, path: Path) -> Memory:
+    """Measure peak growth and time, with the arena and without."""
+    return Memory(fast=footprint(card, path, arena=True), lean=footprint(card, path, arena=False))
+
+
+def footprint(card: Card, path: Path, *, arena: bool) -> Footprint:
+    peaks, costs = {}, []
+    for shape in shapes(card):
+        growth, seconds = probe(path, shape, arena=arena)
+        peaks[shape[0] * shape[2] * shape[3]] = growth
+        costs.append(seconds / useful_megapixels(card, shape))
+    return Footprint(peak_bytes_by_pixels=peaks, seconds_per_megapixel=round(min(costs), 2))
+
+
+def shapes(card: Card) -> list[tuple[int, ...]]:
+    if card.picture is None:
+        return SHAPES[card.task]
+    sides = [side + 2 * card.picture.padding_px for side in card.picture.tiles_px]
+    return [(1, 3, side, side) for side in sides]
+
+
+def useful_megapixels(card: Card, shape: tuple[int, ...]) -> float:
+    padding = 2 * card.picture.padding_px if card.picture else 0
+    return shape[0] * (shape[2] - padding) * (shape[3] - padding) / 1e6
+
+
+def probe(path: Path, shape: tuple[int, ...], *, arena: bool) -> tuple[int, float]:
+    arguments = [str(path), str(usable_threads()), str(int(arena)), json.dumps(shape)]
+    runs = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=True
+        )
+        runs.append(json.loads(done.stdout))
+    return max(run[0] for run in runs), min(run[1] for run in runs)
+
+
+def record(card: Card, path: Path) -> Golden:
+    shape = card.golden.input_shape
+    model = LoadedModel(path, threads=usable_threads(), arena=False)
+    return golden.record(model(golden.pattern(shape)), shape, tolerance=card.golden.tolerance)
+
+
+def to_toml(card: Card) -> str:
+    """Write a card the way people read it: plain values first, tables after."""
+    tables = msgspec.to_builtins(card, str_keys=True)
+    lines: list[str] = []
+    write_table(lines, (), tables)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def write_table(lines: list[str], path: tuple[str, ...], table: dict[str, object]) -> None:
+    if path:
+        lines += ["", f"[{'.'.join(path)}]"]
+    for key, value in table.items():
+        if value is not None and not isinstance(value, dict):
+            lines.append(f"{key} = {to_value(value)}")
+    for key, value in table.items():
+        if isinstance(value, dict):
+            write_table(lines, (*path, key), value)
+
+
+def to_value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        if value and isinstance(value[0], dict):
+            rows = (", ".join(f"{k} = {to_value(v)}" for k, v in row.items()) for row in value)
+            return "[\n" + "".join(f"    {{ {row} }},\n" for row in rows) + "]"
+        return "[" + ", ".join(to_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()

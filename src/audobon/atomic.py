@@ -1,0 +1,76 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from audobon.errors import AudobonError, Denied, DiskFull, NotFound
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends well.
+
+    Until then it has a hidden temporary name beside it; when the block fails it is removed.
+    Written through to the disk before the rename, and the folder after it.
+    raises  DiskFull, Denied, NotFound
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    with disk_errors(path):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file whole; see `writing`."""
+    with writing(path) as file:
+        file.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in a folder last through a power cut."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's complaints about a file into ours, naming the file."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> AudobonError:
+    """Return our error for one of the system's about `path`."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return DiskFull(
+            f"no room left for {path}: {reason}", hint="free some space and run the same command again"
+        )
+    if error.errno in _REFUSED:
+        return Denied(f"not allowed: {path}: {reason}", hint="check the permissions of the file and its folder")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound(f"no such file or folder: {path}")
+    return Denied(f"the system refused {path}: {reason}")

@@ -1,0 +1,179 @@
+"""Does one task: decodes the page, runs the operation, stores the result."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import IO, cast
+
+import msgspec
+
+from audobon.compute.codec import Codec
+from audobon.compute.placement import Placement
+from audobon.compute.work import Work, model_names, passes_of, place, result_info
+from audobon.models.service import Models
+from audobon.pages.letters import LetterModels, read_letters
+from audobon.pages.operations import (
+    CleanSettings,
+    LettersSettings,
+    PanelsSettings,
+    Settings,
+    UpscaleSettings,
+    operation_named,
+    parse_settings,
+)
+from audobon.pages.panels import draw_panels, find_panels
+from audobon.pages.picture import Picture, Pixels
+from audobon.pages.picture_info import PictureInfo
+from audobon.pages.restore import PictureModel, restore
+from audobon.storage.service import BlobWriter, Storage
+
+Report = Callable[[int, int], None]
+Publish = Callable[[str | None, str], None]
+
+
+class PageResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a page, kept as JSON beside the blob.
+
+    notes      what changed on the way, for the user
+    placement  how it ran; None when no model did
+    """
+
+    width: int
+    height: int
+    size_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    placement: Placement | None = None
+    findings: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Performer:
+    """Does tasks one after another with one codec and one set of models."""
+
+    def __init__(self, storage: Storage, models: Models, codec: Codec, *, budget_bytes: int) -> None:
+        self._storage = storage
+        self._models = models
+        self._codec = codec
+        self._budget_bytes = budget_bytes
+
+    def perform(self, work: Work, *, report: Report, publish: Publish) -> None:
+        """Do what a task asks and hand the result over.
+
+        report   called as report(done, total) while it runs
+        publish  called once with the blob (None when there is none) and the JSON of a PageResult,
+                 while the blob is safe from being removed
+        raises   an AudobonError saying what is wrong with the page
+        """
+        settings = parse_settings(operation_named(work.operation), work.settings)
+        picture = self._codec.decode(self._storage.get(work.blob))
+        placement = place(picture.info, settings, self._budget_bytes)
+        if isinstance(settings, UpscaleSettings | CleanSettings):
+            self._restore(picture, settings, work, placement, report, publish)
+        elif isinstance(settings, LettersSettings):
+            self._read(picture, settings, placement, report, publish)
+        else:
+            self._find_panels(picture, settings, placement, report, publish)
+
+    def _restore(
+        self,
+        picture: Picture,
+        settings: UpscaleSettings | CleanSettings,
+        work: Work,
+        placement: Placement,
+        report: Report,
+        publish: Publish,
+    ) -> None:
+        card = self._models.card(model_names(settings)[0])
+        made = result_info(picture.info, settings, card, work.format)
+        shape = card.picture
+        assert shape is not None
+        result = PageResult(width=made.width, height=made.height, notes=made.notes, placement=placement)
+
+        def write(writer: BlobWriter) -> None:
+            with self._models.lease(card.name, lean=placement.lean) as model:
+                bands = restore(
+                    picture,
+                    PictureModel(shape, model),
+                    passes=passes_of(settings, card),
+                    tile_px=placement.tile_px,
+                    report=report,
+                )
+                self._codec.encode(made, bands, writer)
+
+        self._publish_blob(write, result, publish)
+
+    def _read(
+        self, picture: Picture, settings: LettersSettings, placement: Placement, report: Report, publish: Publish
+    ) -> None:
+        names = model_names(settings)
+        with ExitStack() as stack:
+            # Lean: line widths vary, and an arena would keep room for each of them.
+            detector, classifier, recogniser = (
+                stack.enter_context(self._models.lease(name, lean=True)) for name in names
+            )
+            alphabet = tuple(recogniser.metadata()["character"].split("\n"))
+            found = read_letters(
+                picture.rgb8(),
+                LetterModels(detector, classifier, recogniser, alphabet),
+                order=settings.order,
+                report=report,
+            )
+        publish(None, _json(_findings(picture.info, placement, balloons=found.balloons)))
+
+    def _find_panels(
+        self, picture: Picture, settings: PanelsSettings, placement: Placement, report: Report, publish: Publish
+    ) -> None:
+        page = picture.rgb8()
+        panels = find_panels(page, order=settings.order)
+        result = _findings(picture.info, placement, panels=panels)
+        if not settings.pictures:
+            report(1, 1)
+            publish(None, _json(result))
+            return
+
+        def write(writer: BlobWriter) -> None:
+            ending = "tif" if picture.info.mode == "CMYK" else "png"
+            with zipfile.ZipFile(cast(IO[bytes], writer), "w") as pieces:
+                for index, panel in enumerate(panels, start=1):
+                    box = panel.box
+                    cut = picture.pixels[box.y : box.bottom, box.x : box.right]
+                    pieces.writestr(f"panel-{index:02}.{ending}", self._picture_file(picture.info, cut))
+                    report(index, len(panels) + 1)
+                drawing = PictureInfo(width=0, height=0, mode="RGB", format="PNG", dpi=picture.info.dpi)
+                pieces.writestr("overview.png", self._picture_file(drawing, draw_panels(page, panels)))
+            report(len(panels) + 1, len(panels) + 1)
+
+        self._publish_blob(write, result, publish)
+
+    def _publish_blob(
+        self, write: Callable[[BlobWriter], None], result: PageResult, publish: Publish
+    ) -> None:
+        with ExitStack() as held:
+            with self._storage.writing() as writer:
+                write(writer)
+                held.enter_context(self._storage.sharing())
+            publish(writer.key, _json(msgspec.structs.replace(result, size_bytes=writer.size_bytes)))
+
+    def _picture_file(self, info: PictureInfo, pixels: Pixels) -> bytes:
+        height, width = pixels.shape[:2]
+        # PNG holds every mode but CMYK, which is kept whole as TIFF.
+        made = msgspec.structs.replace(
+            info, width=width, height=height, format="TIFF" if info.mode == "CMYK" else "PNG"
+        )
+        target = io.BytesIO()
+        self._codec.encode(made, [pixels], target)
+        return target.getvalue()
+
+
+def _findings(info: PictureInfo, placement: Placement, **found: object) -> PageResult:
+    return PageResult(
+        width=info.width,
+        height=info.height,
+        notes=info.notes,
+        placement=placement,
+        findings=msgspec.Raw(msgspec.json.encode(found)),
+    )
+
+
+def _json(result: PageResult) -> str:
+    return msgspec.json.encode(result).decode()

@@ -1,0 +1,136 @@
+"""What a task asks for, and which models it takes; light, so that planning needs no model runtime."""
+
+import blake3
+import msgspec
+
+from audobon.compute.placement import CODEC_BYTES, COMMAND_BYTES, WORKER_BYTES, Placement, least_bytes, place_picture
+from audobon.errors import MemoryTooSmall
+from audobon.models.card import Card, built_in_card
+from audobon.pages.encode import check_encodable
+from audobon.pages.operations import CleanSettings, LettersSettings, Operation, Settings, UpscaleSettings
+from audobon.pages.picture_info import PictureInfo
+from audobon.pages.restore import count_units, passes_for
+
+# OpenCV and its buffers; measured like the sizes in `placement`.
+_VISION_BYTES = 40 << 20
+# The letter detector never sees more pixels than this at once, however large the page.
+_DETECTOR_PIXELS = 1408 * 1408
+_LETTER_MODELS = ("ppocr-v6-detector", "ppocr-v2-classifier", "ppocr-v6-recogniser")
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What is to be done to one page.
+
+    settings  JSON of the operation's settings
+    format    to write the page in; None keeps its own
+    """
+
+    operation: str
+    settings: str
+    blob: str
+    format: str | None = None
+
+
+def model_names(settings: Settings) -> tuple[str, ...]:
+    """Return the models an operation runs, the main one first; () when it needs none."""
+    if isinstance(settings, UpscaleSettings):
+        return (settings.model,)
+    if isinstance(settings, CleanSettings):
+        return (f"waifu2x-cunet-clean{settings.level}",)
+    if isinstance(settings, LettersSettings):
+        return _LETTER_MODELS
+    return ()
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise ModelNotFound or UnknownOperation when the settings cannot work for any page."""
+    for name in model_names(settings):
+        card = built_in_card(name)
+        if isinstance(settings, UpscaleSettings):
+            passes_of(settings, card)
+
+
+def passes_of(settings: Settings, card: Card) -> int:
+    """Return how often a page goes through the model.
+
+    raises  UnknownOperation when the model cannot do what is asked
+    """
+    from audobon.errors import UnknownOperation
+
+    if card.picture is None or card.task not in ("upscale", "clean"):
+        raise UnknownOperation(f"{card.name} does not make pictures", hint="audobon models list")
+    if isinstance(settings, UpscaleSettings):
+        return passes_for(settings.scale, card.picture, card.name)
+    return 1
+
+
+def work_key(work: Work, operation: Operation) -> str:
+    """Return a key that is equal only for work with the same outcome."""
+    settings = msgspec.json.decode(work.settings, type=operation.settings)
+    identity = (
+        operation.name,
+        operation.version,
+        msgspec.json.encode(settings, order="sorted").decode(),
+        [built_in_card(name).graph_sha256 for name in model_names(settings)],
+        work.blob,
+        work.format,
+    )
+    return blake3.blake3(msgspec.json.encode(identity)).hexdigest()
+
+
+def result_info(info: PictureInfo, settings: Settings, card: Card, target_format: str | None) -> PictureInfo:
+    """Return what the restored page will be.
+
+    raises  UnsupportedPicture when its format cannot hold it
+    """
+    assert card.picture is not None
+    grown = card.picture.scale ** passes_of(settings, card)
+    dpi = info.dpi
+    if dpi is not None and isinstance(settings, UpscaleSettings) and settings.dpi == "scale":
+        dpi = (dpi[0] * grown, dpi[1] * grown)
+    made = msgspec.structs.replace(
+        info,
+        width=info.width * grown,
+        height=info.height * grown,
+        format=target_format or info.format,
+        dpi=dpi,
+    )
+    check_encodable(made)
+    return made
+
+
+def place(info: PictureInfo, settings: Settings, budget_bytes: int) -> Placement:
+    """Return how a page will run; MemoryTooSmall when it does not fit the budget."""
+    names = model_names(settings)
+    if isinstance(settings, UpscaleSettings | CleanSettings):
+        card = built_in_card(names[0])
+        return place_picture(info, card, passes=passes_of(settings, card), budget_bytes=budget_bytes)
+    needed = least_budget(info, settings)
+    if needed > budget_bytes:
+        raise MemoryTooSmall(
+            f"a page of {info.width}×{info.height} needs {needed >> 20} MB, the budget is {budget_bytes >> 20} MB",
+            hint=f"--memory {(needed >> 20) + 1}MB",
+        )
+    return Placement("here", 0, True, needed, "here: it fits the budget")
+
+
+def least_budget(info: PictureInfo, settings: Settings) -> int:
+    """Return the smallest memory budget a page can be worked on in."""
+    cards = [built_in_card(name) for name in model_names(settings)]
+    if isinstance(settings, UpscaleSettings | CleanSettings):
+        return least_bytes(info, cards[0], passes=passes_of(settings, cards[0]))
+    # The page as decoded, and as RGB for looking at, with transient copies of the latter.
+    page = info.width * info.height * (info.channels * info.sample_bytes + 3 * 3)
+    models = sum(card.graph_bytes for card in cards)
+    if cards:
+        models += max(card.memory.lean.peak_bytes(_DETECTOR_PIXELS) for card in cards[:1])
+    return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + page + models
+
+
+def units(info: PictureInfo | None, settings: Settings, placement: Placement | None) -> int:
+    """Return how many model runs a page is expected to take; 1 when nothing is known of it."""
+    if info is None or placement is None or not isinstance(settings, UpscaleSettings | CleanSettings):
+        return 1
+    card = built_in_card(model_names(settings)[0])
+    assert card.picture is not None
+    return count_units(info, card.picture, tile_px=placement.tile_px, passes=passes_of(settings, card))

@@ -1,0 +1,236 @@
+"""Settings: defaults, then the file, then the environment; the only reader of all three.
+
+Nothing has to be set: without a file and without variables Audobon runs on this machine alone.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audobon.errors import InvalidInput, Misconfigured
+
+_PREFIX = "AUDOBON_"
+_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class StorageSettings(msgspec.Struct, frozen=True):
+    """Where Audobon keeps what it needs.
+
+    folder  database, pages under way, prepared models, logs
+    """
+
+    folder: Path = Path()
+
+
+class MemorySettings(msgspec.Struct, frozen=True):
+    """How much memory work may take.
+
+    budget  for all processes of a run together, such as "4GB"; empty: a share of what is free
+    share   of the free memory, when no budget is set
+    """
+
+    budget: str = ""
+    share: float = 0.5
+
+
+class PictureSettings(msgspec.Struct, frozen=True):
+    """What a picture may cost to open.
+
+    max_megapixels         larger ones are refused
+    max_seconds            longest decoding or encoding of one page
+    max_pixels_per_byte    beyond this, a picture over suspicious_megapixels is refused as a bomb
+    """
+
+    max_megapixels: int = 150
+    max_seconds: float = 120.0
+    suspicious_megapixels: int = 40
+    max_pixels_per_byte: int = 2000
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True):
+    """What a book may hold.
+
+    max_ratio  unpacked to packed bytes of one entry, once it unpacks to over 64 MiB
+    """
+
+    max_entries: int = 20_000
+    max_gigabytes: int = 32
+    max_ratio: int = 200
+
+
+class ModelSettings(msgspec.Struct, frozen=True):
+    """How models run.
+
+    threads  processors to use; 0: all this process may use
+    """
+
+    threads: int = 0
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """What is written to the log.
+
+    level  debug, info, warning or error
+    """
+
+    level: str = "info"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The whole configuration, one section per room."""
+
+    storage: StorageSettings = StorageSettings()
+    memory: MemorySettings = MemorySettings()
+    pictures: PictureSettings = PictureSettings()
+    archives: ArchiveSettings = ArchiveSettings()
+    models: ModelSettings = ModelSettings()
+    logs: LogSettings = LogSettings()
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One value and where it came from: default, the file's path, or a variable's name."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+def load(path: Path | None = None) -> Settings:
+    """Return the settings in force; Misconfigured names every fault at once."""
+    return _build(_gather(path))
+
+
+def explain(path: Path | None = None) -> list[Setting]:
+    """Return every setting with its origin, checked like `load`."""
+    gathered = _gather(path)
+    settings = msgspec.to_builtins(_build(gathered), enc_hook=str)
+    return [
+        Setting(f"{section}.{name}", value, gathered.get(f"{section}.{name}", ("", "default"))[1])
+        for section, values in settings.items()
+        for name, value in values.items()
+    ]
+
+
+def config_file() -> Path:
+    """Return where the configuration file is looked for."""
+    if chosen := os.environ.get(_PREFIX + "CONFIG"):
+        return Path(chosen)
+    home = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    return Path(home) / "audobon" / "audobon.toml"
+
+
+def default_folder() -> Path:
+    """Return the data folder used when none is set."""
+    home = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    return Path(home) / "audobon"
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes of "400MB", "1.5G" or "4096"; units of 1024.
+
+    raises  InvalidInput when it is none of these
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
+    if match is None:
+        raise InvalidInput(f"{text!r} is not an amount of memory", hint="write it like 400MB or 1.5GB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _gather(path: Path | None) -> dict[str, tuple[Any, str]]:
+    """Collect what is set, as name -> (value, origin); unknown names are faults."""
+    known = {
+        f"{section.name}.{field.name}"
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(section.type)
+    }
+    found: dict[str, tuple[Any, str]] = {}
+    faults: list[str] = []
+    file = path or config_file()
+    for name, value in _read_file(file, is_required=path is not None).items():
+        found[name] = (value, str(file))
+    for variable, text in sorted(os.environ.items()):
+        if variable.startswith(_PREFIX) and variable != _PREFIX + "CONFIG":
+            section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
+            found[f"{section}.{rest}"] = (text, variable)
+    for name, (_, origin) in found.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {near[0]})" if near else ""))
+    if faults:
+        raise Misconfigured("; ".join(faults), hint="audobon config show")
+    return found
+
+
+def _read_file(path: Path, *, is_required: bool) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if is_required or _PREFIX + "CONFIG" in os.environ:
+            raise Misconfigured(f"the configuration file {path} does not exist") from error
+        return {}
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"the configuration file {path} cannot be read: {error}") from error
+    flat: dict[str, Any] = {}
+    for section, values in tree.items():
+        if not isinstance(values, dict):
+            flat[section] = values
+        else:
+            flat.update({f"{section}.{name}": value for name, value in values.items()})
+    return flat
+
+
+def _build(found: dict[str, tuple[Any, str]]) -> Settings:
+    faults: list[str] = []
+    sections: dict[str, Any] = {}
+    for section in msgspec.structs.fields(Settings):
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(section.type):
+            name = f"{section.name}.{field.name}"
+            if name in found:
+                value, origin = found[name]
+                try:
+                    values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
+                except msgspec.ValidationError as error:
+                    faults.append(f"{origin}: {name}: {error}")
+        sections[section.name] = section.type(**values)
+    settings = Settings(**sections)
+    if settings.storage.folder == Path():
+        folder = StorageSettings(folder=default_folder())
+        settings = msgspec.structs.replace(settings, storage=folder)
+    faults += _contradictions(settings)
+    if faults:
+        raise Misconfigured("; ".join(faults), hint="audobon config show")
+    return settings
+
+
+def _as_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser().absolute()
+    raise ValueError(f"expected {kind.__name__}")
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    faults = []
+    if not 0 < settings.memory.share <= 1:
+        faults.append("memory.share must lie above 0 and not above 1")
+    if settings.memory.budget:
+        try:
+            parse_bytes(settings.memory.budget)
+        except InvalidInput as error:
+            faults.append(f"memory.budget: {error.message}")
+    if settings.models.threads < 0:
+        faults.append("models.threads must not be negative")
+    if settings.logs.level not in ("debug", "info", "warning", "error"):
+        faults.append("logs.level must be debug, info, warning or error")
+    for name, value in msgspec.to_builtins(settings.pictures).items():
+        if value <= 0:
+            faults.append(f"pictures.{name} must be above 0")
+    for name, value in msgspec.to_builtins(settings.archives).items():
+        if value <= 0:
+            faults.append(f"archives.{name} must be above 0")
+    return faults

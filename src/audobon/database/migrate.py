@@ -1,0 +1,52 @@
+"""Brings a database file to the newest schema with Alembic."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event
+
+_HOME = Path(__file__).parent / "migrations"
+
+
+def upgrade(path: Path) -> None:
+    """Apply the revisions a database file lacks; each is applied whole or not at all."""
+    engine = create_engine(f"sqlite:///{path}")
+    # The driver's own habit commits before DDL, so half a revision would stay behind.
+    event.listen(engine, "connect", _leave_transactions_alone)
+    event.listen(engine, "begin", _begin_immediate)
+    with engine.connect() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+    engine.dispose()
+
+
+def is_known(revision: str) -> bool:
+    """Tell whether a revision is one of ours."""
+    return any(
+        script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions()
+    )
+
+
+def newest() -> str | None:
+    """Return the newest revision there is."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HOME).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _leave_transactions_alone(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

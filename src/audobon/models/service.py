@@ -1,0 +1,130 @@
+"""The models of this machine: listed, proved, prepared and lent for work."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from audobon.errors import CorruptModel, by_code
+from audobon.models import golden
+from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.models.runtime import LoadedModel, usable_threads
+from audobon.models.sources import package_folder, read_graph
+from audobon.models.store import prepare, prepared_graph
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """A model and how far it is from running here.
+
+    is_installed  its weights' package is there
+    is_prepared   it was converted and optimised for this machine
+    """
+
+    card: Card
+    is_installed: bool
+    is_prepared: bool
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """The outcome of proving one model.
+
+    difference  largest distance from the golden result
+    seconds     reading, converting, optimising, loading and running together
+    """
+
+    name: str
+    difference: float
+    tolerance: float
+    seconds: float
+
+
+class Models:
+    """The models of this machine.
+
+    Keeps what it lent loaded until `close`; one process, one thread at a time.
+    """
+
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        self._folder = folder
+        self._threads = threads or usable_threads()
+        self._loaded: dict[tuple[str, bool], LoadedModel] = {}
+
+    def card(self, name: str) -> Card:
+        """Return a model's card; ModelNotFound when nobody has the name."""
+        return built_in_card(name)
+
+    def list(self) -> list[ModelStatus]:
+        """Return every model Audobon knows, by name."""
+        return [
+            ModelStatus(card, package_folder(card) is not None, self.is_prepared(card.name))
+            for card in built_in_cards().values()
+        ]
+
+    def is_prepared(self, name: str) -> bool:
+        """Tell whether a model can be loaded without preparing it first."""
+        return prepared_graph(self.card(name), self._folder) is not None
+
+    def prepare(self, name: str) -> None:
+        """Convert and optimise a model unless that was done already, in a process of its own.
+
+        raises  ModelNotFound when its package is missing, CorruptModel when a byte differs
+        """
+        if self.is_prepared(name):
+            return
+        command = [sys.executable, "-m", "audobon.models.build", name, str(self._folder)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode == 0:
+            return
+        try:
+            report = msgspec.json.decode(done.stdout, type=dict[str, str | None])
+        except msgspec.DecodeError:
+            tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise CorruptModel(f"preparing {name} ended with {done.returncode}: {tail[0]}") from None
+        kind = by_code(report["code"] or "")
+        raise kind(report["message"] or f"preparing {name} failed", hint=report["hint"])
+
+    @contextmanager
+    def lease(self, name: str, *, lean: bool = False) -> Iterator[LoadedModel]:
+        """Lend a loaded model for a while, loading it when it is not in memory.
+
+        lean    run it in the smallest memory rather than the shortest time
+        raises  ModelNotFound, CorruptModel
+        """
+        model = self._loaded.get((name, lean))
+        if model is None:
+            card = self.card(name)
+            path = prepared_graph(card, self._folder)
+            if path is None:
+                self.prepare(name)
+                path = prepared_graph(card, self._folder)
+            if path is None:
+                raise CorruptModel(f"{name} was prepared and is damaged already", hint="check the disk")
+            model = LoadedModel(path, threads=self._threads, arena=not lean)
+            self._loaded[name, lean] = model
+        yield model
+
+    def verify(self, name: str) -> Verification:
+        """Prove a model from its source: digests, conversion, optimisation, golden result.
+
+        raises  ModelNotFound when its package is missing, CorruptModel when anything differs
+        """
+        start = time.perf_counter()
+        card = self.card(name)
+        read_graph(card)
+        path = prepared_graph(card, self._folder) or prepare(card, self._folder)
+        model = LoadedModel(path, threads=self._threads, arena=False)
+        try:
+            difference = golden.check(card, model)
+        finally:
+            model.close()
+        return Verification(name, difference, card.golden.tolerance, time.perf_counter() - start)
+
+    def close(self) -> None:
+        """Give all models back."""
+        for model in self._loaded.values():
+            model.close()
+        self._loaded.clear()

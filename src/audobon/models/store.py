@@ -1,0 +1,99 @@
+"""Keeps each model ready to load: optimised once for this machine, weights beside the graph.
+
+Everything here is derived from the installed packages and may be deleted at any time.
+"""
+
+import hashlib
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import blake3
+import msgspec
+
+from audobon.errors import CorruptModel
+from audobon.models.card import Card
+from audobon.models.runtime import session_options
+from audobon.models.sources import read_graph
+
+_GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
+# Raise when the way models are prepared changes, so that old copies are left behind.
+_RECIPE = 1
+
+
+class _Receipt(msgspec.Struct, frozen=True):
+    digests: dict[str, str]
+
+
+def prepared_folder(card: Card, models_folder: Path) -> Path:
+    """Return where the prepared model lies, or will lie.
+
+    The name carries all the preparation depends on: the model, ONNX Runtime, the processor.
+    """
+    return models_folder / card.name / f"{card.graph_sha256[:16]}-{_machine_digest()}"
+
+
+def prepared_graph(card: Card, models_folder: Path) -> Path | None:
+    """Return the file to load; None when it was never prepared or a byte has changed since."""
+    folder = prepared_folder(card, models_folder)
+    try:
+        receipt = msgspec.json.decode((folder / _RECEIPT).read_bytes(), type=_Receipt)
+        for name, digest in receipt.digests.items():
+            if blake3.blake3().update_mmap(folder / name).hexdigest() != digest:
+                return None
+    except (OSError, msgspec.DecodeError):
+        return None
+    return folder / _GRAPH
+
+
+def prepare(card: Card, models_folder: Path) -> Path:
+    """Check, convert and optimise a model; return the file to load.
+
+    Safe beside other processes doing the same: the last rename wins with equal content.
+    raises  ModelNotFound, CorruptModel, OSError when the disk refuses
+    """
+    graph = read_graph(card)
+    target = prepared_folder(card, models_folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".preparing-", dir=target.parent) as scratch:
+        folder = Path(scratch) / "model"
+        folder.mkdir()
+        _optimise(card, graph, folder)
+        digests = {
+            path.name: blake3.blake3(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())
+        }
+        (folder / _RECEIPT).write_bytes(msgspec.json.encode(_Receipt(digests)))
+        if target.exists():
+            shutil.rmtree(target)
+        folder.rename(target)
+    return target / _GRAPH
+
+
+def _optimise(card: Card, graph: bytes, folder: Path) -> None:
+    import onnxruntime
+
+    options = session_options(threads=1, arena=False, optimise=True)
+    options.optimized_model_filepath = str(folder / _GRAPH)
+    for key, value in {
+        "session.optimized_model_external_initializers_file_name": _WEIGHTS,
+        "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
+    }.items():
+        options.add_session_config_entry(key, value)
+    try:
+        onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises its own classes straight from C++
+        raise CorruptModel(f"{card.name} cannot be optimised: {error}") from error
+
+
+def _machine_digest() -> str:
+    """Name what optimised graphs depend on besides the model: runtime version and processor."""
+    from importlib import metadata
+
+    features = ""
+    if sys.platform == "linux":
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    identity = (_RECIPE, metadata.version("onnxruntime"), platform.machine(), platform.processor(), features)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]

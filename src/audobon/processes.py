@@ -1,0 +1,137 @@
+"""Other processes: their memory, their end, and locks that die with them."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from audobon.errors import AlreadyRunning
+
+if sys.platform != "win32":
+    import fcntl
+
+
+class FileLock:
+    """A lock held by this process alone, freed by the system when it dies.
+
+    wait    until it is free, instead of refusing
+    shared  beside others who share it; only where the system can, alone elsewhere
+    raises  AlreadyRunning from `__enter__` when another process holds it
+    """
+
+    def __init__(self, path: Path, *, purpose: str, wait: bool = False, shared: bool = False) -> None:
+        self._path = path
+        self._purpose = purpose
+        self._wait = wait
+        self._shared = shared
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "FileLock":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        try:
+            _lock(file, wait=self._wait, shared=self._shared)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read(20).strip() or "unknown"
+            file.close()
+            raise AlreadyRunning(
+                f"{self._purpose} is already under way in process {holder}",
+                hint="wait for it to end, or stop that process",
+            ) from error
+        if not self._shared:
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            # Closing frees the lock; the file stays, since removing it would race with a waiter.
+            self._file.close()
+            self._file = None
+
+
+def _lock(file: IO[str], *, wait: bool, shared: bool) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    else:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(file, kind | (0 if wait else fcntl.LOCK_NB))
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory a process holds now; 0 when it has ended or cannot be asked."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError):
+        return 0 if sys.platform == "linux" else _resident_elsewhere(pid)
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _resident_elsewhere(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def family_resident_bytes(pids: Iterable[int]) -> int:
+    """Return the memory of some processes and all their descendants, shared pages counted each time."""
+    total, pending, seen = 0, list(pids), set[int]()
+    while pending:
+        pid = pending.pop()
+        if pid not in seen:
+            seen.add(pid)
+            total += resident_bytes(pid)
+            pending.extend(_children(pid))
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+    found: list[int] = []
+    for task in tasks:
+        try:
+            found.extend(int(child) for child in (task / "children").read_text().split())
+        except OSError:
+            # The thread ended between listing and reading; its children show under another.
+            continue
+    return found
+
+
+def available_bytes() -> int:
+    """Return the memory that could be used now without pushing anything out."""
+    limit = _cgroup_headroom()
+    try:
+        text = Path("/proc/meminfo").read_text()
+        line = next(line for line in text.splitlines() if line.startswith("MemAvailable"))
+        free = int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        import psutil
+
+        free = int(psutil.virtual_memory().available)
+    return free if limit is None else min(free, limit)
+
+
+def _cgroup_headroom() -> int | None:
+    root = Path("/sys/fs/cgroup")
+    try:
+        ceiling = (root / "memory.max").read_text().strip()
+        used = int((root / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+    return None if ceiling == "max" else max(0, int(ceiling) - used)
