@@ -70,7 +70,9 @@ def disk_error(error: OSError, path: Path) -> AudobonError:
             f"no room left for {path}: {reason}", hint="free some space and run the same command again"
         )
     if error.errno in _REFUSED:
-        return Denied(f"not allowed: {path}: {reason}", hint="check the permissions of the file and its folder")
+        return Denied(
+            f"not allowed: {path}: {reason}", hint="check the permissions of the file and its folder"
+        )
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return NotFound(f"no such file or folder: {path}")
     return Denied(f"the system refused {path}: {reason}")

@@ -4,6 +4,7 @@ Nothing has to be set: without a file and without variables Audobon runs on this
 """
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -102,13 +103,13 @@ class Setting(msgspec.Struct, frozen=True):
 
 def load(path: Path | None = None) -> Settings:
     """Return the settings in force; Misconfigured names every fault at once."""
-    return _build(_gather(path))
+    return _build(*_gather(path))
 
 
 def explain(path: Path | None = None) -> list[Setting]:
     """Return every setting with its origin, checked like `load`."""
-    gathered = _gather(path)
-    settings = msgspec.to_builtins(_build(gathered), enc_hook=str)
+    gathered, faults = _gather(path)
+    settings = msgspec.to_builtins(_build(gathered, faults), enc_hook=str)
     return [
         Setting(f"{section}.{name}", value, gathered.get(f"{section}.{name}", ("", "default"))[1])
         for section, values in settings.items()
@@ -141,8 +142,8 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _gather(path: Path | None) -> dict[str, tuple[Any, str]]:
-    """Collect what is set, as name -> (value, origin); unknown names are faults."""
+def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
+    """Collect what is set, as name -> (value, origin), and the faults: names nobody knows."""
     known = {
         f"{section.name}.{field.name}"
         for section in msgspec.structs.fields(Settings)
@@ -161,9 +162,7 @@ def _gather(path: Path | None) -> dict[str, tuple[Any, str]]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {near[0]})" if near else ""))
-    if faults:
-        raise Misconfigured("; ".join(faults), hint="audobon config show")
-    return found
+    return found, faults
 
 
 def _read_file(path: Path, *, is_required: bool) -> dict[str, Any]:
@@ -184,8 +183,8 @@ def _read_file(path: Path, *, is_required: bool) -> dict[str, Any]:
     return flat
 
 
-def _build(found: dict[str, tuple[Any, str]]) -> Settings:
-    faults: list[str] = []
+def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
+    faults = list(unknown)
     sections: dict[str, Any] = {}
     for section in msgspec.structs.fields(Settings):
         values: dict[str, Any] = {}
@@ -210,7 +209,10 @@ def _build(found: dict[str, tuple[Any, str]]) -> Settings:
 
 def _as_path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser().absolute()
+        try:
+            return Path(value).expanduser().absolute() if value else Path()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
     raise ValueError(f"expected {kind.__name__}")
 
 
@@ -228,8 +230,8 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():
-        if value <= 0:
-            faults.append(f"pictures.{name} must be above 0")
+        if not 0 < value < math.inf:
+            faults.append(f"pictures.{name} must be above 0 and finite")
     for name, value in msgspec.to_builtins(settings.archives).items():
         if value <= 0:
             faults.append(f"archives.{name} must be above 0")

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from audobon.atomic import disk_errors
 from audobon.errors import AlreadyRunning
 
 if sys.platform != "win32":
@@ -18,7 +19,7 @@ class FileLock:
 
     wait    until it is free, instead of refusing
     shared  beside others who share it; only where the system can, alone elsewhere
-    raises  AlreadyRunning from `__enter__` when another process holds it
+    raises  AlreadyRunning from `__enter__` when another process holds it, Denied when its folder is closed
     """
 
     def __init__(self, path: Path, *, purpose: str, wait: bool = False, shared: bool = False) -> None:
@@ -29,8 +30,9 @@ class FileLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "FileLock":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+")
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("a+")
         try:
             _lock(file, wait=self._wait, shared=self._shared)
         except OSError as error:

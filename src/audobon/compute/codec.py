@@ -40,13 +40,17 @@ class Codec:
         self._is_late = False
 
     def start(self) -> None:
-        """Start the process now rather than at the first request."""
+        """Start the process now rather than at the first request; replace one that has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            # It ended while it had nothing to do: the next picture is not to blame.
+            self.close()
         self._running()
 
     def inspect(self, data: bytes) -> PictureInfo:
         """Return what a page is without decoding it; raises the errors of `pages.decode`."""
+        self.start()
         with self._deadline():
-            self._send(Request(act="inspect", limits=self._limits), data)
+            self._ask(Request(act="inspect", limits=self._limits), data)
             return self._described()
 
     def decode(self, data: bytes) -> "Picture":
@@ -55,12 +59,13 @@ class Codec:
 
         from audobon.pages.picture import Picture
 
+        self.start()
         with self._deadline():
-            self._send(Request(act="decode", limits=self._limits), data)
+            self._ask(Request(act="decode", limits=self._limits), data)
             info = self._described()
             dtype = np.uint16 if info.sample_bytes == 2 else np.uint8
             pixels = np.empty((info.height, info.width, info.channels), dtype)
-            read_into(self._output, memoryview(pixels).cast("B"))
+            read_into(self._output, pixels.data.cast("B"))
             return Picture(info, pixels)
 
     def encode(self, info: PictureInfo, bands: Iterable["Pixels"], target: Sink) -> None:
@@ -70,10 +75,11 @@ class Codec:
         """
         import numpy as np
 
+        self.start()
         try:
-            self._send(Request(act="encode", limits=self._limits, info=info))
+            self._ask(Request(act="encode", limits=self._limits, info=info))
             for band in bands:
-                write_frame(self._input, memoryview(np.ascontiguousarray(band)).cast("B"))
+                write_frame(self._input, np.ascontiguousarray(band).data.cast("B"))
             with self._deadline():
                 self._reply()
                 while piece := read_frame(self._output):
@@ -107,7 +113,8 @@ class Codec:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "audobon.compute.codec_process"],
+                # -P: the folder we are started in may hold anything, modules included.
+                [sys.executable, "-P", "-m", "audobon.compute.codec_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -115,7 +122,7 @@ class Codec:
             )
         return self._process
 
-    def _send(self, request: Request, *frames: bytes) -> None:
+    def _ask(self, request: Request, *frames: bytes) -> None:
         write_frame(self._input, msgspec.msgpack.encode(request))
         for frame in frames:
             write_frame(self._input, frame)
@@ -144,6 +151,12 @@ class Codec:
             yield
         except (EOFError, BrokenPipeError) as error:
             raise self._ended() from error
+        except AudobonError:
+            raise
+        except BaseException:
+            # Half a conversation: what is still to come would be taken for the next answer.
+            self.close()
+            raise
         finally:
             timer.cancel()
 

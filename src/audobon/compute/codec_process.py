@@ -47,7 +47,9 @@ def main() -> None:
                 Reply(code=PictureTooLarge.code, message="it needs more memory than a page may take"),
             )
         except OSError as error:
-            _reply(target, Reply(code=UnreadablePicture.code, message=f"the picture cannot be handled: {error}"))
+            _reply(
+                target, Reply(code=UnreadablePicture.code, message=f"the picture cannot be handled: {error}")
+            )
 
 
 def _inspect(request: Request, source: IO[bytes], target: IO[bytes]) -> None:

@@ -1,6 +1,7 @@
 """Does one task: decodes the page, runs the operation, stores the result."""
 
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,14 +11,13 @@ import msgspec
 
 from audobon.compute.codec import Codec
 from audobon.compute.placement import Placement
-from audobon.compute.work import Work, model_names, passes_of, place, result_info
+from audobon.compute.work import PageResult, Work, model_names, passes_of, place, result_info
 from audobon.models.service import Models
 from audobon.pages.letters import LetterModels, read_letters
 from audobon.pages.operations import (
     CleanSettings,
     LettersSettings,
     PanelsSettings,
-    Settings,
     UpscaleSettings,
     operation_named,
     parse_settings,
@@ -30,21 +30,7 @@ from audobon.storage.service import BlobWriter, Storage
 
 Report = Callable[[int, int], None]
 Publish = Callable[[str | None, str], None]
-
-
-class PageResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a page, kept as JSON beside the blob.
-
-    notes      what changed on the way, for the user
-    placement  how it ran; None when no model did
-    """
-
-    width: int
-    height: int
-    size_bytes: int = 0
-    notes: tuple[str, ...] = ()
-    placement: Placement | None = None
-    findings: msgspec.Raw = msgspec.Raw(b"null")
+_PublishResult = Callable[[str | None, PageResult], None]
 
 
 class Performer:
@@ -64,15 +50,21 @@ class Performer:
                  while the blob is safe from being removed
         raises   an AudobonError saying what is wrong with the page
         """
+        started = time.monotonic()
+
+        def timed(blob: str | None, result: PageResult) -> None:
+            result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
+            publish(blob, msgspec.json.encode(result).decode())
+
         settings = parse_settings(operation_named(work.operation), work.settings)
         picture = self._codec.decode(self._storage.get(work.blob))
         placement = place(picture.info, settings, self._budget_bytes)
         if isinstance(settings, UpscaleSettings | CleanSettings):
-            self._restore(picture, settings, work, placement, report, publish)
+            self._restore(picture, settings, work, placement, report, timed)
         elif isinstance(settings, LettersSettings):
-            self._read(picture, settings, placement, report, publish)
+            self._read(picture, settings, placement, report, timed)
         else:
-            self._find_panels(picture, settings, placement, report, publish)
+            self._find_panels(picture, settings, placement, report, timed)
 
     def _restore(
         self,
@@ -81,7 +73,7 @@ class Performer:
         work: Work,
         placement: Placement,
         report: Report,
-        publish: Publish,
+        publish: _PublishResult,
     ) -> None:
         card = self._models.card(model_names(settings)[0])
         made = result_info(picture.info, settings, card, work.format)
@@ -103,7 +95,12 @@ class Performer:
         self._publish_blob(write, result, publish)
 
     def _read(
-        self, picture: Picture, settings: LettersSettings, placement: Placement, report: Report, publish: Publish
+        self,
+        picture: Picture,
+        settings: LettersSettings,
+        placement: Placement,
+        report: Report,
+        publish: _PublishResult,
     ) -> None:
         names = model_names(settings)
         with ExitStack() as stack:
@@ -118,17 +115,22 @@ class Performer:
                 order=settings.order,
                 report=report,
             )
-        publish(None, _json(_findings(picture.info, placement, balloons=found.balloons)))
+        publish(None, _findings(picture.info, placement, balloons=found.balloons))
 
     def _find_panels(
-        self, picture: Picture, settings: PanelsSettings, placement: Placement, report: Report, publish: Publish
+        self,
+        picture: Picture,
+        settings: PanelsSettings,
+        placement: Placement,
+        report: Report,
+        publish: _PublishResult,
     ) -> None:
         page = picture.rgb8()
         panels = find_panels(page, order=settings.order)
         result = _findings(picture.info, placement, panels=panels)
         if not settings.pictures:
             report(1, 1)
-            publish(None, _json(result))
+            publish(None, result)
             return
 
         def write(writer: BlobWriter) -> None:
@@ -146,13 +148,13 @@ class Performer:
         self._publish_blob(write, result, publish)
 
     def _publish_blob(
-        self, write: Callable[[BlobWriter], None], result: PageResult, publish: Publish
+        self, write: Callable[[BlobWriter], None], result: PageResult, publish: _PublishResult
     ) -> None:
         with ExitStack() as held:
             with self._storage.writing() as writer:
                 write(writer)
                 held.enter_context(self._storage.sharing())
-            publish(writer.key, _json(msgspec.structs.replace(result, size_bytes=writer.size_bytes)))
+            publish(writer.key, msgspec.structs.replace(result, size_bytes=writer.size_bytes))
 
     def _picture_file(self, info: PictureInfo, pixels: Pixels) -> bytes:
         height, width = pixels.shape[:2]
@@ -173,7 +175,3 @@ def _findings(info: PictureInfo, placement: Placement, **found: object) -> PageR
         placement=placement,
         findings=msgspec.Raw(msgspec.json.encode(found)),
     )
-
-
-def _json(result: PageResult) -> str:
-    return msgspec.json.encode(result).decode()

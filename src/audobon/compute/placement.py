@@ -98,7 +98,7 @@ def _page_bytes(info: PictureInfo, scale: int, passes: int, side: int) -> int:
     held = pixels * sample
     for index in range(1, passes):
         held += pixels * scale ** (2 * index) * sample
-    grown = scale**passes
+    grown: int = scale**passes
     encoded = pixels * grown**2 * _STORED_BYTES_PER_PIXEL.get(info.mode, 4)
     band = 2 * side * scale * info.width * grown * sample
     return held + encoded + band

@@ -84,7 +84,12 @@ class Supervisor:
             process.wait()
 
     def _watch(
-        self, process: subprocess.Popen[bytes], queue: Queue, job_id: str, owner: str, on_tick: Callable[[], None]
+        self,
+        process: subprocess.Popen[bytes],
+        queue: Queue,
+        job_id: str,
+        owner: str,
+        on_tick: Callable[[], None],
     ) -> int:
         renewed = time.monotonic()
         while True:
@@ -131,4 +136,3 @@ class Supervisor:
 
 def _status(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"status {code}"
-

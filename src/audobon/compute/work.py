@@ -3,13 +3,20 @@
 import blake3
 import msgspec
 
-from audobon.compute.placement import CODEC_BYTES, COMMAND_BYTES, WORKER_BYTES, Placement, least_bytes, place_picture
-from audobon.errors import MemoryTooSmall
+from audobon.compute.placement import (
+    CODEC_BYTES,
+    COMMAND_BYTES,
+    WORKER_BYTES,
+    Placement,
+    least_bytes,
+    place_picture,
+)
+from audobon.errors import MemoryTooSmall, UnknownOperation
 from audobon.models.card import Card, built_in_card
-from audobon.pages.encode import check_encodable
 from audobon.pages.operations import CleanSettings, LettersSettings, Operation, Settings, UpscaleSettings
+from audobon.pages.picture_formats import check_encodable
 from audobon.pages.picture_info import PictureInfo
-from audobon.pages.restore import count_units, passes_for
+from audobon.pages.plates import count_runs, passes_for
 
 # OpenCV and its buffers; measured like the sizes in `placement`.
 _VISION_BYTES = 40 << 20
@@ -29,6 +36,23 @@ class Work(msgspec.Struct, frozen=True):
     settings: str
     blob: str
     format: str | None = None
+
+
+class PageResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a page, kept as JSON beside the blob.
+
+    notes      what changed on the way, for the user
+    placement  how it ran
+    seconds    from opening the page to having its result
+    """
+
+    width: int
+    height: int
+    seconds: float = 0.0
+    size_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    placement: Placement
+    findings: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def model_names(settings: Settings) -> tuple[str, ...]:
@@ -55,8 +79,6 @@ def passes_of(settings: Settings, card: Card) -> int:
 
     raises  UnknownOperation when the model cannot do what is asked
     """
-    from audobon.errors import UnknownOperation
-
     if card.picture is None or card.task not in ("upscale", "clean"):
         raise UnknownOperation(f"{card.name} does not make pictures", hint="audobon models list")
     if isinstance(settings, UpscaleSettings):
@@ -108,7 +130,8 @@ def place(info: PictureInfo, settings: Settings, budget_bytes: int) -> Placement
     needed = least_budget(info, settings)
     if needed > budget_bytes:
         raise MemoryTooSmall(
-            f"a page of {info.width}×{info.height} needs {needed >> 20} MB, the budget is {budget_bytes >> 20} MB",
+            f"a page of {info.width}×{info.height} needs {needed >> 20} MB,"
+            f" the budget is {budget_bytes >> 20} MB",
             hint=f"--memory {(needed >> 20) + 1}MB",
         )
     return Placement("here", 0, True, needed, "here: it fits the budget")
@@ -133,4 +156,4 @@ def units(info: PictureInfo | None, settings: Settings, placement: Placement | N
         return 1
     card = built_in_card(model_names(settings)[0])
     assert card.picture is not None
-    return count_units(info, card.picture, tile_px=placement.tile_px, passes=passes_of(settings, card))
+    return count_runs(info, card.picture, tile_px=placement.tile_px, passes=passes_of(settings, card))

@@ -89,7 +89,7 @@ def do(queue: Queue, notes: Queue, performer: Performer, lease: Lease) -> None:
     except AudobonError as error:
         message = f"{error.message} ({error.hint})" if error.hint else error.message
         queue.fail(lease, error_code=error.code, error_message=message, retry=error.retry)
-    except Exception as error:  # the boundary of a task: a fault in one page must not end the book
+    except Exception as error:  # noqa: BLE001  the boundary of a task: a fault in one page must not end the book
         sys.excepthook(type(error), error, error.__traceback__)
         queue.fail(
             lease,
@@ -100,8 +100,10 @@ def do(queue: Queue, notes: Queue, performer: Performer, lease: Lease) -> None:
 
 
 def _end_with_parent() -> None:
-    # Returns only when the pipe closes, that is, when the other side is gone.
-    sys.stdin.buffer.read()
+    # Returns nothing only when the pipe closes, that is, when the other side is gone. Unbuffered: a
+    # thread caught inside Python's own buffer would bring the interpreter down at its end.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os._exit(0)
 
 

@@ -16,7 +16,6 @@ class Hello(msgspec.Struct, frozen=True):
     threads: int
     limits: PictureLimits
     max_seconds: float
-    models: tuple[str, ...]
 
 
 class Go(msgspec.Struct, frozen=True):

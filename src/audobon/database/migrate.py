@@ -1,28 +1,41 @@
 """Brings a database file to the newest schema with Alembic."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from audobon.sqlite import BUSY_SECONDS
 
 _HOME = Path(__file__).parent / "migrations"
 
 
 def upgrade(path: Path) -> None:
-    """Apply the revisions a database file lacks; each is applied whole or not at all."""
-    engine = create_engine(f"sqlite:///{path}")
+    """Apply the revisions a database file lacks; each is applied whole or not at all.
+
+    raises  sqlite3.Error, as the driver named it
+    """
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
     # The driver's own habit commits before DDL, so half a revision would stay behind.
     event.listen(engine, "connect", _leave_transactions_alone)
     event.listen(engine, "begin", _begin_immediate)
-    with engine.connect() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise error.orig from error
+        raise
+    finally:
+        engine.dispose()
 
 
 def is_known(revision: str) -> bool:

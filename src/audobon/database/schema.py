@@ -44,10 +44,11 @@ entry = Table(
     Column("ordinal", Integer, primary_key=True, comment="place in the document"),
     Column("name", Text, nullable=False, comment="path inside the document, forward slashes"),
     Column("is_page", Integer, nullable=False),
-    Column("blob", Text, nullable=False),
+    Column("blob", Text, comment="its bytes; NULL when they could not be read"),
     Column("size_bytes", Integer, nullable=False),
     Column("modified_at", Float),
-    Column("info", Text, comment="JSON of the page's header; NULL when it could not be read"),
+    Column("info", Text, comment="JSON of the page's header; NULL for other files and faulty pages"),
+    Column("fault", Text, comment="JSON of why the page cannot be worked on; NULL when it can"),
 )
 
 queue = Table(

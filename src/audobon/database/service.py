@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from audobon.atomic import disk_errors
-from audobon.errors import Corrupt, Misconfigured
+from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigured, Unavailable
 from audobon.processes import FileLock
 from audobon.sqlite import connect
 
@@ -22,7 +22,8 @@ class Database:
     def open(self, *, durable: bool = True) -> sqlite3.Connection:
         """Return a connection to an up-to-date schema; see `sqlite.connect`.
 
-        raises  Misconfigured when a newer Audobon wrote it, Corrupt when it is no database
+        raises  Misconfigured when a newer Audobon wrote it, Corrupt when it is no database,
+                Denied, DiskFull, Unavailable when another process keeps it locked
         """
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -33,12 +34,23 @@ class Database:
                 connection.close()
                 self._migrate(revision)
                 connection = connect(self.path, durable=durable)
-        except sqlite3.DatabaseError as error:
-            raise Corrupt(
-                f"{self.path} cannot be used as a database: {error}",
-                hint="move it away; finished output is not in it",
-            ) from error
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         return connection
+
+    def _named(self, error: sqlite3.Error) -> AudobonError:
+        # The extended codes of SQLite carry the plain one in their low byte.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Unavailable(f"{self.path} is kept locked by another process", hint="try again later")
+        if code == sqlite3.SQLITE_FULL:
+            return DiskFull(f"no room left for {self.path}", hint="free some space and try again")
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return Denied(f"not allowed: {self.path}: {error}", hint="check the permissions of its folder")
+        return Corrupt(
+            f"{self.path} cannot be used as a database: {error}",
+            hint="move it away; finished output is not in it",
+        )
 
     def _migrate(self, revision: str | None) -> None:
         # Dear to import, and needed once in the life of a schema.

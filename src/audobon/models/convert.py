@@ -85,7 +85,8 @@ class _Builder:
             ir_version=_IR_VERSION,
         )
         onnx.checker.check_model(model, full_check=True)
-        return model.SerializeToString(deterministic=True)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
 
 
 def _activation(b: _Builder, layer: Layer, value: str) -> None:
@@ -115,7 +116,9 @@ def _split(b: _Builder, layer: Layer) -> None:
         b.alias[output] = b.value(layer.inputs[0])
 
 
-def _weighted(b: _Builder, layer: Layer, shape: tuple[int, ...], count: int, *, has_bias: bool, n_out: int) -> list[str]:
+def _weighted(
+    b: _Builder, layer: Layer, shape: tuple[int, ...], count: int, *, has_bias: bool, n_out: int
+) -> list[str]:
     if int(np.prod(shape)) != count:
         raise CorruptModel(f"ncnn layer {layer.name} holds {count} weights for the shape {shape}")
     weight = b.weights.tagged(count).reshape(shape)
@@ -171,7 +174,12 @@ def _inner_product(b: _Builder, layer: Layer) -> None:
     # Only ever applied to globally pooled features, so a 1x1 convolution says the same.
     n_out, count = layer.integer(0, 0), layer.integer(2, 0)
     tensors = _weighted(
-        b, layer, (n_out, count // max(1, n_out), 1, 1), count, has_bias=bool(layer.integer(1, 0)), n_out=n_out
+        b,
+        layer,
+        (n_out, count // max(1, n_out), 1, 1),
+        count,
+        has_bias=bool(layer.integer(1, 0)),
+        n_out=n_out,
     )
     _activation(b, layer, b.node("Conv", [b.value(layer.inputs[0]), *tensors], f"{layer.name}/dense"))
 

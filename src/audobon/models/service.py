@@ -1,7 +1,5 @@
-"""The models of this machine: listed, proved, prepared and lent for work."""
+"""The models of this machine: listed, proved and lent for work."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.errors import CorruptModel, by_code
+from audobon.errors import CorruptModel
 from audobon.models import golden
 from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.models.preparing import prepare_apart
 from audobon.models.runtime import LoadedModel, usable_threads
 from audobon.models.sources import package_folder, read_graph
-from audobon.models.store import prepare, prepared_graph
+from audobon.models.store import is_prepared, prepare, prepared_graph
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
@@ -60,32 +59,9 @@ class Models:
     def list(self) -> list[ModelStatus]:
         """Return every model Audobon knows, by name."""
         return [
-            ModelStatus(card, package_folder(card) is not None, self.is_prepared(card.name))
+            ModelStatus(card, package_folder(card) is not None, is_prepared(card, self._folder))
             for card in built_in_cards().values()
         ]
-
-    def is_prepared(self, name: str) -> bool:
-        """Tell whether a model can be loaded without preparing it first."""
-        return prepared_graph(self.card(name), self._folder) is not None
-
-    def prepare(self, name: str) -> None:
-        """Convert and optimise a model unless that was done already, in a process of its own.
-
-        raises  ModelNotFound when its package is missing, CorruptModel when a byte differs
-        """
-        if self.is_prepared(name):
-            return
-        command = [sys.executable, "-m", "audobon.models.build", name, str(self._folder)]
-        done = subprocess.run(command, capture_output=True, check=False)
-        if done.returncode == 0:
-            return
-        try:
-            report = msgspec.json.decode(done.stdout, type=dict[str, str | None])
-        except msgspec.DecodeError:
-            tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise CorruptModel(f"preparing {name} ended with {done.returncode}: {tail[0]}") from None
-        kind = by_code(report["code"] or "")
-        raise kind(report["message"] or f"preparing {name} failed", hint=report["hint"])
 
     @contextmanager
     def lease(self, name: str, *, lean: bool = False) -> Iterator[LoadedModel]:
@@ -99,7 +75,7 @@ class Models:
             card = self.card(name)
             path = prepared_graph(card, self._folder)
             if path is None:
-                self.prepare(name)
+                prepare_apart(card, self._folder)
                 path = prepared_graph(card, self._folder)
             if path is None:
                 raise CorruptModel(f"{name} was prepared and is damaged already", hint="check the disk")

@@ -45,7 +45,8 @@ def _checked(path: Path, sha256: str, card: Card) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise CorruptModel(
-            f"{path} is not the file {card.name} was admitted with: sha256 {found[:12]}…, card {sha256[:12]}…",
+            f"{path} is not the file {card.name} was admitted with:"
+            f" sha256 {found[:12]}…, its card says {sha256[:12]}…",
             hint=advice,
         )
     return data

@@ -15,7 +15,6 @@ import msgspec
 
 from audobon.errors import CorruptModel
 from audobon.models.card import Card
-from audobon.models.runtime import session_options
 from audobon.models.sources import read_graph
 
 _GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
@@ -33,6 +32,11 @@ def prepared_folder(card: Card, models_folder: Path) -> Path:
     The name carries all the preparation depends on: the model, ONNX Runtime, the processor.
     """
     return models_folder / card.name / f"{card.graph_sha256[:16]}-{_machine_digest()}"
+
+
+def is_prepared(card: Card, models_folder: Path) -> bool:
+    """Tell whether a model was prepared, without reading it again."""
+    return (prepared_folder(card, models_folder) / _RECEIPT).is_file()
 
 
 def prepared_graph(card: Card, models_folder: Path) -> Path | None:
@@ -73,6 +77,8 @@ def prepare(card: Card, models_folder: Path) -> Path:
 
 def _optimise(card: Card, graph: bytes, folder: Path) -> None:
     import onnxruntime
+
+    from audobon.models.runtime import session_options
 
     options = session_options(threads=1, arena=False, optimise=True)
     options.optimized_model_filepath = str(folder / _GRAPH)

@@ -57,13 +57,17 @@ class BookDocument:
         for item in files:
             _check_ratio(path, item, limits.max_ratio)
         self.entries = in_natural_order(
-            [Entry(name, is_page_name(name), item.file_size, _instant(item)) for name, item in self._files.items()]
+            [
+                Entry(name, is_page_name(name), item.file_size, _instant(item))
+                for name, item in self._files.items()
+            ]
         )
 
     def open(self, entry: Entry) -> IO[bytes]:
         """Open one file of the book; it yields no more bytes than were declared.
 
-        raises  UnreadablePicture when its packed form is damaged
+        raises  UnreadablePicture when it cannot be opened; reading damage raises BadZipFile,
+                zlib.error or EOFError
         """
         try:
             return self._archive.open(self._files[entry.name])
@@ -96,7 +100,9 @@ def _safe_name(path: Path, item: zipfile.ZipInfo) -> str:
 
 
 def _check_ratio(path: Path, item: zipfile.ZipInfo, max_ratio: int) -> None:
-    if item.file_size > _RATIO_MATTERS_ABOVE_BYTES and item.file_size > max_ratio * max(1, item.compress_size):
+    if item.file_size > _RATIO_MATTERS_ABOVE_BYTES and item.file_size > max_ratio * max(
+        1, item.compress_size
+    ):
         raise UnsafeArchive(
             f"{path} holds an entry that unfolds {item.file_size // max(1, item.compress_size)} times,"
             f" which is how a bomb looks: {item.filename!r}"

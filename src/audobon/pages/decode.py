@@ -2,18 +2,40 @@
 
 import io
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
-from audobon.errors import PictureTooLarge, UnreadablePicture, UnsupportedPicture
+from audobon.errors import AudobonError, PictureTooLarge, UnreadablePicture, UnsupportedPicture
 from audobon.pages.picture_info import CHANNELS, PictureInfo
 from audobon.pages.picture_limits import PictureLimits
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 # EXIF tag 274: how to turn the picture; applied on decoding, so it must not be applied again.
 _ORIENTATION = 274
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _BITS_PER_SAMPLE = 258
+# The most that JPEG can state.
+_MAX_DPI = 65_535
+
+
+class _Exif(NamedTuple):
+    """What a picture's EXIF block says.
+
+    turn  how the pixels must be turned after decoding; None when they need not be
+    kept  the block without its orientation
+    """
+
+    turn: Image.Transpose | None
+    kept: bytes | None
 
 
 def inspect(data: bytes, limits: PictureLimits) -> PictureInfo:
@@ -22,7 +44,7 @@ def inspect(data: bytes, limits: PictureLimits) -> PictureInfo:
     raises  UnreadablePicture, UnsupportedPicture, PictureTooLarge
     """
     with _open(data, limits) as image:
-        return _describe(image)
+        return _described(image, data, _exif(image))
 
 
 def decode(data: bytes, limits: PictureLimits) -> tuple[PictureInfo, Image.Image]:
@@ -31,16 +53,17 @@ def decode(data: bytes, limits: PictureLimits) -> tuple[PictureInfo, Image.Image
     raises  UnreadablePicture, UnsupportedPicture, PictureTooLarge
     """
     with _open(data, limits) as image:
-        info = _describe(image)
+        exif = _exif(image)
+        info = _described(image, data, exif)
         try:
             image.load()
         except MemoryError as error:
             raise PictureTooLarge("decoding it needs more memory than a page may take") from error
         except Exception as error:  # decoders raise whatever they like on damaged data
             raise UnreadablePicture(f"the picture is damaged or cut off: {error}") from error
-        upright = ImageOps.exif_transpose(image)
-        if "transparency" in image.info and upright.mode in ("L", "RGB", "P"):
-            upright.info["transparency"] = image.info["transparency"]
+        # Pillow turns TIFF pictures by itself while loading.
+        turn = None if image.format == "TIFF" else exif.turn
+        upright = image if turn is None else image.transpose(turn)
         return info, upright if upright.mode == info.mode else upright.convert(info.mode)
 
 
@@ -50,7 +73,7 @@ def _open(data: bytes, limits: PictureLimits) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # checked below, with our limits and before any pixel is decoded
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadablePicture("this is not a PNG, JPEG, WebP or TIFF picture") from error
     except Exception as error:  # parsers raise whatever they like on damaged headers
         raise UnreadablePicture(f"the picture's header is damaged: {error}") from error
@@ -60,29 +83,37 @@ def _open(data: bytes, limits: PictureLimits) -> Image.Image:
         raise UnreadablePicture(f"the picture has no pixels ({width}×{height})")
     if pixels > limits.max_pixels:
         raise PictureTooLarge(
-            f"{width}×{height} is {pixels / 1e6:.0f} megapixels, over the limit of {limits.max_pixels / 1e6:.0f}",
+            f"{width}×{height} is {pixels / 1e6:.0f} megapixels,"
+            f" over the limit of {limits.max_pixels / 1e6:.0f}",
             hint="raise pictures.max_megapixels if the picture is yours",
         )
     if pixels > limits.suspicious_pixels and pixels > limits.max_pixels_per_byte * len(data):
         raise PictureTooLarge(
-            f"{len(data)} bytes unfold to {pixels / 1e6:.0f} megapixels, which is how a decompression bomb looks",
+            f"{len(data)} bytes unfold to {pixels / 1e6:.0f} megapixels,"
+            " which is how a decompression bomb looks",
             hint="raise pictures.max_pixels_per_byte if the picture is yours",
         )
     return image
 
 
-def _describe(image: Image.Image) -> PictureInfo:
+def _described(image: Image.Image, data: bytes, exif: _Exif) -> PictureInfo:
+    try:
+        return _describe(image, data, exif)
+    except AudobonError:
+        raise
+    except Exception as error:  # parsers raise whatever they like on damaged headers
+        raise UnreadablePicture(f"the picture's header is damaged: {error}") from error
+
+
+def _describe(image: Image.Image, data: bytes, exif: _Exif) -> PictureInfo:
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise UnsupportedPicture(
             f"it holds {getattr(image, 'n_frames', 1)} pictures (animation or several sheets)",
             hint="save each as a file of its own",
         )
     mode, notes = _working_mode(image)
-    width, height = image.size
-    orientation, exif = _orientation(image)
-    if orientation >= 5:
-        width, height = height, width
-    if orientation != 1:
+    width, height = _upright_size(image, exif)
+    if exif.turn is not None:
         notes.append("turned upright as its EXIF orientation asks")
     icc = image.info.get("icc_profile")
     return PictureInfo(
@@ -92,8 +123,8 @@ def _describe(image: Image.Image) -> PictureInfo:
         format="JPEG" if image.format == "MPO" else str(image.format),
         icc=icc if isinstance(icc, bytes) and icc else None,
         dpi=_dpi(image),
-        exif=exif,
-        lossless=_is_lossless(image),
+        exif=exif.kept,
+        lossless=_is_lossless(image, data),
         notes=tuple(notes),
     )
 
@@ -111,7 +142,9 @@ def _working_mode(image: Image.Image) -> tuple[str, list[str]]:
     if mode in CHANNELS:
         return mode, []
     if mode == "P":
-        target = "RGBA" if see_through or image.palette is not None and image.palette.mode == "RGBA" else "RGB"
+        target = (
+            "RGBA" if see_through or (image.palette is not None and image.palette.mode == "RGBA") else "RGB"
+        )
         return target, [f"palette became {target}"]
     if mode == "1":
         return "L", ["black and white became greyscale"]
@@ -132,45 +165,57 @@ def _is_deep(image: Image.Image) -> bool:
     raw_modes = [tile[3] if isinstance(tile[3], str) else (tile[3] or [""])[0] for tile in tiles]
     if any(";16" in str(raw) for raw in raw_modes):
         return True
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    found: Any = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
+    bits: tuple[int, ...] = found if isinstance(found, tuple) else (found,)
+    return max(bits) > 8
 
 
-def _orientation(image: Image.Image) -> tuple[int, bytes | None]:
+def _exif(image: Image.Image) -> _Exif:
     try:
         exif = image.getexif()
-        orientation = int(exif.get(_ORIENTATION, 1))
-        if not exif:
-            return 1, None
+        turn = _TURNS.get(exif.get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block must not cost the page
+        return _Exif(None, None)
+    if image.format == "TIFF" or not exif:
+        return _Exif(turn, None)
+    try:
         exif.pop(_ORIENTATION, None)
-        kept = exif.tobytes() if exif and image.format != "TIFF" else None
-    except Exception:  # a damaged EXIF block must not cost the page
-        return 1, None
-    return (orientation if 1 <= orientation <= 8 else 1), kept
+        return _Exif(turn, exif.tobytes() if exif else None)
+    except Exception:  # noqa: BLE001 - nor must one that cannot be written again
+        return _Exif(turn, None)
+
+
+def _upright_size(image: Image.Image, exif: _Exif) -> tuple[int, int]:
+    width, height = image.size
+    # Pillow states the upright size of a TIFF picture, if its own tag turns it.
+    is_stated = image.format == "TIFF" and _ORIENTATION in getattr(image, "tag_v2", {})
+    lies = exif.turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
+    return (height, width) if lies and not is_stated else (width, height)
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    value = image.info.get("dpi")
+    value: Any = image.info.get("dpi")
     try:
         across, down = (float(item) for item in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    if not (math.isfinite(across) and math.isfinite(down) and 1 <= across <= 1e5 and 1 <= down <= 1e5):
+    if not all(math.isfinite(item) and 1 <= item <= _MAX_DPI for item in (across, down)):
         return None
     return across, down
 
 
-def _is_lossless(image: Image.Image) -> bool:
-    if image.format in ("JPEG", "MPO"):
-        return False
+def _is_lossless(image: Image.Image, data: bytes) -> bool:
     if image.format == "WEBP":
-        # A lossless WebP starts its picture chunk with VP8L; the extended form says so later on.
-        stream = image.fp
-        if stream is None:
-            return False
-        at = stream.tell()
-        stream.seek(0)
-        head = stream.read(4096)
-        stream.seek(at)
-        return b"VP8L" in head
-    return True
+        return _holds_chunk(data, b"VP8L")
+    return image.format not in ("JPEG", "MPO")
+
+
+def _holds_chunk(data: bytes, kind: bytes) -> bool:
+    """Tell whether a WebP file has a chunk of this kind: VP8L holds lossless pixels."""
+    at = 12
+    while at + 8 <= len(data):
+        if data[at : at + 4] == kind:
+            return True
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return False

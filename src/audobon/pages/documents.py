@@ -12,7 +12,7 @@ import msgspec
 from audobon.atomic import disk_error, disk_errors
 from audobon.errors import DocumentNotFound, UnsupportedDocument
 from audobon.pages.natural_order import natural_key
-from audobon.pages.picture_info import FORMATS
+from audobon.pages.picture_formats import FORMATS
 
 DocumentKind = Literal["picture", "folder", "book"]
 BOOK_ENDINGS = (".cbz", ".zip")
@@ -62,8 +62,8 @@ def is_page_name(name: str) -> bool:
 
 
 def in_natural_order(entries: list[Entry]) -> list[Entry]:
-    """Return the files of a document in the order people read them."""
-    return sorted(entries, key=lambda entry: natural_key(entry.name))
+    """Return the files of a document in the order people read them, whatever order they came in."""
+    return sorted(entries, key=lambda entry: (natural_key(entry.name), entry.name))
 
 
 @contextmanager
@@ -100,9 +100,7 @@ def open_document(path: Path, limits: ArchiveLimits) -> Iterator[Document]:
 
 def _require_pages(path: Path, document: Document) -> None:
     if not any(entry.is_page for entry in document.entries):
-        raise DocumentNotFound(
-            f"{path} holds no pages", hint="pages are PNG, JPEG, WebP or TIFF pictures"
-        )
+        raise DocumentNotFound(f"{path} holds no pages", hint="pages are PNG, JPEG, WebP or TIFF pictures")
 
 
 class PictureDocument:
@@ -126,7 +124,11 @@ class PictureDocument:
 
 
 class FolderDocument:
-    """A folder with everything below it; links are left out, so nothing outside is reached."""
+    """A folder with everything below it.
+
+    Links are left out, so nothing outside is reached; so are names that are not Unicode text, which
+    neither the database nor a book could hold.
+    """
 
     kind: DocumentKind = "folder"
 
@@ -134,16 +136,20 @@ class FolderDocument:
         self._path = path
         self.left_out: list[str] = []
         found: list[Entry] = []
-        for folder, _, names in os.walk(path, onerror=_refuse):
-            for name in names:
+        for folder, folders, names in os.walk(path, onerror=_refuse):
+            links = [name for name in folders if (Path(folder) / name).is_symlink()]
+            for name in links + names:
                 file = Path(folder) / name
                 inside = file.relative_to(path).as_posix()
-                status = file.lstat()
-                if stat.S_ISREG(status.st_mode):
+                readable = inside.encode(errors="backslashreplace").decode()
+                with disk_errors(file):
+                    status = file.lstat()
+                if stat.S_ISREG(status.st_mode) and readable == inside:
                     found.append(Entry(inside, is_page_name(inside), status.st_size, status.st_mtime))
                 else:
-                    self.left_out.append(inside)
+                    self.left_out.append(readable)
         self.entries = in_natural_order(found)
+        self.left_out.sort()
 
     def open(self, entry: Entry) -> IO[bytes]:
         """Open one file of the folder."""

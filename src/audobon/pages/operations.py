@@ -71,7 +71,9 @@ OPERATIONS = {
     for operation in (
         Operation("upscale", "enlarge pages two or four times for print", "pictures", UpscaleSettings, 1),
         Operation("clean", "remove scan and JPEG noise, same size", "pictures", CleanSettings, 1),
-        Operation("letters", "read the lettering: text, boxes, reading order", "findings", LettersSettings, 1),
+        Operation(
+            "letters", "read the lettering: text, boxes, reading order", "findings", LettersSettings, 1
+        ),
         Operation("panels", "find the panels in reading order", "findings", PanelsSettings, 1),
     )
 }

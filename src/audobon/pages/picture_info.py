@@ -5,16 +5,6 @@ import msgspec
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "I;16": 1}
 """Modes a picture may have (Pillow's names) and their channels."""
 
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-"""File name endings of pages, and the format each stands for."""
-
 
 class PictureInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a page is, without its pixels.

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from audobon.errors import UnknownOperation
 from audobon.pages.picture import Picture, Pixels
-from audobon.pages.picture_info import PictureInfo
-from audobon.pages.tiles import Axis, PictureShape, Span, cut, plan_axis, tile_count
+from audobon.pages.plates import Plate, count_runs, has_alpha, is_alpha, plates
+from audobon.pages.tiles import Axis, PictureShape, Span, plan_axis
 from audobon.pages.transparency import fill_transparent
 
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -26,54 +25,6 @@ class PictureModel(NamedTuple):
     run: Run
 
 
-class _Group(NamedTuple):
-    """Channels that go through the model together.
-
-    channels  one (fed three times over) or three
-    inverted  fed as its negative: ink amounts look like drawings only so
-    """
-
-    channels: tuple[int, ...]
-    inverted: bool = False
-
-
-# Transparency is restored like a grey drawing: outlines on clear film live there.
-# Ink separations keep their plates: colours go together, black alone, both as negatives.
-_GROUPS = {
-    "L": (_Group((0,)),),
-    "I;16": (_Group((0,)),),
-    "LA": (_Group((0,)), _Group((1,))),
-    "RGB": (_Group((0, 1, 2)),),
-    "RGBA": (_Group((0, 1, 2)), _Group((3,))),
-    "CMYK": (_Group((0, 1, 2), inverted=True), _Group((3,), inverted=True)),
-}
-
-
-def passes_for(scale: int, shape: PictureShape, model_name: str) -> int:
-    """Return how often a page goes through a model to grow by `scale`.
-
-    raises  UnknownOperation when the model cannot reach that scale
-    """
-    if shape.scale == scale:
-        return 1
-    if shape.scale > 1 and shape.scale**2 == scale:
-        return 2
-    raise UnknownOperation(
-        f"{model_name} makes pages ×{shape.scale}, not ×{scale}",
-        hint="choose another --scale or --model; audobon models list shows them",
-    )
-
-
-def count_units(info: PictureInfo, shape: PictureShape, *, tile_px: int, passes: int) -> int:
-    """Return how many model runs a page takes, an opaque alpha channel counted as free."""
-    groups = sum(1 for group in _GROUPS[info.mode] if not _is_alpha(info.mode, group))
-    total = 0
-    for index in range(passes):
-        grown = shape.scale**index
-        total += groups * tile_count(info.width * grown, info.height * grown, tile_px, shape)
-    return total
-
-
 def restore(
     picture: Picture, model: PictureModel, *, passes: int, tile_px: int, report: Report
 ) -> Iterator[Pixels]:
@@ -85,7 +36,7 @@ def restore(
     yields   [rows, width * scale ** passes, channels] in the picture's own sample type
     """
     pixels = _visible(picture)
-    remaining = _Progress(report, count_units(picture.info, model.shape, tile_px=tile_px, passes=passes))
+    remaining = _Progress(report, count_runs(picture.info, model.shape, tile_px=tile_px, passes=passes))
     for _ in range(passes - 1):
         pixels = _collect(_bands(pixels, picture.info.mode, model, tile_px, remaining), pixels, model)
     yield from _bands(pixels, picture.info.mode, model, tile_px, remaining)
@@ -124,16 +75,18 @@ def _collect(bands: Iterator[Pixels], pixels: Pixels, model: PictureModel) -> Pi
     return whole
 
 
-def _bands(pixels: Pixels, mode: str, model: PictureModel, tile_px: int, progress: _Progress) -> Iterator[Pixels]:
+def _bands(
+    pixels: Pixels, mode: str, model: PictureModel, tile_px: int, progress: _Progress
+) -> Iterator[Pixels]:
     scale = model.shape.scale
     vertical = plan_axis(pixels.shape[0], tile_px, model.shape)
     horizontal = plan_axis(pixels.shape[1], tile_px, model.shape)
     constants = {
-        group.channels[0]: value
-        for group in _GROUPS[mode]
-        if _is_alpha(mode, group) and (value := _constant(pixels[:, :, group.channels[0]])) is not None
+        plate.channels[0]: value
+        for plate in plates(mode)
+        if is_alpha(mode, plate) and (value := _constant(pixels[:, :, plate.channels[0]])) is not None
     }
-    if _has_alpha(mode) and not constants:
+    if has_alpha(mode) and not constants:
         progress.expect(len(vertical.spans) * len(horizontal.spans))
     for rows in vertical.spans:
         shape = ((rows.stop - rows.start) * scale, pixels.shape[1] * scale, pixels.shape[2])
@@ -141,23 +94,15 @@ def _bands(pixels: Pixels, mode: str, model: PictureModel, tile_px: int, progres
         for channel, value in constants.items():
             band[:, :, channel] = value
         for columns in horizontal.spans:
-            window = cut(pixels, rows, columns, vertical, horizontal)
+            window = _cut(pixels, rows, columns, vertical, horizontal)
             target = band[:, columns.start * scale : columns.stop * scale]
-            for group in _GROUPS[mode]:
-                if group.channels[0] not in constants:
-                    answer = model.run(_feed(window, group))
+            for plate in plates(mode):
+                if plate.channels[0] not in constants:
+                    answer = model.run(_feed(window, plate))
                     kept = _core(answer, rows, columns, model.shape)
-                    _store(kept, target, group)
+                    _store(kept, target, plate)
                     progress.step()
         yield band
-
-
-def _is_alpha(mode: str, group: _Group) -> bool:
-    return _has_alpha(mode) and group is _GROUPS[mode][-1]
-
-
-def _has_alpha(mode: str) -> bool:
-    return mode in ("LA", "RGBA")
 
 
 def _constant(plane: Pixels) -> int | None:
@@ -165,15 +110,29 @@ def _constant(plane: Pixels) -> int | None:
     return value if bool((plane == value).all()) else None
 
 
-def _feed(window: Pixels, group: _Group) -> npt.NDArray[np.float32]:
+def _feed(window: Pixels, plate: Plate) -> npt.NDArray[np.float32]:
     white = np.float32(np.iinfo(window.dtype).max)
-    planes = window[:, :, group.channels].transpose(2, 0, 1).astype(np.float32)
+    planes = window[:, :, plate.channels].transpose(2, 0, 1).astype(np.float32)
     planes /= white
-    if group.inverted:
+    if plate.inverted:
         np.subtract(1, planes, out=planes)
-    if len(group.channels) == 1:
+    if len(plate.channels) == 1:
         planes = np.repeat(planes, 3, axis=0)
     return planes[None]
+
+
+def _cut(pixels: Pixels, rows: Span, columns: Span, vertical: Axis, horizontal: Axis) -> Pixels:
+    """Return the window of a tile; beyond the page its border pixels repeat.
+
+    pixels   [height, width, channels]
+    returns  [vertical.window, horizontal.window, channels], a copy
+    """
+    ys = np.clip(np.arange(rows.read, rows.read + vertical.window), 0, vertical.length - 1)
+    xs = np.clip(np.arange(columns.read, columns.read + horizontal.window), 0, horizontal.length - 1)
+    if ys[-1] - ys[0] == vertical.window - 1 and xs[-1] - xs[0] == horizontal.window - 1:
+        return pixels[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].copy()
+    taken: Pixels = pixels[ys[:, None], xs[None, :]]
+    return taken
 
 
 def _core(
@@ -189,12 +148,12 @@ def _core(
     return core
 
 
-def _store(core: npt.NDArray[np.float32], target: Pixels, group: _Group) -> None:
+def _store(core: npt.NDArray[np.float32], target: Pixels, plate: Plate) -> None:
     white = np.float32(np.iinfo(target.dtype).max)
-    values = core.mean(axis=0, keepdims=True) if len(group.channels) == 1 else core.copy()
-    if group.inverted:
+    values = core.mean(axis=0, keepdims=True) if len(plate.channels) == 1 else core.copy()
+    if plate.inverted:
         np.subtract(1, values, out=values)
     values *= white
     np.rint(values, out=values)
     np.clip(values, 0, white, out=values)
-    target[:, :, group.channels] = values.transpose(1, 2, 0).astype(target.dtype)
+    target[:, :, plate.channels] = values.transpose(1, 2, 0).astype(target.dtype)

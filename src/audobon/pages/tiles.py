@@ -7,9 +7,6 @@ import math
 from typing import Literal, NamedTuple
 
 import msgspec
-import numpy as np
-
-from audobon.pages.picture import Pixels
 
 # Sides are rounded up to this where the model allows any: vector code likes it.
 _COMFORTABLE_MULTIPLE_PX = 8
@@ -94,7 +91,10 @@ def plan_axis(length: int, tile_px: int, shape: PictureShape) -> Axis:
     return Axis(
         length,
         window,
-        tuple(Span(read, index * side, stop) for index, (read, stop) in enumerate(zip(reads, stops, strict=True))),
+        tuple(
+            Span(read, index * side, stop)
+            for index, (read, stop) in enumerate(zip(reads, stops, strict=True))
+        ),
     )
 
 
@@ -106,20 +106,6 @@ def tile_count(width: int, height: int, tile_px: int, shape: PictureShape) -> in
 def window_pixels(width: int, height: int, tile_px: int, shape: PictureShape) -> int:
     """Return how many pixels the model is handed at once."""
     return plan_axis(width, tile_px, shape).window * plan_axis(height, tile_px, shape).window
-
-
-def cut(pixels: Pixels, rows: Span, columns: Span, vertical: Axis, horizontal: Axis) -> Pixels:
-    """Return the window of a tile; beyond the page its border pixels repeat.
-
-    pixels   [height, width, channels]
-    returns  [vertical.window, horizontal.window, channels], a copy
-    """
-    ys = np.clip(np.arange(rows.read, rows.read + vertical.window), 0, vertical.length - 1)
-    xs = np.clip(np.arange(columns.read, columns.read + horizontal.window), 0, horizontal.length - 1)
-    if ys[-1] - ys[0] == vertical.window - 1 and xs[-1] - xs[0] == horizontal.window - 1:
-        return pixels[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].copy()
-    taken: Pixels = pixels[ys[:, None], xs[None, :]]
-    return taken
 
 
 def _round_up(value: int, multiple: int) -> int:

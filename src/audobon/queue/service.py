@@ -131,11 +131,11 @@ class Queue:
         return None if row is None else (row["result_blob"], row["result"])
 
     def adopt(self, task_id: int, result_blob: str | None, result: str | None) -> None:
-        """Finish a waiting task with the result of equal work."""
+        """Finish a waiting task with the result of equal work; does nothing to one that no longer waits."""
         with transaction(self._connection) as connection:
             values = {"id": task_id, "result_blob": result_blob, "result": result, "now": self._clock()}
-            connection.execute(sql.ADOPT, values)
-            self._record(task_id, "adopted")
+            if connection.execute(sql.ADOPT, values).rowcount == 1:
+                self._record(task_id, "adopted")
 
     def claim(self, job_id: str, owner: str, *, free_ram_bytes: int) -> Lease | None:
         """Lease the next task of a job that fits; None when there is none now."""
@@ -216,16 +216,24 @@ class Queue:
         with transaction(self._connection) as connection:
             rows = connection.execute(sql.ABANDONED, {"job_id": job_id, "owner": owner}).fetchall()
             for row in rows:
-                values = {"id": row["id"], "is_blameless": is_blameless, "reason": reason}
-                connection.execute(sql.GIVE_BACK, values)
-                self._record(int(row["id"]), "given back", reason)
+                values = {
+                    "id": row["id"],
+                    "is_blameless": is_blameless,
+                    "reason": reason,
+                    "now": self._clock(),
+                }
+                (state,) = connection.execute(sql.GIVE_BACK, values).fetchone()
+                self._record(int(row["id"]), "failed" if state == "failed" else "given back", reason)
         return len(rows)
 
     def retry_failed(self, job_id: str) -> int:
         """Make the failed tasks of a job ready again; return how many."""
         with transaction(self._connection) as connection:
             values = {"job_id": job_id, "now": self._clock()}
-            return connection.execute(sql.RETRY_FAILED, values).rowcount
+            rows = connection.execute(sql.RETRY_FAILED, values).fetchall()
+            for row in rows:
+                self._record(int(row["id"]), "made ready again")
+        return len(rows)
 
     def tasks(self, job_id: str) -> list[TaskView]:
         """Return the tasks of a job in the order of its document."""

@@ -66,7 +66,8 @@ WHERE id = :id AND token = :token AND state = 'leased'
 FAIL = """
 UPDATE task SET
     state = CASE WHEN :retry AND attempt < max_attempts THEN 'ready' ELSE 'failed' END,
-    run_at = :retry_at, owner = NULL, lease_until = NULL, done_units = 0, finished_at = :now,
+    finished_at = CASE WHEN :retry AND attempt < max_attempts THEN NULL ELSE :now END,
+    run_at = :retry_at, owner = NULL, lease_until = NULL, done_units = 0,
     error_code = :error_code, error_message = :error_message
 WHERE id = :id AND token = :token AND state = 'leased'
 RETURNING state
@@ -83,13 +84,14 @@ UPDATE task SET lease_until = :lease_until WHERE job_id = :job_id AND owner = :o
 
 # An owner that is known to be gone, or whose lease ran out, gives its tasks back.
 ABANDONED = """
-SELECT id, owner, attempt, max_attempts FROM task
+SELECT id FROM task
 WHERE job_id = :job_id AND state = 'leased' AND (:owner IS NULL OR owner = :owner)
 """
 
 GIVE_BACK = """
 UPDATE task SET
     state = CASE WHEN attempt < max_attempts OR :is_blameless THEN 'ready' ELSE 'failed' END,
+    finished_at = CASE WHEN attempt < max_attempts OR :is_blameless THEN NULL ELSE :now END,
     attempt = CASE WHEN :is_blameless THEN max(0, attempt - 1) ELSE attempt END,
     token = token + 1, owner = NULL, lease_until = NULL, done_units = 0,
     error_code = CASE WHEN :is_blameless THEN NULL ELSE 'worker_died' END,
@@ -99,8 +101,11 @@ RETURNING state
 """
 
 RETRY_FAILED = """
-UPDATE task SET state = 'ready', attempt = 0, run_at = :now, done_units = 0
+UPDATE task SET
+    state = 'ready', attempt = 0, run_at = :now, done_units = 0, finished_at = NULL,
+    error_code = NULL, error_message = NULL
 WHERE job_id = :job_id AND state = 'failed'
+RETURNING id
 """
 
 RECORD_EVENT = "INSERT INTO task_event (task_id, at, kind, detail) VALUES (:task_id, :now, :kind, :detail)"

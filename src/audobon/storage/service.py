@@ -73,6 +73,8 @@ class Storage:
                 target.parent.mkdir(exist_ok=True)
                 temporary.replace(target)
                 sync_folder(target.parent)
+                # The folder of this key may itself be new.
+                sync_folder(self._folder)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -100,16 +102,17 @@ class Storage:
         with self.open(key) as file:
             data = file.read()
         if blake3.blake3(data).hexdigest() != key:
-            raise CorruptBlob(f"blob {key[:12]}… is not what was stored", hint="run the job again")
+            raise self._set_aside(key)
         return data
 
     @contextmanager
     def open(self, key: str) -> Iterator[IO[bytes]]:
         """Open a blob for reading; BlobNotFound when there is none."""
-        try:
-            file = self._path(key).open("rb")
-        except FileNotFoundError as error:
-            raise BlobNotFound(f"no blob {key[:12]}…", hint="run the job again") from error
+        with disk_errors(self._path(key)):
+            try:
+                file = self._path(key).open("rb")
+            except FileNotFoundError as error:
+                raise BlobNotFound(f"no blob {key[:12]}…", hint="run the job again") from error
         with file:
             yield file
 
@@ -124,7 +127,17 @@ class Storage:
                 found.update(piece)
                 target.write(piece)
         if found.hexdigest() != key:
-            raise CorruptBlob(f"blob {key[:12]}… is not what was stored", hint="run the job again")
+            raise self._set_aside(key)
+
+    def _set_aside(self, key: str) -> CorruptBlob:
+        """Move a damaged blob out of the way, so that the same bytes can be stored anew."""
+        damaged = self._folder / "damaged"
+        damaged.mkdir(exist_ok=True)
+        self._path(key).replace(damaged / key)
+        return CorruptBlob(
+            f"blob {key[:12]}… is not what was stored; it was moved to {damaged}",
+            hint="run the same command again: what it held is made anew; and check the disk",
+        )
 
     def has(self, key: str) -> bool:
         """Tell whether a blob is there."""
@@ -141,9 +154,10 @@ class Storage:
 
         needed         asked for the keys still needed once nobody can add one
         broken_before  UTC instant; unfinished writes older than it have no writer any more
+        raises         AlreadyRunning when somebody is putting blobs on record right now
         """
         freed = 0
-        with FileLock(self._lock, purpose="work with blobs", wait=True):
+        with FileLock(self._lock, purpose="work with blobs"):
             keep = needed()
             for key in list(self.keys()):
                 if key not in keep:

@@ -1,0 +1,57 @@
+# Audobon: `make run` does the main job on a sample page, `make test` proves the whole thing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUT ?= samples/the-wren/page-1.png
+OPERATION ?= upscale
+OUTPUT ?= out/$(notdir $(basename $(INPUT)))-$(OPERATION)$(suffix $(INPUT))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench setup lock cards samples clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run ## Do the main job: make run [INPUT=book.cbz] [OPERATION=upscale] [OUTPUT=...] [ARGS="--scale 4"]
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/run.sh "$(OPERATION)" "$(INPUT)" "$(OUTPUT)" $(ARGS)
+
+test: $(VENV)/.test ## Run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test ## Format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config .importlinter
+
+format: $(VENV)/.test ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench ## Measure against goals and peers; writes benchmarks/results/
+	$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+setup: $(VENV)/.test ## Create the environment with everything but the peers
+
+cards: $(VENV)/.test ## Measure the models anew and rewrite their cards
+	$(BIN)/python benchmarks/admit_models.py $(ARGS)
+
+samples: $(VENV)/.run ## Draw the sample comic anew
+	$(BIN)/python samples/draw.py
+
+lock: ## Pin the dependencies anew
+	sh scripts/lock.sh
+
+clean: ## Remove the environment and everything made here
+	rm -rf $(VENV) .venv-peers out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh run && touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh test && touch $@
+
+$(VENV)/.bench: $(VENV)/.test requirements/bench.txt
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh bench && touch $@

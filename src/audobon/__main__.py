@@ -1,0 +1,6 @@
+"""Lets `python -m audobon` stand for the `audobon` command."""
+
+from audobon.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The `audobon` command: one file per noun, no logic of its own."""

@@ -1,0 +1,62 @@
+"""The `audobon` command; turns every error into words, advice and an exit status."""
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from audobon import __version__
+from audobon.cli.config import config
+from audobon.cli.doctor import doctor
+from audobon.cli.jobs import jobs
+from audobon.cli.models import models
+from audobon.cli.run import run
+from audobon.cli.terminal import complain
+from audobon.errors import AudobonError
+
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="audobon %(version)s")
+def audobon() -> None:
+    """AI work on comic pages, on your own machine first.
+
+    Start with: audobon run upscale page.png -o page-print.png
+    """
+
+
+for command in (run, jobs, models, doctor, config):
+    audobon.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its status."""
+    # A polite request to end is treated like Ctrl-C: stop the work, keep what is finished.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = audobon.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except AudobonError as error:
+        complain(error.message, hint=error.hint)
+        sys.exit(error.exit)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output is gone, as after `| head`; there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  the last boundary: nothing may end in a bare traceback
+        complain(f"a fault in Audobon: {type(error).__name__}: {error}", hint="please report the lines below")
+        traceback.print_exc()
+        sys.exit(AudobonError.exit)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,214 @@
+"""`audobon run`: one operation on a page, a folder or a book."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audobon.cli.terminal import print_json, printable, say
+
+if TYPE_CHECKING:
+    from audobon.jobs.report import JobOutcome, JobReport
+    from audobon.pages.operations import Settings
+
+_EPILOG = """\b
+Exit status: 0 done, 2 bad input, 4 not found, 5 output exists, 6 not allowed, 7 memory or disk too
+small, 9 damaged data, 10 some pages failed, 130 stopped. Run the same command again to go on where
+it stopped: finished pages are kept.
+"""
+
+
+class _Operations(click.Group):
+    """Names the nearest operation when there is none of that name."""
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in self.commands:
+            from audobon.pages.operations import operation_named
+
+            operation_named(arguments[0])
+        return super().resolve_command(context, arguments)
+
+
+@click.group(cls=_Operations)
+def run() -> None:
+    """Do an operation on a page, a folder of pages or a book (CBZ)."""
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.argument("source", metavar="IN", type=click.Path(path_type=Path)),
+        click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+        click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output."),
+        click.option("--memory", metavar="SIZE", help="Most memory to take, such as 400MB."),
+        click.option("--quiet", is_flag=True, help="No progress; only errors."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_target = click.option(
+    "-o", "--output", "target", metavar="OUT", type=click.Path(path_type=Path), required=True
+)
+
+
+@run.command(epilog=_EPILOG)
+@_common
+@_target
+@click.option("--scale", type=click.Choice(["2", "4"]), default="2", show_default=True, help="Times larger.")
+@click.option("--model", help="Model to use; see: audobon models list.  [default: waifu2x-upconv7-x2]")
+@click.option(
+    "--dpi",
+    type=click.Choice(["keep", "scale"]),
+    default="keep",
+    show_default=True,
+    help="Resolution noted in the file: keep the number, or scale it so that the print size stays.",
+)
+def upscale(scale: str, model: str | None, dpi: str, **common: Any) -> None:
+    """Enlarge pages for print.
+
+    IN and OUT are a picture, a folder, or a book (.cbz, .zip).
+    """
+    settings: dict[str, Any] = {"scale": int(scale), "dpi": dpi}
+    if model is not None:
+        settings["model"] = model
+    _run("upscale", settings, **common)
+
+
+@run.command(epilog=_EPILOG)
+@_common
+@_target
+@click.option(
+    "--level",
+    type=click.Choice(["0", "1", "2", "3"]),
+    default="1",
+    show_default=True,
+    help="How much noise to remove.",
+)
+def clean(level: str, **common: Any) -> None:
+    """Remove scan and JPEG noise; the size stays.
+
+    IN and OUT are a picture, a folder, or a book (.cbz, .zip).
+    """
+    _run("clean", {"level": int(level)}, **common)
+
+
+_order = click.option(
+    "--order",
+    type=click.Choice(["ltr", "rtl"]),
+    default="ltr",
+    show_default=True,
+    help="Reading direction of the page: left to right, or right to left (manga).",
+)
+
+
+@run.command(epilog=_EPILOG)
+@_common
+@click.option("-o", "--output", "target", metavar="OUT.json", type=click.Path(path_type=Path))
+@_order
+def letters(order: str, **common: Any) -> None:
+    """Read the lettering: text, boxes, reading order, confidence.
+
+    Prints the text, or JSON with --json; -o writes the JSON to a file.
+    """
+    _run("letters", {"order": order}, **common)
+
+
+@run.command(epilog=_EPILOG)
+@_common
+@click.option("-o", "--output", "target", metavar="FOLDER", type=click.Path(path_type=Path))
+@_order
+def panels(order: str, target: Path | None, **common: Any) -> None:
+    """Find the panels in reading order.
+
+    Prints their boxes, or JSON with --json; -o FOLDER also cuts each panel out as a picture and draws an
+    overview. Panels are found by the gutters between them: figures that cross a gutter join panels.
+    """
+    pictures = target is not None and target.suffix.lower() != ".json"
+    _run("panels", {"order": order, "pictures": pictures}, target=target, **common)
+
+
+def _run(
+    name: str,
+    settings: dict[str, Any],
+    *,
+    source: Path,
+    target: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    memory: str | None,
+    quiet: bool,
+) -> None:
+    import msgspec
+
+    from audobon.app import open_app
+    from audobon.cli.watching import watcher_for
+    from audobon.jobs.report import JobRequest
+    from audobon.jobs.service import raise_for
+    from audobon.pages.operations import operation_named, parse_settings
+
+    app = open_app()
+    operation = operation_named(name)
+    chosen: Settings = parse_settings(operation, msgspec.json.encode(settings))
+    request = JobRequest(
+        operation=operation,
+        settings=chosen,
+        source=source,
+        target=target,
+        overwrite=overwrite,
+        budget_bytes=app.memory_budget_bytes(memory),
+    )
+    watcher = watcher_for(quiet=quiet)
+    try:
+        outcome = app.jobs.run(request, watcher)
+    except KeyboardInterrupt:
+        watcher.close()
+        say(f"stopped; {watcher.kept} finished pages are kept. Run the same command again to go on.")
+        raise
+    finally:
+        watcher.close()
+    if as_json:
+        print_json(outcome.report if outcome.findings is None else outcome.findings)
+    elif outcome.findings is not None and target is None:
+        click.echo(printable(_findings_in_words(outcome)))
+    if not quiet:
+        say(_summary(outcome.report))
+    raise_for(outcome.report)
+
+
+def _summary(report: "JobReport") -> str:
+    """Return what was done, where the result lies, how long it took, and the peak memory."""
+    pages = f"{report.pages_done} page" + ("" if report.pages_done == 1 else "s")
+    lines = [
+        f"{report.operation}: {pages} done"
+        + (f", {report.pages_failed} failed" if report.pages_failed else "")
+        + (f", {report.pages_resumed} of them before this run" if report.pages_resumed else "")
+        + (f", with {report.models[0]}" if report.models else "")
+    ]
+    for page in report.pages:
+        lines += [f"  {page.name}: {note}" for note in page.notes]
+    if report.left_out:
+        lines.append(f"  left out, because they are links or devices: {', '.join(report.left_out)}")
+    if report.output is not None:
+        lines.append(f"result       {report.output}")
+    place = "on this machine" if report.place == "here" else report.place
+    lines.append(f"time         {report.seconds:.1f} s, {place}")
+    lines.append(f"peak memory  {report.peak_memory_bytes / (1 << 20):.0f} MB in all processes")
+    return "\n".join(lines)
+
+
+def _findings_in_words(outcome: "JobOutcome") -> str:
+    lines: list[str] = []
+    for page in (outcome.findings or {}).get("pages", []):
+        lines.append(f"{page['name']}")
+        if "error" in page:
+            lines.append(f"  could not be done: {page['error']['message']}")
+        for number, balloon in enumerate(page.get("balloons", []), start=1):
+            lines.append(f"  {number:>2}. [{balloon['kind']}] {balloon['text']}")
+        for number, panel in enumerate(page.get("panels", []), start=1):
+            box = panel["box"]
+            lines.append(f"  {number:>2}. {box['width']}×{box['height']} at {box['x']},{box['y']}")
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""What the command says to a person: data to standard output, everything else to standard error."""
+
+import sys
+
+import click
+import msgspec
+
+
+def say(words: str = "") -> None:
+    """Tell the person something that is not the result."""
+    click.echo(printable(words), err=True)
+
+
+def complain(message: str, *, hint: str | None = None) -> None:
+    """Tell the person what went wrong, and what to do next."""
+    click.echo(click.style("error: ", fg="red", bold=True) + printable(message), err=True)
+    if hint:
+        click.echo(f"hint: {printable(hint)}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Print a result as JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def printable(text: str) -> str:
+    """Return text with control characters made harmless: names in archives can hold any."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person watches standard error."""
+    return sys.stderr.isatty()

@@ -1,0 +1,151 @@
+"""Shows a job while it runs: a bar for a person at a terminal, lines for a log."""
+
+from typing import TYPE_CHECKING
+
+from audobon.cli.terminal import is_terminal, printable, say
+from audobon.jobs.report import PageReport
+from audobon.queue.service import Counts
+from audobon.telemetry.progress import RemainingTime, remaining_in_words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def watcher_for(*, quiet: bool) -> "LineWatcher":
+    """Return what shows a job here: a bar on a terminal, lines elsewhere, nothing when quiet."""
+    if quiet:
+        return QuietWatcher()
+    return BarWatcher() if is_terminal() else LineWatcher()
+
+
+class LineWatcher:
+    """Writes one line for each page, and one for what takes a moment."""
+
+    def __init__(self) -> None:
+        self._time = RemainingTime()
+        self._pages = 0
+        self._seen = 0
+        self.kept = 0
+        """Pages finished so far, in this run or before."""
+
+    def stage(self, words: str) -> None:
+        """Say what begins."""
+        say(words)
+
+    def started(self, job_id: str, pages: int, resumed: int) -> None:
+        """Say what is resumed."""
+        self._pages, self._seen, self.kept = pages, resumed, resumed
+        if resumed:
+            say(f"resuming job {job_id}: {resumed} of {pages} pages are done already")
+
+    def tick(self, counts: Counts) -> None:
+        """Follow the work."""
+        if counts.total_units:
+            self._time.start(counts.total_units)
+            self._time.advance(counts.done_units)
+
+    def page(self, page: PageReport) -> None:
+        """Write the page's line."""
+        self._seen += 1
+        self.kept += page.state == "done"
+        say(f"page {self._seen} of {self._pages}  {self._words(page)}{self._rest()}")
+
+    def finished(self) -> None:
+        """Nothing to add: the summary follows."""
+        self._time.finish()
+
+    def close(self) -> None:
+        """Leave the screen clean."""
+
+    def _words(self, page: PageReport) -> str:
+        if page.state == "failed":
+            return f"{page.name}  FAILED: {page.message}"
+        return f"{page.name}  {page.width}×{page.height}  {page.seconds:.1f} s"
+
+    def _rest(self) -> str:
+        if self._seen >= self._pages:
+            return ""
+        remaining = self._time.remaining()
+        return "" if remaining is None else f"  ({remaining_in_words(remaining)} left)"
+
+
+class QuietWatcher(LineWatcher):
+    """Says nothing; only counts."""
+
+    def stage(self, words: str) -> None:
+        """Say nothing."""
+
+    def started(self, job_id: str, pages: int, resumed: int) -> None:
+        """Only count."""
+        self.kept = resumed
+
+    def page(self, page: PageReport) -> None:
+        """Only count."""
+        self.kept += page.state == "done"
+
+
+class BarWatcher(LineWatcher):
+    """Draws a bar with pages, tiles and the time still to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+
+    def started(self, job_id: str, pages: int, resumed: int) -> None:
+        """Draw the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().started(job_id, pages, resumed)
+        self._progress = Progress(
+            TextColumn("{task.fields[pages]}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[tiles]}"),
+            TextColumn("{task.fields[rest]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar = self._progress.add_task("", total=1.0, pages=self._count(), tiles="", rest="")
+        self._progress.start()
+
+    def tick(self, counts: Counts) -> None:
+        """Move the bar."""
+        super().tick(counts)
+        self._show(counts)
+
+    def page(self, page: PageReport) -> None:
+        """Write failures above the bar; finished pages only move it."""
+        self._seen += 1
+        self.kept += page.state == "done"
+        if self._progress is not None and (page.state == "failed" or page.notes):
+            words = self._words(page) if page.state == "failed" else f"{page.name}: {'; '.join(page.notes)}"
+            self._progress.console.print(printable(words), markup=False, highlight=False)
+
+    def finished(self) -> None:
+        """Fill the bar: the output is published."""
+        super().finished()
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self, counts: Counts) -> None:
+        if self._progress is None or self._bar is None:
+            return
+        remaining = self._time.remaining()
+        words = remaining_in_words(remaining)
+        self._progress.update(
+            self._bar,
+            completed=self._time.fraction(),
+            pages=self._count(),
+            tiles=f"{counts.done_units}/{counts.total_units} tiles",
+            rest="working out how long" if remaining is None else f"{words} left",
+        )
+
+    def _count(self) -> str:
+        return f"page {min(self._seen + 1, self._pages)} of {self._pages}"

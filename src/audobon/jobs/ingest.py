@@ -1,0 +1,150 @@
+"""Takes a document in: every file into storage, every page's header read."""
+
+import zipfile
+import zlib
+from typing import IO
+
+import msgspec
+
+from audobon.compute.codec import Codec
+from audobon.compute.work import least_budget, model_names, result_info
+from audobon.errors import (
+    AudobonError,
+    CorruptBlob,
+    Denied,
+    MemoryTooSmall,
+    PictureTooLarge,
+    UnreadablePicture,
+    by_code,
+)
+from audobon.models.card import built_in_card
+from audobon.pages.documents import Document, Entry
+from audobon.pages.operations import CleanSettings, Settings, UpscaleSettings
+from audobon.pages.picture_info import PictureInfo
+from audobon.storage.service import Storage
+
+_PIECE_BYTES = 1 << 20
+# A page file beyond this is no page; it would have to be held in memory whole.
+_MAX_PAGE_BYTES = 1 << 30
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a page cannot be worked on: an error's code, words and advice."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def error(self) -> AudobonError:
+        """Return the error it was made from."""
+        return by_code(self.code)(self.message, hint=self.hint)
+
+
+class TakenEntry(msgspec.Struct, frozen=True):
+    """One file of a document that was taken in.
+
+    blob   None when its bytes could not be read
+    info   a page's header; None for other files and faulty pages
+    fault  why the page cannot be worked on
+    """
+
+    entry: Entry
+    blob: str | None
+    size_bytes: int
+    info: PictureInfo | None
+    fault: Fault | None
+
+
+class Ingest:
+    """Takes in the files of one document.
+
+    Hold `Storage.sharing` from the first `take` until the entries are on record.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        codec: Codec,
+        settings: Settings,
+        *,
+        target_format: str | None,
+        budget_bytes: int,
+    ) -> None:
+        self._storage = storage
+        self._codec = codec
+        self._settings = settings
+        self._target_format = target_format
+        self._budget_bytes = budget_bytes
+
+    def take(self, document: Document, entry: Entry) -> TakenEntry:
+        """Store one file; look at its header when it is a page.
+
+        A page that cannot be used is taken with its fault; any other file that cannot be read is an error.
+        raises  DiskFull, Denied, UnreadablePicture, MemoryTooSmall when a page does not fit the budget
+        """
+        if not entry.is_page:
+            return self._store(document, entry)
+        try:
+            data = _read_page(document, entry)
+        except (AudobonError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            if isinstance(error, Denied) and document.kind == "picture":
+                raise
+            return TakenEntry(entry, None, 0, None, _fault(error))
+        blob = self._storage.put(data)
+        try:
+            info = self._codec.inspect(data)
+            self._check(info)
+        except MemoryTooSmall:
+            raise
+        except AudobonError as error:
+            return TakenEntry(entry, blob, len(data), None, _fault(error))
+        # Profile and EXIF stay in the file; the record needs only what planning needs.
+        slim = msgspec.structs.replace(info, icc=None, exif=None)
+        return TakenEntry(entry, blob, len(data), slim, None)
+
+    def _check(self, info: PictureInfo) -> None:
+        if isinstance(self._settings, UpscaleSettings | CleanSettings):
+            card = built_in_card(model_names(self._settings)[0])
+            result_info(info, self._settings, card, self._target_format)
+        needed = least_budget(info, self._settings)
+        if needed > self._budget_bytes:
+            raise MemoryTooSmall(
+                f"a page of {info.width}×{info.height} needs {_megabytes(needed)} MB,"
+                f" the budget is {_megabytes(self._budget_bytes)} MB",
+                hint=f"--memory {_megabytes(needed)}MB",
+            )
+
+    def _store(self, document: Document, entry: Entry) -> TakenEntry:
+        try:
+            with document.open(entry) as source, self._storage.writing() as target:
+                while piece := source.read(_PIECE_BYTES):
+                    target.write(piece)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise CorruptBlob(f"{entry.name!r} is damaged inside the archive: {error}") from error
+        return TakenEntry(entry, target.key, target.size_bytes, None, None)
+
+
+def _read_page(document: Document, entry: Entry) -> bytes:
+    with document.open(entry) as source:
+        data = _read_at_most(source, _MAX_PAGE_BYTES)
+    if len(data) > _MAX_PAGE_BYTES:
+        raise PictureTooLarge(f"the file is over {_MAX_PAGE_BYTES >> 30} GiB")
+    return data
+
+
+def _read_at_most(source: IO[bytes], count: int) -> bytes:
+    pieces, size = [], 0
+    while size <= count and (piece := source.read(_PIECE_BYTES)):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _fault(error: Exception) -> Fault:
+    if isinstance(error, AudobonError):
+        return Fault(error.code, error.message, error.hint)
+    return Fault(UnreadablePicture.code, f"it cannot be read: {error}")
+
+
+def _megabytes(count: int) -> int:
+    return -(-count // (1 << 20))

@@ -1,0 +1,109 @@
+"""What a job is asked, what it tells while it runs, and what came of it."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from audobon.pages.operations import Operation, Settings
+from audobon.queue.service import Counts
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on one document.
+
+    target        where the result goes; None: findings are only returned
+    overwrite     the target may be replaced
+    budget_bytes  memory for all processes together
+    """
+
+    operation: Operation
+    settings: Settings
+    source: Path
+    target: Path | None
+    overwrite: bool
+    budget_bytes: int
+
+
+class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of one page.
+
+    name        inside the document
+    state       done or failed
+    is_resumed  it was finished before this run
+    seconds     work on it, when it was done
+    tile_px     side of the tiles it was worked in; 0 when not in tiles
+    code        of the error, when it failed
+    notes       what changed on the way
+    """
+
+    name: str
+    state: str
+    is_resumed: bool = False
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    tile_px: int = 0
+    code: str = ""
+    message: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class JobReport(msgspec.Struct, frozen=True):
+    """What came of a job.
+
+    state              done, partial or failed
+    place              where it ran
+    seconds            this run, from request to published output
+    peak_memory_bytes  most memory all processes of the run held together, shared pages counted each time
+    cost_micros        millionths of a US dollar
+    left_out           files of the document that were neither worked on nor carried over
+    """
+
+    job: str
+    operation: str
+    settings: dict[str, Any]
+    models: tuple[str, ...]
+    state: str
+    place: str
+    source: str
+    output: str | None
+    seconds: float
+    peak_memory_bytes: int
+    cost_micros: int
+    pages_done: int
+    pages_failed: int
+    pages_resumed: int
+    pages: list[PageReport]
+    left_out: list[str]
+
+
+class JobOutcome(msgspec.Struct, frozen=True):
+    """A report, and the findings of operations that make them, as a JSON-ready tree."""
+
+    report: JobReport
+    findings: dict[str, Any] | None
+
+
+class Watcher(Protocol):
+    """Is told how a job goes, in the thread that runs it."""
+
+    def stage(self, words: str) -> None:
+        """Something that takes a moment begins, such as reading the document."""
+        ...
+
+    def started(self, job_id: str, pages: int, resumed: int) -> None:
+        """The pages are known and work begins; some may be finished from before."""
+        ...
+
+    def tick(self, counts: Counts) -> None:
+        """Called about ten times a second with how far the job is."""
+        ...
+
+    def page(self, page: PageReport) -> None:
+        """A page was finished or failed."""
+        ...
+
+    def finished(self) -> None:
+        """The output is published."""
+        ...

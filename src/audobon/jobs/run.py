@@ -1,0 +1,312 @@
+"""One run of one job, from the document to the published output."""
+
+import sqlite3
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audobon.clock import utc_now
+from audobon.compute.codec import Codec
+from audobon.compute.supervisor import Supervisor
+from audobon.compute.work import Work, model_names, place, units, work_key
+from audobon.compute.worker_messages import Hello
+from audobon.errors import AudobonError
+from audobon.ids import new_id
+from audobon.jobs.assemble import (
+    Page,
+    findings_json,
+    findings_pieces,
+    gather_findings,
+    page_report,
+    picture_pieces,
+    write_bytes,
+)
+from audobon.jobs.ingest import Ingest, TakenEntry
+from audobon.jobs.records import JobRecords
+from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
+from audobon.jobs.target import Piece, Target, write_target
+from audobon.models.card import built_in_card
+from audobon.models.preparing import prepare_apart
+from audobon.models.store import is_prepared
+from audobon.pages.documents import ArchiveLimits, Document, DocumentKind
+from audobon.pages.picture_limits import PictureLimits
+from audobon.queue.service import NewTask, Queue
+from audobon.sqlite import transaction
+from audobon.storage.service import Storage
+from audobon.telemetry.logs import Log
+
+
+class JobLimits(msgspec.Struct, frozen=True):
+    """What documents and pictures may cost, and how many processors models may use."""
+
+    archives: ArchiveLimits
+    pictures: PictureLimits
+    max_seconds: float
+    threads: int
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """What a run works with."""
+
+    folder: Path
+    storage: Storage
+    log: Log
+    limits: JobLimits
+
+
+class Run:
+    """One run of one job; hold the job's lock around it."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        connection: sqlite3.Connection,
+        request: JobRequest,
+        target: Target | None,
+        watcher: Watcher,
+        key: str,
+        started: float,
+    ) -> None:
+        self._rooms = rooms
+        self._connection = connection
+        self._records = JobRecords(connection)
+        self._queue = Queue(connection)
+        self._request = request
+        self._target = target
+        self._watcher = watcher
+        self._key = key
+        self._started = started
+        self._told: set[int] = set()
+        self._peak_bytes = 0
+
+    def go(self, document: Document) -> JobOutcome:
+        """Do the job; see `Jobs.run`."""
+        self._prepare_models()
+        with Supervisor(self._hello()) as supervisor:
+            job_id, entries = self._take_in(document)
+            single = self._only_fault(entries)
+            if single is not None:
+                self._records.remove(job_id)
+                raise single
+            tasks = self._queue.tasks(job_id)
+            self._told = {task.ordinal for task in tasks if task.state == "done"}
+            resumed = set(self._told)
+            self._watcher.started(job_id, sum(taken.entry.is_page for taken in entries), len(resumed))
+            self._rooms.log.write(
+                "job",
+                "job started",
+                job=job_id,
+                operation=self._request.operation.name,
+                source=str(self._request.source),
+                pages=len(tasks),
+                resumed=len(resumed),
+                budget_bytes=self._request.budget_bytes,
+            )
+            try:
+                if len(resumed) < len(tasks):
+                    supervisor.run(
+                        self._queue,
+                        job_id,
+                        budget_bytes=self._request.budget_bytes,
+                        on_tick=lambda: self._tick(job_id, entries),
+                    )
+                supervisor.sample()
+                self._peak_bytes = supervisor.peak_bytes
+                return self._finish(job_id, document, entries, resumed)
+            except BaseException:
+                # First the worker, so that nobody holds what is given back.
+                supervisor.stop()
+                self._queue.give_back(job_id, owner=None, reason="interrupted", is_blameless=True)
+                self._records.set_state(job_id, "interrupted")
+                self._rooms.log.write("job", "job interrupted", level="warning", job=job_id)
+                raise
+
+    def _prepare_models(self) -> None:
+        for name in model_names(self._request.settings):
+            card = built_in_card(name)
+            if not is_prepared(card, self._rooms.folder / "models"):
+                self._watcher.stage(f"preparing {name} for this machine (first use only)")
+                prepare_apart(card, self._rooms.folder / "models")
+
+    def _hello(self) -> Hello:
+        limits = self._rooms.limits
+        return Hello(str(self._rooms.folder), limits.threads, limits.pictures, limits.max_seconds)
+
+    def _take_in(self, document: Document) -> tuple[str, list[TakenEntry]]:
+        """Store the document and put it on record, or find it on record from before."""
+        limits = self._rooms.limits
+        codec = Codec(limits.pictures, max_seconds=limits.max_seconds)
+        ingest = Ingest(
+            self._rooms.storage,
+            codec,
+            self._request.settings,
+            target_format=self._format(),
+            budget_bytes=self._request.budget_bytes,
+        )
+        if len(document.entries) > 1:
+            self._watcher.stage(f"reading {len(document.entries)} files")
+        try:
+            with self._rooms.storage.sharing():
+                taken = [ingest.take(document, entry) for entry in document.entries]
+                with transaction(self._connection):
+                    return self._record(document, taken), taken
+        finally:
+            codec.close()
+
+    def _record(self, document: Document, taken: list[TakenEntry]) -> str:
+        earlier = self._records.unfinished(self._key)
+        if earlier is not None and self._can_resume(earlier, taken):
+            self._queue.give_back(earlier, owner=None, reason="its run ended", is_blameless=True)
+            self._queue.retry_failed(earlier)
+            self._records.set_state(earlier, "running")
+            return earlier
+        job_id = new_id()
+        values = {
+            "id": job_id,
+            "key": self._key,
+            "operation": self._request.operation.name,
+            "settings": msgspec.json.encode(self._request.settings).decode(),
+            "source": str(self._request.source.absolute()),
+            "target": None if self._target is None else str(self._target.path.absolute()),
+            "document_kind": document.kind,
+            "created_at": utc_now(),
+        }
+        self._records.add(values, taken)
+        self._enqueue(job_id, document.kind, taken)
+        if earlier is not None:
+            # The document changed: pages that did not were adopted above.
+            self._records.remove(earlier)
+        return job_id
+
+    def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
+        """Tell whether a job's document is unchanged and its finished pages are still there."""
+        before = [(item.entry.name, item.blob) for item in self._records.entries(job_id)]
+        results = [task.result_blob for task in self._queue.tasks(job_id) if task.result_blob is not None]
+        return before == [(item.entry.name, item.blob) for item in taken] and all(
+            self._rooms.storage.has(blob) for blob in results
+        )
+
+    def _enqueue(self, job_id: str, kind: DocumentKind, taken: list[TakenEntry]) -> None:
+        settings = self._request.settings
+        names = model_names(settings)
+        new: list[NewTask] = []
+        for ordinal, item in enumerate(taken):
+            if not item.entry.is_page or item.fault is not None or item.info is None or item.blob is None:
+                continue
+            work = Work(
+                self._request.operation.name,
+                msgspec.json.encode(settings).decode(),
+                item.blob,
+                self._format(),
+            )
+            placement = place(item.info, settings, self._request.budget_bytes)
+            new.append(
+                NewTask(
+                    ordinal=ordinal,
+                    work_key=work_key(work, self._request.operation),
+                    model=names[0] if names else "none",
+                    ram_bytes=placement.peak_bytes,
+                    payload=msgspec.json.encode(work).decode(),
+                    total_units=units(item.info, settings, placement),
+                )
+            )
+        ids = self._queue.enqueue(job_id, new, category="interactive" if kind == "picture" else "batch")
+        for task_id, task in zip(ids, new, strict=True):
+            done = self._queue.find_done(task.work_key)
+            if done is not None and (done[0] is None or self._rooms.storage.has(done[0])):
+                self._queue.adopt(task_id, *done)
+
+    def _format(self) -> str | None:
+        return None if self._target is None else self._target.picture_format
+
+    def _only_fault(self, entries: list[TakenEntry]) -> AudobonError | None:
+        """Return the error of a document that is one faulty page."""
+        if len(entries) == 1 and entries[0].fault is not None:
+            error = entries[0].fault.error()
+            return type(error)(f"{self._request.source}: {error.message}", hint=error.hint)
+        return None
+
+    def _tick(self, job_id: str, entries: list[TakenEntry]) -> None:
+        counts = self._queue.counts(job_id)
+        if counts.done + counts.failed > len(self._told):
+            for task in self._queue.tasks(job_id):
+                if task.ordinal not in self._told and task.state in ("done", "failed"):
+                    self._told.add(task.ordinal)
+                    told = page_report(Page(entries[task.ordinal], task), is_resumed=False)
+                    self._watcher.page(told)
+                    self._log_page(job_id, told, task.attempt)
+        self._watcher.tick(counts)
+
+    def _finish(
+        self, job_id: str, document: Document, entries: list[TakenEntry], resumed: set[int]
+    ) -> JobOutcome:
+        tasks = {task.ordinal: task for task in self._queue.tasks(job_id)}
+        pages = [Page(taken, tasks.get(ordinal)) for ordinal, taken in enumerate(entries)]
+        reports = [
+            page_report(page, is_resumed=ordinal in resumed)
+            for ordinal, page in enumerate(pages)
+            if page.taken.entry.is_page
+        ]
+        failed = [report for report in reports if report.state == "failed"]
+        findings = self._publish(pages, failed_all=len(failed) == len(reports))
+        state = "done" if not failed else "failed" if len(failed) == len(reports) else "partial"
+        report = self._report(job_id, state, document, reports)
+        self._records.set_state(job_id, state, at=utc_now(), report=msgspec.json.encode(report).decode())
+        self._watcher.finished()
+        self._rooms.log.write(
+            "job",
+            "job ended",
+            job=job_id,
+            state=state,
+            pages_done=report.pages_done,
+            pages_failed=report.pages_failed,
+            seconds=report.seconds,
+            peak_memory_bytes=report.peak_memory_bytes,
+        )
+        return JobOutcome(report, findings)
+
+    def _publish(self, pages: list[Page], *, failed_all: bool) -> dict[str, Any] | None:
+        storage = self._rooms.storage
+        if self._request.operation.makes == "pictures":
+            if self._target is not None and not failed_all:
+                write_target(self._target, picture_pieces(pages, storage))
+            return None
+        findings = gather_findings(self._request.operation.name, str(self._request.source), pages)
+        if self._target is not None and not failed_all:
+            if self._target.kind == "folder":
+                write_target(self._target, findings_pieces(findings, pages, storage))
+            else:
+                data = findings_json(findings)
+                write_target(self._target, [Piece("findings", None, partial(write_bytes, data=data))])
+        return findings
+
+    def _report(self, job_id: str, state: str, document: Document, pages: list[PageReport]) -> JobReport:
+        failed = sum(page.state == "failed" for page in pages)
+        return JobReport(
+            job=job_id,
+            operation=self._request.operation.name,
+            settings=msgspec.to_builtins(self._request.settings),
+            models=model_names(self._request.settings),
+            state=state,
+            place="here",
+            source=str(self._request.source),
+            output=None if self._target is None or state == "failed" else str(self._target.path),
+            seconds=round(time.monotonic() - self._started, 3),
+            peak_memory_bytes=self._peak_bytes,
+            cost_micros=0,
+            pages_done=len(pages) - failed,
+            pages_failed=failed,
+            pages_resumed=sum(page.is_resumed for page in pages),
+            pages=pages,
+            left_out=document.left_out,
+        )
+
+    def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:
+        facts: dict[str, Any] = {"job": job_id, "page": page.name, "attempt": attempt}
+        if page.state == "done":
+            self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
+        else:
+            self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)

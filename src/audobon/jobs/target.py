@@ -1,0 +1,172 @@
+"""Where a result goes: checked before the work, written whole after it."""
+
+import os
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from audobon.atomic import disk_errors, sync_folder, writing
+from audobon.errors import Conflict, Denied, InvalidInput, NotFound, OutputExists
+from audobon.pages.documents import BOOK_ENDINGS, DocumentKind
+from audobon.pages.picture_formats import FORMATS
+
+TargetKind = Literal["picture", "folder", "book", "json"]
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One file of a result.
+
+    name         path inside the result, forward slashes
+    modified_at  UTC seconds; None when unknown
+    copy         writes its bytes to a stream
+    """
+
+    name: str
+    modified_at: float | None
+    copy: Callable[[IO[bytes]], None]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A place for a result of one kind."""
+
+    path: Path
+    kind: TargetKind
+
+    @property
+    def picture_format(self) -> str | None:
+        """Format asked for by the ending of a single picture; None keeps each page's own."""
+        return FORMATS[self.path.suffix.lower()] if self.kind == "picture" else None
+
+
+def picture_target(source: Path, target: Path, kind: DocumentKind) -> Target:
+    """Return where restored pages go.
+
+    raises  InvalidInput when the ending does not fit the document
+    """
+    ending = target.suffix.lower()
+    if kind == "picture":
+        if target.is_dir():
+            return (
+                Target(target / source.name, "picture") if source.suffix.lower() in FORMATS else _no(target)
+            )
+        return Target(target, "picture") if ending in FORMATS else _no(target)
+    if ending in BOOK_ENDINGS:
+        return Target(target, "book")
+    if ending in FORMATS:
+        raise InvalidInput(
+            f"{target} names one picture, but {source} holds several pages",
+            hint="give a folder, or a book ending in .cbz",
+        )
+    return Target(target, "folder")
+
+
+def findings_target(target: Path, *, with_pictures: bool) -> Target:
+    """Return where findings go: a JSON file, or a folder when pictures go with them."""
+    if with_pictures:
+        return Target(target, "folder")
+    if target.is_dir():
+        raise InvalidInput(f"{target} is a folder", hint="name a file ending in .json")
+    return Target(target, "json")
+
+
+def _no(target: Path) -> Target:
+    raise InvalidInput(f"the ending of {target} is no picture format", hint=f"use one of {' '.join(FORMATS)}")
+
+
+def check_target(target: Target, source: Path, *, overwrite: bool) -> None:
+    """Raise before any work when the result could not be put there.
+
+    raises  OutputExists, NotFound when its folder is missing, Denied, Conflict when it lies in the source
+    """
+    path = target.path
+    with disk_errors(path):
+        parent = path.absolute().parent
+        if not parent.is_dir():
+            raise NotFound(f"the folder {parent} does not exist", hint=f"mkdir -p {parent}")
+        inside = path.resolve()
+        if inside == source.resolve() or (source.is_dir() and inside.is_relative_to(source.resolve())):
+            raise Conflict(f"the output {path} lies in the document itself", hint="choose another place")
+        if not os.access(parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            raise Denied(f"not allowed to write {path}", hint="check the permissions of its folder")
+        if path.is_dir() and target.kind != "folder":
+            raise OutputExists(f"{path} is a folder", hint="choose another name")
+        if path.exists() and path.is_file() and target.kind == "folder":
+            raise OutputExists(f"{path} is a file", hint="choose another name")
+        occupied = path.exists() and (target.kind != "folder" or any(path.iterdir()))
+        if occupied and not overwrite:
+            raise OutputExists(f"{path} exists already", hint="add --overwrite to replace it")
+
+
+def write_target(target: Target, pieces: Iterable[Piece]) -> None:
+    """Write a result; it appears whole or not at all, or file by file in a folder that exists.
+
+    raises  DiskFull, Denied, NotFound
+    """
+    if target.kind == "folder":
+        _write_folder(target.path, pieces)
+        return
+    with writing(target.path) as file:
+        if target.kind == "book":
+            _write_book(file, pieces)
+        else:
+            for piece in pieces:
+                piece.copy(file)
+
+
+def _write_book(file: IO[bytes], pieces: Iterable[Piece]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as book:
+        for piece in pieces:
+            # Pictures are packed already; storing them plainly is fast and changes nothing.
+            with book.open(_zip_info(piece), "w", force_zip64=True) as entry:
+                piece.copy(entry)
+
+
+def _zip_info(piece: Piece) -> zipfile.ZipInfo:
+    moment = time.gmtime(piece.modified_at or 0)[:6]
+    year = moment[0]
+    info = zipfile.ZipInfo(piece.name, moment if 1980 <= year <= 2107 else (1980, 1, 1, 0, 0, 0))
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def _write_folder(path: Path, pieces: Iterable[Piece]) -> None:
+    if path.exists():
+        # Somebody's folder: replace file by file, and leave what else lies there.
+        for piece in pieces:
+            _write_file(path, piece)
+        return
+    with _folder_in_the_making(path) as folder:
+        for piece in pieces:
+            _write_file(folder, piece)
+
+
+@contextmanager
+def _folder_in_the_making(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    with disk_errors(path):
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.absolute().parent)
+
+
+def _write_file(folder: Path, piece: Piece) -> None:
+    path = folder / piece.name
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as file:
+        piece.copy(file)
+    if piece.modified_at is not None:
+        with disk_errors(path):
+            os.utime(path, (piece.modified_at, piece.modified_at))

@@ -1,0 +1,29 @@
+"""Has a model converted and optimised in a process of its own; light for the one who asks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from audobon.errors import CorruptModel, by_code
+from audobon.models.card import Card
+
+
+def prepare_apart(card: Card, models_folder: Path) -> None:
+    """Convert and optimise a model; see `store.prepare`.
+
+    The libraries and memory this takes end with the process it runs in.
+    raises  ModelNotFound when its package is missing, CorruptModel when a byte differs
+    """
+    command = [sys.executable, "-m", "audobon.models.build", card.name, str(models_folder)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode == 0:
+        return
+    try:
+        report = msgspec.json.decode(done.stdout, type=dict[str, str | None])
+    except msgspec.DecodeError:
+        tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        raise CorruptModel(f"preparing {card.name} ended with {done.returncode}: {tail[0]}") from None
+    kind = by_code(report["code"] or "")
+    raise kind(report["message"] or f"preparing {card.name} failed", hint=report["hint"])
