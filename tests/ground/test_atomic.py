@@ -89,9 +89,14 @@ def test_until_the_block_ends_the_old_file_is_what_others_read(tmp_path: Path) -
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "page.png"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), writing(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
+
+    def stopped() -> None:
+        with writing(path) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert contents(tmp_path) == {"page.png": b"old"}
 
 

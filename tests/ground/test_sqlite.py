@@ -35,19 +35,27 @@ def test_a_block_that_ends_well_is_kept(connection: sqlite3.Connection, tmp_path
 
 
 def test_a_block_that_fails_leaves_nothing(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), transaction(connection):
-        add(connection, "1.png")
-        raise KeyboardInterrupt
+    def stopped() -> None:
+        with transaction(connection):
+            add(connection, "1.png")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert names(tmp_path) == []
     assert not connection.in_transaction
 
 
 def test_an_inner_block_belongs_to_the_outer_one(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    with pytest.raises(KeyError), transaction(connection):
+    def stopped() -> None:
         with transaction(connection):
-            add(connection, "1.png")
-        assert names(tmp_path) == []
-        raise KeyError
+            with transaction(connection):
+                add(connection, "1.png")
+            assert names(tmp_path) == []
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert names(tmp_path) == []
 
 
@@ -60,9 +68,13 @@ def test_outer_and_inner_are_kept_together(connection: sqlite3.Connection, tmp_p
 
 
 def test_after_a_failure_the_next_block_works(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.IntegrityError), transaction(connection):
-        add(connection, "1.png")
-        add(connection, "1.png")
+    def contradictory() -> None:
+        with transaction(connection):
+            add(connection, "1.png")
+            add(connection, "1.png")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        contradictory()
     with transaction(connection):
         add(connection, "2.png")
     assert names(tmp_path) == ["2.png"]

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.errors import CorruptModel
 from audobon.models import golden
 from audobon.models.card import Card, built_in_card, built_in_cards
-from audobon.models.preparing import prepare_apart
+from audobon.models.loading import load
 from audobon.models.runtime import LoadedModel, usable_threads
 from audobon.models.sources import package_folder, read_graph
-from audobon.models.store import is_prepared, prepare, prepared_graph
+from audobon.models.store import is_prepared
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
@@ -72,14 +71,7 @@ class Models:
         """
         model = self._loaded.get((name, lean))
         if model is None:
-            card = self.card(name)
-            path = prepared_graph(card, self._folder)
-            if path is None:
-                prepare_apart(card, self._folder)
-                path = prepared_graph(card, self._folder)
-            if path is None:
-                raise CorruptModel(f"{name} was prepared and is damaged already", hint="check the disk")
-            model = LoadedModel(path, threads=self._threads, arena=not lean)
+            model = load(self.card(name), self._folder, threads=self._threads, arena=not lean)
             self._loaded[name, lean] = model
         yield model
 
@@ -91,8 +83,7 @@ class Models:
         start = time.perf_counter()
         card = self.card(name)
         read_graph(card)
-        path = prepared_graph(card, self._folder) or prepare(card, self._folder)
-        model = LoadedModel(path, threads=self._threads, arena=False)
+        model = load(card, self._folder, threads=self._threads, arena=False)
         try:
             difference = golden.check(card, model)
         finally:

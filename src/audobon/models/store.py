@@ -5,9 +5,12 @@ Everything here is derived from the installed packages and may be deleted at any
 
 import hashlib
 import platform
+import re
 import shutil
 import sys
 import tempfile
+from functools import cache
+from importlib import util
 from pathlib import Path
 
 import blake3
@@ -39,17 +42,22 @@ def is_prepared(card: Card, models_folder: Path) -> bool:
     return (prepared_folder(card, models_folder) / _RECEIPT).is_file()
 
 
-def prepared_graph(card: Card, models_folder: Path) -> Path | None:
-    """Return the file to load; None when it was never prepared or a byte has changed since."""
+def prepared_path(card: Card, models_folder: Path) -> Path:
+    """Return the file to load of a prepared model."""
+    return prepared_folder(card, models_folder) / _GRAPH
+
+
+def is_intact(card: Card, models_folder: Path) -> bool:
+    """Tell whether every byte of a prepared model is as it was written."""
     folder = prepared_folder(card, models_folder)
     try:
         receipt = msgspec.json.decode((folder / _RECEIPT).read_bytes(), type=_Receipt)
-        for name, digest in receipt.digests.items():
-            if blake3.blake3().update_mmap(folder / name).hexdigest() != digest:
-                return None
+        return all(
+            blake3.blake3().update_mmap(folder / name).hexdigest() == digest
+            for name, digest in receipt.digests.items()
+        )
     except (OSError, msgspec.DecodeError):
-        return None
-    return folder / _GRAPH
+        return False
 
 
 def prepare(card: Card, models_folder: Path) -> Path:
@@ -93,13 +101,20 @@ def _optimise(card: Card, graph: bytes, folder: Path) -> None:
         raise CorruptModel(f"{card.name} cannot be optimised: {error}") from error
 
 
+@cache
 def _machine_digest() -> str:
     """Name what optimised graphs depend on besides the model: runtime version and processor."""
-    from importlib import metadata
-
     features = ""
     if sys.platform == "linux":
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
         features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
-    identity = (_RECIPE, metadata.version("onnxruntime"), platform.machine(), platform.processor(), features)
+    identity = (_RECIPE, _runtime_version(), platform.machine(), platform.processor(), features)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+
+
+def _runtime_version() -> str:
+    """Return ONNX Runtime's version from its source: importing it, or importlib.metadata, is far dearer."""
+    spec = util.find_spec("onnxruntime")
+    text = "" if spec is None or spec.origin is None else Path(spec.origin).read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return found[1] if found else text

@@ -23,6 +23,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _BITS_PER_SAMPLE = 258
+# Modes in which one colour may stand for "nothing here", and what they become then.
+_WITH_ALPHA = {"1": "LA", "L": "LA", "RGB": "RGBA"}
 # The most that JPEG can state.
 _MAX_DPI = 65_535
 
@@ -44,7 +46,7 @@ def inspect(data: bytes, limits: PictureLimits) -> PictureInfo:
     raises  UnreadablePicture, UnsupportedPicture, PictureTooLarge
     """
     with _open(data, limits) as image:
-        return _described(image, data, _exif(image))
+        return _described(image, data, _exif(image, data))
 
 
 def decode(data: bytes, limits: PictureLimits) -> tuple[PictureInfo, Image.Image]:
@@ -53,7 +55,7 @@ def decode(data: bytes, limits: PictureLimits) -> tuple[PictureInfo, Image.Image
     raises  UnreadablePicture, UnsupportedPicture, PictureTooLarge
     """
     with _open(data, limits) as image:
-        exif = _exif(image)
+        exif = _exif(image, data)
         info = _described(image, data, exif)
         try:
             image.load()
@@ -64,7 +66,20 @@ def decode(data: bytes, limits: PictureLimits) -> tuple[PictureInfo, Image.Image
         # Pillow turns TIFF pictures by itself while loading.
         turn = None if image.format == "TIFF" else exif.turn
         upright = image if turn is None else image.transpose(turn)
-        return info, upright if upright.mode == info.mode else upright.convert(info.mode)
+        return info, _converted(upright, info.mode)
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if mode == "I;16":
+        # Straight from the other byte order, Pillow would cut the values off at 255.
+        return image.convert("I").convert(mode)
+    if image.mode == "1" and mode == "LA":
+        grey = image.convert("L")
+        grey.info["transparency"] = 255 * image.info["transparency"]
+        return grey.convert(mode)
+    return image.convert(mode)
 
 
 def _open(data: bytes, limits: PictureLimits) -> Image.Image:
@@ -137,8 +152,13 @@ def _working_mode(image: Image.Image) -> tuple[str, list[str]]:
             hint="save it with 8 bits per colour, or as 16-bit greyscale, which is kept",
         )
     see_through = "transparency" in image.info
-    if mode in ("L", "RGB") and see_through:
-        return mode + "A", ["its transparent colour became an alpha channel"]
+    if mode in _WITH_ALPHA and see_through:
+        return _WITH_ALPHA[mode], ["its transparent colour became an alpha channel"]
+    if mode.startswith("I;16") and see_through:
+        raise UnsupportedPicture(
+            "it is 16-bit greyscale with a transparent colour, and nothing we write can hold both",
+            hint="save it with 8 bits, or without transparency",
+        )
     if mode in CHANNELS:
         return mode, []
     if mode == "P":
@@ -170,9 +190,14 @@ def _is_deep(image: Image.Image) -> bool:
     return max(bits) > 8
 
 
-def _exif(image: Image.Image) -> _Exif:
+def _exif(image: Image.Image, data: bytes) -> _Exif:
     try:
-        exif = image.getexif()
+        if image.format == "PNG" and "exif" not in image.info:
+            late = _chunk(data, b"eXIf", is_png=True)
+            if late is not None:
+                image.info["exif"] = b"Exif\0\0" + late
+        # Not the method of PNG pictures, which decodes all pixels to find a block behind them.
+        exif = Image.Image.getexif(image)
         turn = _TURNS.get(exif.get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - a damaged EXIF block must not cost the page
         return _Exif(None, None)
@@ -199,23 +224,25 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         across, down = (float(item) for item in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    if not all(math.isfinite(item) and 1 <= item <= _MAX_DPI for item in (across, down)):
+    if not all(math.isfinite(item) and 1 < item <= _MAX_DPI for item in (across, down)):
         return None
     return across, down
 
 
 def _is_lossless(image: Image.Image, data: bytes) -> bool:
     if image.format == "WEBP":
-        return _holds_chunk(data, b"VP8L")
+        return _chunk(data, b"VP8L", is_png=False) is not None
     return image.format not in ("JPEG", "MPO")
 
 
-def _holds_chunk(data: bytes, kind: bytes) -> bool:
-    """Tell whether a WebP file has a chunk of this kind: VP8L holds lossless pixels."""
-    at = 12
+def _chunk(data: bytes, kind: bytes, *, is_png: bool) -> bytes | None:
+    """Return the content of the first chunk of a kind in a PNG or WebP file; None when there is none."""
+    at = 8 if is_png else 12
     while at + 8 <= len(data):
-        if data[at : at + 4] == kind:
-            return True
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        at += 8 + size + size % 2
-    return False
+        one, two = data[at : at + 4], data[at + 4 : at + 8]
+        found, size = (two, int.from_bytes(one, "big")) if is_png else (one, int.from_bytes(two, "little"))
+        if found == kind:
+            return data[at + 8 : at + 8 + size]
+        # PNG puts a checksum behind each chunk; WebP fills up to an even length.
+        at += 8 + size + (4 if is_png else size % 2)
+    return None

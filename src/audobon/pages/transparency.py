@@ -6,6 +6,8 @@ from PIL import Image, ImageFilter
 
 # Wide enough to cover what a model sees around an outline.
 _REACH_PX = 12
+# Of 255; where less is seen around a pixel, eight bits no longer tell its colour from black.
+_LEAST_WEIGHT = 16
 
 
 def fill_transparent(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -21,8 +23,8 @@ def fill_transparent(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]
     filled = colour.copy()
     for channel in range(colour.shape[2]):
         plane = colour[:, :, channel]
-        mixed = _blur((plane.astype(np.uint16) * alpha // 255).astype(np.uint8))
-        near = weight > 0
+        mixed = _blur(((plane.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8))
+        near = weight >= _LEAST_WEIGHT
         value = np.full(plane.shape, 255, np.uint8)
         value[near] = np.minimum(255, mixed[near].astype(np.uint32) * 255 // weight[near])
         filled[:, :, channel][hidden] = value[hidden]

@@ -4,7 +4,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,7 +133,9 @@ class Storage:
         """Move a damaged blob out of the way, so that the same bytes can be stored anew."""
         damaged = self._folder / "damaged"
         damaged.mkdir(exist_ok=True)
-        self._path(key).replace(damaged / key)
+        # Another reader may have found the damage first.
+        with suppress(FileNotFoundError):
+            self._path(key).replace(damaged / key)
         return CorruptBlob(
             f"blob {key[:12]}… is not what was stored; it was moved to {damaged}",
             hint="run the same command again: what it held is made anew; and check the disk",

@@ -1,0 +1,19 @@
+"""Runs every benchmark, or those named: run_all.py [overhead] [peers] [memory] [session_load] [quality]"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ALL = ("overhead", "peers", "memory", "session_load", "quality")
+
+
+def main() -> None:
+    for name in sys.argv[1:] or ALL:
+        if name not in ALL:
+            raise SystemExit(f"no benchmark is named {name}; there are {', '.join(ALL)}")
+        script = Path(__file__).with_name(f"bench_{name}.py")
+        subprocess.run([sys.executable, script], check=True)
+
+
+if __name__ == "__main__":
+    main()
