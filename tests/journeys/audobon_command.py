@@ -19,7 +19,7 @@ from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
 
 PROGRAM = Path(sys.executable).with_name("audobon")
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 20.0
 
 _WORKER, _CODEC = "audobon.compute.worker", "audobon.compute.codec_process"
 # source: linux/prctl.h and linux/capability.h

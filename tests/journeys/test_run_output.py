@@ -115,7 +115,7 @@ def test_a_broken_pipe_ends_the_command_quietly(audobon: Audobon) -> None:
     os.close(writer)
     _, err = process.communicate(timeout=30)
 
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (1, "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("run", "upscale")])

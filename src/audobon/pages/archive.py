@@ -71,7 +71,7 @@ class BookDocument:
         """
         try:
             return self._archive.open(self._files[entry.name])
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
             raise UnreadablePicture(f"it is damaged inside the archive: {error}") from error
 
 
