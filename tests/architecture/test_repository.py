@@ -63,7 +63,7 @@ def lock_files() -> list[Path]:
         for path in kept_files()
         if path.suffix == ".lock"
         or re.fullmatch(r"(requirements|lock).*\.txt", path.name)
-        or (path.suffix == ".txt" and "lock" in path.parent.name)
+        or (path.suffix == ".txt" and path.parent.name == "requirements")
     ]
 
 

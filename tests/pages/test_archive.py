@@ -83,8 +83,7 @@ def test_a_book_is_read_in_reading_order_with_all_that_goes_with_it(tmp_path: Pa
         ]
         # 2020-02-03 04:05:06, taken as UTC.
         assert book.entries[1] == Entry("ch1/2.png", True, 3, 1580702706.0)
-        with book.open(book.entries[4]) as file:
-            assert file.read() == b"names"
+        assert read_whole(book, book.entries[4]) == b"names"
 
 
 def test_a_name_from_before_unicode_is_read_as_the_format_says(tmp_path: Path) -> None:
@@ -92,8 +91,7 @@ def test_a_name_from_before_unicode_is_read_as_the_format_says(tmp_path: Path) -
     patched(path, lambda data: data.__setitem__(slice(None), data.replace(b"N.png", b"\xa4.png")))
     with open_document(path, LIMITS) as book:
         assert [entry.name for entry in book.entries] == ["ñ.png"]
-        with book.open(book.entries[0]) as file:
-            assert file.read() == b"page"
+        assert read_whole(book, book.entries[0]) == b"page"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import msgspec
 
 from audobon.compute.codec_messages import Reply, Request
 from audobon.compute.frames import read_frame, read_into, write_frame
-from audobon.errors import AudobonError, PictureTooLarge, UnreadablePicture, by_code
+from audobon.errors import AudobonError, PictureTooLarge, UnreadablePicture, WorkerDied, by_code
 from audobon.pages.picture_info import PictureInfo
 from audobon.pages.picture_limits import PictureLimits
 
@@ -71,21 +71,22 @@ class Codec:
     def encode(self, info: PictureInfo, bands: Iterable["Pixels"], target: Sink) -> None:
         """Write a page, handed over in bands of whole rows, to a binary stream.
 
-        raises  UnsupportedPicture, PictureTooLarge, and whatever `bands` raises
+        raises  UnsupportedPicture, PictureTooLarge, WorkerDied, and whatever `bands` raises
         """
         import numpy as np
 
         self.start()
+        self._is_late = False
         try:
             self._ask(Request(act="encode", limits=self._limits, info=info))
             for band in bands:
                 write_frame(self._input, np.ascontiguousarray(band).data.cast("B"))
-            with self._deadline():
+            with self._deadline(is_encoding=True):
                 self._reply()
                 while piece := read_frame(self._output):
                     target.write(piece)
         except (EOFError, BrokenPipeError) as error:
-            raise self._ended() from error
+            raise self._ended(is_encoding=True) from error
         except BaseException:
             # The process still waits for rows or holds half a file: start afresh next time.
             self.close()
@@ -140,7 +141,7 @@ class Codec:
         return info
 
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
+    def _deadline(self, *, is_encoding: bool = False) -> Iterator[None]:
         """Kill the process when the block takes too long, and say why its pipe ended."""
         process = self._running()
         self._is_late = False
@@ -150,7 +151,7 @@ class Codec:
         try:
             yield
         except (EOFError, BrokenPipeError) as error:
-            raise self._ended() from error
+            raise self._ended(is_encoding=is_encoding) from error
         except AudobonError:
             raise
         except BaseException:
@@ -164,7 +165,7 @@ class Codec:
         self._is_late = True
         process.kill()
 
-    def _ended(self) -> AudobonError:
+    def _ended(self, *, is_encoding: bool) -> AudobonError:
         code = self._process.wait() if self._process is not None else 0
         self.close()
         if self._is_late:
@@ -172,4 +173,7 @@ class Codec:
                 f"opening or writing it took over {self._max_seconds:g} seconds",
                 hint="raise pictures.max_seconds if the picture is yours",
             )
+        if is_encoding:
+            # Our own pixels bring no encoder down: it was killed, and may well live the next time.
+            return WorkerDied(f"the process that writes pictures ended (exit status {code})")
         return UnreadablePicture(f"the picture brought its decoder down (exit status {code})")

@@ -13,6 +13,7 @@ from audobon.compute.placement import (
 )
 from audobon.errors import MemoryTooSmall, UnknownOperation
 from audobon.models.card import Card, built_in_card
+from audobon.pages.letter_scale import detector_pixels
 from audobon.pages.operations import CleanSettings, LettersSettings, Operation, Settings, UpscaleSettings
 from audobon.pages.picture_formats import check_encodable
 from audobon.pages.picture_info import PictureInfo
@@ -20,8 +21,6 @@ from audobon.pages.plates import count_runs, passes_for
 
 # OpenCV and its buffers; measured like the sizes in `placement`.
 _VISION_BYTES = 40 << 20
-# The letter detector never sees more pixels than this at once, however large the page.
-_DETECTOR_PIXELS = 1408 * 1408
 _LETTER_MODELS = ("ppocr-v6-detector", "ppocr-v2-classifier", "ppocr-v6-recogniser")
 
 
@@ -146,7 +145,7 @@ def least_budget(info: PictureInfo, settings: Settings) -> int:
     page = info.width * info.height * (info.channels * info.sample_bytes + 3 * 3)
     models = sum(card.graph_bytes for card in cards)
     if cards:
-        models += max(card.memory.lean.peak_bytes(_DETECTOR_PIXELS) for card in cards[:1])
+        models += cards[0].memory.lean.peak_bytes(detector_pixels(info.width, info.height))
     return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + page + models
 
 

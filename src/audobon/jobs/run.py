@@ -11,7 +11,7 @@ import msgspec
 from audobon.clock import utc_now
 from audobon.compute.codec import Codec
 from audobon.compute.supervisor import Supervisor
-from audobon.compute.work import Work, model_names, place, units, work_key
+from audobon.compute.work import Work, least_budget, model_names, place, units, work_key
 from audobon.compute.worker_messages import Hello
 from audobon.errors import AudobonError
 from audobon.ids import new_id
@@ -208,7 +208,8 @@ class Run:
                     ordinal=ordinal,
                     work_key=work_key(work, self._request.operation),
                     model=names[0] if names else "none",
-                    ram_bytes=placement.peak_bytes,
+                    # The least, not what this run would take: the next run may have less.
+                    ram_bytes=least_budget(item.info, settings),
                     payload=msgspec.json.encode(work).decode(),
                     total_units=units(item.info, settings, placement),
                 )

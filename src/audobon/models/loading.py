@@ -11,7 +11,7 @@ from audobon.models.store import is_intact, is_prepared, prepared_path
 
 
 def load(card: Card, models_folder: Path, *, threads: int, arena: bool) -> LoadedModel:
-    """Return a model ready to run; it is prepared first when it was not, or when a byte has changed since.
+    """Return a model ready to run, preparing it first when it was not or a byte has changed.
 
     The bytes are hashed on another core while the session is built, so proving them costs next to no
     time; no answer is given before they are proved. The prepared copy is derived from a source whose digest

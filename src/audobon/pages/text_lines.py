@@ -12,26 +12,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from audobon.pages.letter_scale import MULTIPLE_PX, PAGE_HEIGHT_PX, detector_scale
+
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """One call of a model: float32 in, float32 out."""
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
-PAGE_HEIGHT_PX = 1408
-"""Height at which the detector looks at one page.
-
-Measured: at this size lettering of 18 to 100 px (font size) is read, 14 px with slips; half of it
-loses small words on art, one and a half takes three times as long and breaks short words.
-"""
-PAGE_SHAPE = math.sqrt(2)
-"""Height over width of one page; what is taller is a strip, seen a page at a time."""
-LARGEST_ENLARGEMENT = 2.0
 COARSE = 0.6
 """A second, coarser look: on large flat grounds the detector overlooks lone balloons in the first."""
 PIECES = 0.5
 OVERLAP_PX = 192
-MULTIPLE_PX = 32
 SMALLEST_SIDE_PX = 8
 """A page narrower than this holds no lettering that could be read."""
 
@@ -67,7 +59,7 @@ def find_lines(
     if min(page.shape[:2]) < SMALLEST_SIDE_PX:
         return []
     height, width = page.shape[:2]
-    fine = min(LARGEST_ENLARGEMENT, PAGE_HEIGHT_PX / min(height, width * PAGE_SHAPE))
+    fine = detector_scale(width, height)
     scales = (fine, fine * COARSE)
     sizes = [(math.ceil(height * scale), math.ceil(width * scale)) for scale in scales]
     in_all = sum(len(list(windows(high))) * len(list(windows(wide))) for high, wide in sizes)
