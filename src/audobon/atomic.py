@@ -1,8 +1,10 @@
 """Files that appear whole or not at all."""
 
 import errno
+import glob
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +24,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     Written through to the disk before the rename, and the folder after it.
     raises  DiskFull, Denied, NotFound
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    temporary = temporary_beside(path)
     with disk_errors(path):
         try:
             with temporary.open("xb") as file:
@@ -34,6 +36,35 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a hidden name beside `path` for what will take its place; files left there by the dead go.
+
+    The name carries the process that uses it: so what a killed one left differs from work in progress.
+    """
+    stem = f".{path.name[:100]}."
+    for leftover in path.parent.glob(f"{glob.escape(stem)}*.part"):
+        owner = leftover.name.removeprefix(stem).split("-")[0]
+        if owner.isdecimal() and not is_alive(int(owner)):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+    return path.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; true when that cannot be known."""
+    if os.name == "nt" or pid <= 0:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:

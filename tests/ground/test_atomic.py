@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,3 +159,17 @@ def test_a_very_long_name_still_leaves_room_for_the_temporary_one(tmp_path: Path
 )
 def test_each_complaint_of_the_system_has_its_own_error(number: int, kind: type[AudobonError]) -> None:
     assert type(disk_error(OSError(number, os.strerror(number)), Path("page.png"))) is kind
+
+
+def test_what_a_killed_process_left_beside_the_target_goes_with_the_next_write(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    dead = int(ended.stdout)
+    (tmp_path / f".out.png.{dead}-00000000.part").write_bytes(b"half")
+    (tmp_path / f".out.png.{os.getpid()}-00000000.part").write_bytes(b"at work")
+    (tmp_path / f".other.png.{dead}-00000000.part").write_bytes(b"not ours")
+    write_bytes(tmp_path / "out.png", b"whole")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "out.png": b"whole",
+        f".out.png.{os.getpid()}-00000000.part": b"at work",
+        f".other.png.{dead}-00000000.part": b"not ours",
+    }

@@ -33,7 +33,9 @@ def test_a_stopped_run_ends_within_a_second_and_says_how_to_go_on(
     # then
     assert (stopped.status, stopped.out) == (130, "")
     assert seconds < 1
-    said = re.search(r"stopped; (\d+) finished pages are kept\. Run the same command again to go on\.\n$", stopped.err)
+    said = re.search(
+        r"stopped; (\d+) finished pages are kept\. Run the same command again to go on\.\n$", stopped.err
+    )
     assert said is not None, stopped.err
     assert "Traceback" not in stopped.err
     # A page may be finished in the moment between the last look and the end.

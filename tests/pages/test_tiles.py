@@ -1,5 +1,6 @@
 """Tiles cover a page exactly once, all of one shape, each with the surroundings it needs."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,13 +24,17 @@ def shape(
 
 shapes = st.builds(
     shape,
-    edges=st.sampled_from(["replicate", "own"]),
     padding_px=st.integers(0, 40),
     multiple_px=st.sampled_from([1, 2, 4, 6, 8, 32]),
     tile_exact=st.booleans(),
-)
+) | st.builds(shape, edges=st.just("own"), padding_px=st.integers(0, 40), tile_exact=st.booleans())
 lengths = st.integers(1, 4000)
 tiles = st.integers(1, 700)
+
+
+def test_a_model_that_pads_itself_may_not_ask_for_multiples() -> None:
+    with pytest.raises(ValueError, match="multiple_px 1 only"):
+        shape(edges="own", multiple_px=2)
 
 
 @given(lengths, tiles, shapes)

@@ -191,7 +191,8 @@ def _summary(report: "JobReport") -> str:
     for page in report.pages:
         lines += [f"  {page.name}: {note}" for note in page.notes]
     if report.left_out:
-        lines.append(f"  left out, because they are links or devices: {', '.join(report.left_out)}")
+        reasons = "links, devices, damaged, or without a readable name"
+        lines.append(f"  left out ({reasons}): {', '.join(report.left_out)}")
     if report.output is not None:
         lines.append(f"result       {report.output}")
     place = "on this machine" if report.place == "here" else report.place

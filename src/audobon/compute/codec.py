@@ -86,11 +86,22 @@ class Codec:
                 while piece := read_frame(self._output):
                     target.write(piece)
         except (EOFError, BrokenPipeError) as error:
-            raise self._ended(is_encoding=True) from error
+            raise self._refusal() or self._ended(is_encoding=True) from error
         except BaseException:
             # The process still waits for rows or holds half a file: start afresh next time.
             self.close()
             raise
+
+    def _refusal(self) -> AudobonError | None:
+        """Return the reason the process gave before it stopped taking rows; None when it gave none."""
+        try:
+            self._reply()
+        except AudobonError as reason:
+            self.close()
+            return reason
+        except (EOFError, OSError, msgspec.DecodeError):
+            return None
+        return None
 
     def close(self) -> None:
         """End the process; safe at any time."""

@@ -108,7 +108,8 @@ class Supervisor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "audobon.compute.worker"],
+            # -P: the folder we are started in may hold anything, modules included.
+            [sys.executable, "-P", "-m", "audobon.compute.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,

@@ -10,8 +10,8 @@ from audobon.compute.codec import Codec
 from audobon.compute.work import least_budget, model_names, result_info
 from audobon.errors import (
     AudobonError,
-    CorruptBlob,
     Denied,
+    DiskFull,
     MemoryTooSmall,
     PictureTooLarge,
     UnreadablePicture,
@@ -79,13 +79,15 @@ class Ingest:
     def take(self, document: Document, entry: Entry) -> TakenEntry:
         """Store one file; look at its header when it is a page.
 
-        A page that cannot be used is taken with its fault; any other file that cannot be read is an error.
-        raises  DiskFull, Denied, UnreadablePicture, MemoryTooSmall when a page does not fit the budget
+        A file that cannot be read, and a page that cannot be used, is taken with its fault.
+        raises  DiskFull, Denied, MemoryTooSmall when a page does not fit the budget
         """
-        if not entry.is_page:
-            return self._store(document, entry)
         try:
+            if not entry.is_page:
+                return self._store(document, entry)
             data = _read_page(document, entry)
+        except DiskFull:
+            raise
         except (AudobonError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             if isinstance(error, Denied) and document.kind == "picture":
                 raise
@@ -115,12 +117,9 @@ class Ingest:
             )
 
     def _store(self, document: Document, entry: Entry) -> TakenEntry:
-        try:
-            with document.open(entry) as source, self._storage.writing() as target:
-                while piece := source.read(_PIECE_BYTES):
-                    target.write(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise CorruptBlob(f"{entry.name!r} is damaged inside the archive: {error}") from error
+        with document.open(entry) as source, self._storage.writing() as target:
+            while piece := source.read(_PIECE_BYTES):
+                target.write(piece)
         return TakenEntry(entry, target.key, target.size_bytes, None, None)
 
 

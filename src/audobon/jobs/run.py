@@ -262,7 +262,10 @@ class Run:
         failed = [report for report in reports if report.state == "failed"]
         findings = self._publish(pages, failed_all=len(failed) == len(reports))
         state = "done" if not failed else "failed" if len(failed) == len(reports) else "partial"
-        report = self._report(job_id, state, document, reports)
+        damaged = [
+            taken.entry.name for taken in entries if taken.fault is not None and not taken.entry.is_page
+        ]
+        report = self._report(job_id, state, document.left_out + damaged, reports)
         self._records.set_state(job_id, state, at=utc_now(), report=msgspec.json.encode(report).decode())
         self._watcher.finished()
         self._rooms.log.write(
@@ -292,7 +295,7 @@ class Run:
                 write_target(self._target, [Piece("findings", None, partial(write_bytes, data=data))])
         return findings
 
-    def _report(self, job_id: str, state: str, document: Document, pages: list[PageReport]) -> JobReport:
+    def _report(self, job_id: str, state: str, left_out: list[str], pages: list[PageReport]) -> JobReport:
         failed = sum(page.state == "failed" for page in pages)
         return JobReport(
             job=job_id,
@@ -310,7 +313,7 @@ class Run:
             pages_failed=failed,
             pages_resumed=sum(page.is_resumed for page in pages),
             pages=pages,
-            left_out=document.left_out,
+            left_out=left_out,
         )
 
     def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:

@@ -1,7 +1,6 @@
 """Where a result goes: checked before the work, written whole after it."""
 
 import os
-import secrets
 import shutil
 import time
 import zipfile
@@ -12,7 +11,7 @@ from typing import IO, Literal
 
 import msgspec
 
-from audobon.atomic import disk_errors, sync_folder, writing
+from audobon.atomic import disk_errors, sync_folder, temporary_beside, writing
 from audobon.errors import Conflict, Denied, InvalidInput, NotFound, OutputExists
 from audobon.pages.documents import BOOK_ENDINGS, DocumentKind
 from audobon.pages.picture_formats import FORMATS
@@ -149,7 +148,7 @@ def _write_folder(path: Path, pieces: Iterable[Piece]) -> None:
 
 @contextmanager
 def _folder_in_the_making(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    temporary = temporary_beside(path)
     with disk_errors(path):
         temporary.mkdir()
         try:

@@ -16,6 +16,8 @@ from audobon.models.ncnn import Layer, WeightReader, parse_graph
 _OPSET = 17
 _IR_VERSION = 8
 _INPUT, _OUTPUT = "input", "output"
+# What numpy and onnx raise for numbers that fit no layer, or a layer without the inputs it needs.
+_UNFIT = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 def ncnn_to_onnx(graph: str, weights: bytes, *, name: str) -> bytes:
@@ -33,9 +35,15 @@ def ncnn_to_onnx(graph: str, weights: bytes, *, name: str) -> bytes:
         emit = _EMITTERS.get(layer.kind)
         if emit is None:
             raise CorruptModel(f"ncnn layer kind {layer.kind!r} ({layer.name}) is not supported")
-        emit(builder, layer)
+        try:
+            emit(builder, layer)
+        except _UNFIT as error:
+            raise CorruptModel(f"ncnn layer {layer.name} ({layer.kind}) makes no sense: {error}") from error
     builder.weights.finish()
-    return builder.model(name, last=layers[-1].outputs[0])
+    try:
+        return builder.model(name, last=layers[-1].outputs[0])
+    except (*_UNFIT, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise CorruptModel(f"the ncnn layers of {name} do not fit together: {error}") from error
 
 
 class _Builder:

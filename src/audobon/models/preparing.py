@@ -16,7 +16,8 @@ def prepare_apart(card: Card, models_folder: Path) -> None:
     The libraries and memory this takes end with the process it runs in.
     raises  ModelNotFound when its package is missing, CorruptModel when a byte differs
     """
-    command = [sys.executable, "-m", "audobon.models.build", card.name, str(models_folder)]
+    # -P: the folder we are started in may hold anything, modules included.
+    command = [sys.executable, "-P", "-m", "audobon.models.build", card.name, str(models_folder)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode == 0:
         return

@@ -3,12 +3,14 @@
 Everything here is derived from the installed packages and may be deleted at any time.
 """
 
+import errno
 import hashlib
 import platform
 import re
-import shutil
+import secrets
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib import util
 from pathlib import Path
@@ -63,7 +65,7 @@ def is_intact(card: Card, models_folder: Path) -> bool:
 def prepare(card: Card, models_folder: Path) -> Path:
     """Check, convert and optimise a model; return the file to load.
 
-    Safe beside other processes doing the same: the last rename wins with equal content.
+    Safe beside other processes doing the same: the first one's copy stays, equal to all others.
     raises  ModelNotFound, CorruptModel, OSError when the disk refuses
     """
     graph = read_graph(card)
@@ -77,10 +79,22 @@ def prepare(card: Card, models_folder: Path) -> Path:
             path.name: blake3.blake3(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())
         }
         (folder / _RECEIPT).write_bytes(msgspec.json.encode(_Receipt(digests)))
-        if target.exists():
-            shutil.rmtree(target)
-        folder.rename(target)
+        while not _moved(folder, target) and not is_intact(card, models_folder):
+            # Damaged: out of the way in one step, to be removed with the scratch folder.
+            with suppress(FileNotFoundError):
+                target.rename(Path(scratch) / f"damaged-{secrets.token_hex(4)}")
     return target / _GRAPH
+
+
+def _moved(folder: Path, target: Path) -> bool:
+    """Move a folder to its place; return False when another is there already."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
 
 
 def _optimise(card: Card, graph: bytes, folder: Path) -> None:

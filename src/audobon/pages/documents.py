@@ -55,9 +55,9 @@ class Document(Protocol):
 
 
 def is_page_name(name: str) -> bool:
-    """Tell whether a file name stands for a page: a picture, and not a system's hidden double."""
+    """Tell whether a file name stands for a page: a picture, not hidden, not a system's double."""
     path = PurePosixPath(name)
-    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return path.suffix.lower() in FORMATS and not hidden
 
 

@@ -35,6 +35,11 @@ class PictureShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tile_px: int
     tiles_px: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        if self.edges == "own" and self.multiple_px > 1:
+            # Rounding a window up would repeat border pixels, which such a model must not see.
+            raise ValueError('edges "own" goes with multiple_px 1 only')
+
 
 class Span(NamedTuple):
     """One tile along one axis, in page pixels.
