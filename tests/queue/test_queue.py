@@ -7,7 +7,7 @@ import pytest
 from queue_tasks import PLENTY, claim, claimed_ordinals, enqueue, events, new_task
 
 from audobon.queue import statements
-from audobon.queue.service import Counts, Lease, Queue, TaskView
+from audobon.queue.service import Lease, Queue, TaskView
 from audobon.sqlite import transaction
 
 
@@ -153,14 +153,18 @@ def test_a_task_at_work_adopts_nothing(queue: Queue, connection: sqlite3.Connect
     assert events(connection) == recorded
 
 
-def test_counts_sum_up_a_job_and_a_failed_page_counts_as_gone_through(queue: Queue) -> None:
-    assert queue.counts("job") == Counts(tasks=0, done=0, failed=0, done_units=0, total_units=0)
-    enqueue(queue, 1, 2, 3, 4)
+def test_what_was_finished_since_and_what_is_at_work_can_be_asked_alone(queue: Queue, clock: Clock) -> None:
+    first, second, third, _ = enqueue(queue, 1, 2, 3, 4)
     enqueue(queue, 1, job_id="other")
+    clock.seconds = 1010.0
     queue.finish(claim(queue), result_blob=None, result=None)
+    clock.seconds = 1020.0
     queue.fail(claim(queue), error_code="worker_died", error_message="died", retry=False)
     queue.progress(claim(queue), 1, 6)
-    assert queue.counts("job") == Counts(tasks=4, done=1, failed=1, done_units=4 + 4 + 1, total_units=18)
+    assert [task.id for task in queue.finished_since("job", 0.0)] == [first, second]
+    assert [task.id for task in queue.finished_since("job", 1020.0)] == [second]
+    assert queue.finished_since("job", 1020.1) == []
+    assert [(task.id, task.done_units, task.total_units) for task in queue.leased("job")] == [(third, 1, 6)]
 
 
 def test_every_step_of_a_task_is_on_record(
@@ -201,14 +205,15 @@ def test_every_step_of_a_task_is_on_record(
         (statements.ABANDONED, "SEARCH task USING INDEX task_leased (job_id=?)"),
         (statements.RENEW, "SEARCH task USING INDEX task_leased (job_id=? AND owner=?)"),
         (statements.NEXT_RUN_AT, "SEARCH task USING INDEX task_ready (job_id=?)"),
-        (statements.COUNTS, "SEARCH task USING INDEX sqlite_autoindex_task_1 (job_id=?)"),
+        (statements.LEASED, "SEARCH task USING INDEX task_leased (job_id=?)"),
+        (statements.FINISHED_SINCE, "SEARCH task USING INDEX task_finished (job_id=? AND finished_at>?)"),
         (statements.TASKS_OF_JOB, "SEARCH task USING INDEX sqlite_autoindex_task_1 (job_id=?)"),
     ],
 )
 def test_the_statements_run_for_every_task_use_their_index(
     connection: sqlite3.Connection, statement: str, searches: str
 ) -> None:
-    names = ("job_id", "owner", "work_key", "now", "free_ram_bytes", "lease_until")
+    names = ("job_id", "owner", "work_key", "now", "since", "free_ram_bytes", "lease_until")
     rows = connection.execute("EXPLAIN QUERY PLAN " + statement, dict.fromkeys(names)).fetchall()
     plan = [row["detail"] for row in rows]
     assert searches in plan

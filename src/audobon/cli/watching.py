@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from audobon.cli.terminal import is_terminal, printable, say
-from audobon.jobs.report import PageReport
-from audobon.queue.service import Counts
+from audobon.jobs.report import Counts, PageReport
 from audobon.telemetry.progress import RemainingTime, remaining_in_words
 
 if TYPE_CHECKING:

@@ -103,6 +103,7 @@ task = Table(
 )
 Index("task_ready", task.c.job_id, task.c.rank, task.c.id, sqlite_where=text("state = 'ready'"))
 Index("task_leased", task.c.job_id, task.c.owner, sqlite_where=text("state = 'leased'"))
+Index("task_finished", task.c.job_id, task.c.finished_at, sqlite_where=text("state IN ('done', 'failed')"))
 Index("task_done_work", task.c.work_key, sqlite_where=text("state = 'done'"))
 
 task_event = Table(

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import msgspec
 
 from audobon.pages.operations import Operation, Settings
-from audobon.queue.service import Counts
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +82,16 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
     report: JobReport
     findings: dict[str, Any] | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How far a job is: tasks by state, and model runs; a failed page counts as gone through."""
+
+    tasks: int
+    done: int
+    failed: int
+    done_units: int
+    total_units: int
 
 
 class Watcher(Protocol):

@@ -24,6 +24,7 @@ from audobon.jobs.assemble import (
     picture_pieces,
     write_bytes,
 )
+from audobon.jobs.following import Following
 from audobon.jobs.ingest import Ingest, TakenEntry
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
@@ -79,7 +80,6 @@ class Run:
         self._watcher = watcher
         self._key = key
         self._started = started
-        self._told: set[int] = set()
         self._peak_bytes = 0
 
     def go(self, document: Document) -> JobOutcome:
@@ -91,9 +91,8 @@ class Run:
             if single is not None:
                 self._records.remove(job_id)
                 raise single
-            tasks = self._queue.tasks(job_id)
-            self._told = {task.ordinal for task in tasks if task.state == "done"}
-            resumed = set(self._told)
+            following = Following(self._queue, job_id)
+            resumed = following.resumed
             self._watcher.started(job_id, sum(taken.entry.is_page for taken in entries), len(resumed))
             self._rooms.log.write(
                 "job",
@@ -101,18 +100,18 @@ class Run:
                 job=job_id,
                 operation=self._request.operation.name,
                 source=str(self._request.source),
-                pages=len(tasks),
+                pages=following.tasks,
                 resumed=len(resumed),
                 budget_bytes=self._request.budget_bytes,
             )
             self._tell_faults(job_id, entries)
             try:
-                if len(resumed) < len(tasks):
+                if len(resumed) < following.tasks:
                     supervisor.run(
                         self._queue,
                         job_id,
                         budget_bytes=self._request.budget_bytes,
-                        on_tick=lambda: self._tick(job_id, entries),
+                        on_tick=lambda: self._tick(following, job_id, entries),
                     )
                 supervisor.sample()
                 self._peak_bytes = supervisor.peak_bytes
@@ -238,19 +237,16 @@ class Run:
                 self._watcher.page(told)
                 self._log_page(job_id, told, 0)
 
-    def _tick(self, job_id: str, entries: list[TakenEntry]) -> None:
-        counts = self._queue.counts(job_id)
-        if counts.done + counts.failed > len(self._told):
-            for task in self._queue.tasks(job_id):
-                if task.ordinal not in self._told and task.state in ("done", "failed"):
-                    self._told.add(task.ordinal)
-                    told = page_report(Page(entries[task.ordinal], task), is_resumed=False)
-                    self._watcher.page(told)
-                    self._log_page(job_id, told, task.attempt)
+    def _tick(self, following: Following, job_id: str, entries: list[TakenEntry]) -> None:
+        news, counts = following.look()
+        for task in news:
+            told = page_report(Page(entries[task.ordinal], task), is_resumed=False)
+            self._watcher.page(told)
+            self._log_page(job_id, told, task.attempt)
         self._watcher.tick(counts)
 
     def _finish(
-        self, job_id: str, document: Document, entries: list[TakenEntry], resumed: set[int]
+        self, job_id: str, document: Document, entries: list[TakenEntry], resumed: frozenset[int]
     ) -> JobOutcome:
         tasks = {task.ordinal: task for task in self._queue.tasks(job_id)}
         pages = [Page(taken, tasks.get(ordinal)) for ordinal, taken in enumerate(entries)]

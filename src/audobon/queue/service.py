@@ -68,16 +68,6 @@ class TaskView(msgspec.Struct, frozen=True):
     finished_at: float | None
 
 
-class Counts(msgspec.Struct, frozen=True):
-    """How far a job is: tasks by state, and model runs."""
-
-    tasks: int
-    done: int
-    failed: int
-    done_units: int
-    total_units: int
-
-
 class Queue:
     """Tasks in the database of a data folder.
 
@@ -240,10 +230,15 @@ class Queue:
         rows = self._connection.execute(sql.TASKS_OF_JOB, {"job_id": job_id})
         return [TaskView(**dict(row)) for row in rows]
 
-    def counts(self, job_id: str) -> Counts:
-        """Return how far a job is, summed over its tasks."""
-        row = self._connection.execute(sql.COUNTS, {"job_id": job_id}).fetchone()
-        return Counts(**dict(row))
+    def finished_since(self, job_id: str, since: float) -> list[TaskView]:
+        """Return the tasks of a job finished or failed at an instant or later, earliest first."""
+        rows = self._connection.execute(sql.FINISHED_SINCE, {"job_id": job_id, "since": since})
+        return [TaskView(**dict(row)) for row in rows]
+
+    def leased(self, job_id: str) -> list[TaskView]:
+        """Return the tasks of a job that are being worked on."""
+        rows = self._connection.execute(sql.LEASED, {"job_id": job_id})
+        return [TaskView(**dict(row)) for row in rows]
 
     def _record(self, task_id: int, kind: str, detail: str = "") -> None:
         values = {"task_id": task_id, "now": self._clock(), "kind": kind, "detail": detail}

@@ -110,20 +110,15 @@ RETURNING id
 
 RECORD_EVENT = "INSERT INTO task_event (task_id, at, kind, detail) VALUES (:task_id, :now, :kind, :detail)"
 
-TASKS_OF_JOB = """
+_VIEW = """
 SELECT id, ordinal, state, attempt, owner, result_blob, result, error_code, error_message,
        done_units, total_units, finished_at
-FROM task WHERE job_id = :job_id ORDER BY ordinal
-"""
+FROM task WHERE job_id = :job_id"""
+
+TASKS_OF_JOB = _VIEW + " ORDER BY ordinal"
+
+LEASED = _VIEW + " AND state = 'leased'"
+
+FINISHED_SINCE = _VIEW + " AND state IN ('done', 'failed') AND finished_at >= :since ORDER BY finished_at, id"
 
 NEXT_RUN_AT = "SELECT min(run_at) AS run_at FROM task WHERE job_id = :job_id AND state = 'ready'"
-
-# A failed page counts as gone through, so that the bar reaches its end.
-COUNTS = """
-SELECT count(*) AS tasks,
-       coalesce(sum(state = 'done'), 0) AS done,
-       coalesce(sum(state = 'failed'), 0) AS failed,
-       coalesce(sum(CASE WHEN state = 'failed' THEN total_units ELSE done_units END), 0) AS done_units,
-       coalesce(sum(total_units), 0) AS total_units
-FROM task WHERE job_id = :job_id
-"""

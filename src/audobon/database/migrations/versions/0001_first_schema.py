@@ -121,6 +121,13 @@ def upgrade() -> None:
         "task_done_work", "task", ["work_key"], unique=False, sqlite_where=sa.text("state = 'done'")
     )
     op.create_index(
+        "task_finished",
+        "task",
+        ["job_id", "finished_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('done', 'failed')"),
+    )
+    op.create_index(
         "task_leased", "task", ["job_id", "owner"], unique=False, sqlite_where=sa.text("state = 'leased'")
     )
     op.create_index(
