@@ -42,7 +42,7 @@ class Outcome:
 def settled(text: str) -> str:
     """Return what a command said with times, sizes and job ids replaced by letters."""
     text = re.sub(r"  \((?:about|up to|less than)?[\w .-]*? left\)", "", text)
-    text = re.sub(r"\d+\.\d s\b", "T s", text)
+    text = re.sub(r"\d+\.\d+ s\b", "T s", text)
     text = re.sub(r"\d+ MB in all", "N MB in all", text)
     return re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "JOB", text)
 

@@ -139,6 +139,23 @@ def test_a_book_of_nothing_but_bad_pages_makes_no_output(audobon: Audobon) -> No
     assert audobon.files() == ["fox.cbz"]
 
 
+def test_another_file_that_is_damaged_is_left_out_and_told_and_the_pages_are_done(audobon: Audobon) -> None:
+    files = pages_of(1) | {"ComicInfo.xml": b"<ComicInfo>" + b"x" * 300 + b"</ComicInfo>"}
+    book = bytearray(save_book(audobon.folder / "fox.cbz", files).read_bytes())
+    book[book.index(b"<ComicInfo>") + 100] ^= 0xFF
+    (audobon.folder / "fox.cbz").write_bytes(book)
+
+    outcome = audobon.run("run", "upscale", "fox.cbz", "-o", "print.cbz")
+
+    assert outcome.status == 0
+    assert outcome.told.splitlines()[1:4] == [
+        "page 1 of 1  page1.png  96×128  T s",
+        "upscale: 1 page done, with waifu2x-upconv7-x2",
+        "  left out (links, devices, damaged, or without a readable name): ComicInfo.xml",
+    ]
+    assert list(book_contents(audobon.folder / "print.cbz")) == ["page1.png"]
+
+
 def test_a_page_damaged_inside_the_archive_is_told_and_the_others_are_done(audobon: Audobon) -> None:
     book = bytearray(save_book(audobon.folder / "fox.cbz", pages_of(3)).read_bytes())
     # Inside the stored bytes of the second page, so that its checksum no longer holds.

@@ -34,7 +34,7 @@ def test_a_folder_is_mirrored_with_all_it_holds_except_links(audobon: Audobon) -
         "page 2 of 3  chapter 1/page10.png  96×128  T s\n"
         "page 3 of 3  cover.png  96×128  T s\n"
         "upscale: 3 pages done, with waifu2x-upconv7-x2\n"
-        "  left out, because they are links or devices: link.txt, way out\n"
+        "  left out (links, devices, damaged, or without a readable name): link.txt, way out\n"
         "result       print\n"
         "time         T s, on this machine\n"
         "peak memory  N MB in all processes\n"

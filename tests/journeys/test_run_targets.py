@@ -3,9 +3,11 @@
 import os
 import resource
 
+import numpy as np
 import pytest
 from audobon_command import Audobon, Outcome, without_privileges
 from drawn_pages import book_contents, drawn, picture_bytes, save_book
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +124,32 @@ def test_a_full_disk_loses_no_finished_page_and_the_next_run_only_assembles(audo
     assert audobon.done_events() == [("page1.png", 1), ("page2.png", 1)]
     made = book_contents(audobon.folder / "print.cbz")
     assert {name: made[name] for name in extras} == extras
+
+
+def test_a_disk_that_fills_up_during_the_work_makes_no_output_and_keeps_the_finished_pages(
+    audobon: Audobon,
+) -> None:
+    # given: a page whose print is larger than any file may be
+    limit = 1 << 20
+    noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3), np.uint8)
+    pages = {f"page{number}.png": picture_bytes(drawn(48, 64, seed=number)) for number in (1, 3)}
+    pages["page2.png"] = picture_bytes(Image.fromarray(noise))
+    save_book(audobon.folder / "fox.cbz", pages)
+
+    # when
+    full = refusal(
+        audobon,
+        "fox.cbz",
+        "print.cbz",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    again = audobon.run("run", "upscale", "fox.cbz", "-o", "print.cbz")
+
+    # then
+    assert full.status == 7
+    assert full.err.endswith(
+        f"error: no room left for {audobon.data / 'blobs'}: File too large"
+        " (free some space and run the same command again)\n"
+    )
+    assert again.status == 0, again.err
+    assert audobon.done_events() == [("page1.png", 1), ("page2.png", 1), ("page3.png", 1)]

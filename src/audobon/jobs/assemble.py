@@ -1,9 +1,7 @@
-"""Puts the results of a job together: files to write, findings to tell."""
+"""Puts the pages of a job together again."""
 
-import zipfile
-from collections.abc import Iterator
 from functools import partial
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -51,53 +49,19 @@ def page_report(page: Page, *, is_resumed: bool) -> PageReport:
     return PageReport(name, "failed", code=code or "error", message=message or "it was not done")
 
 
-def picture_pieces(pages: list[Page], storage: Storage) -> Iterator[Piece]:
-    """Yield the files of the output document in order.
+def picture_pieces(pages: list[Page], storage: Storage) -> list[Piece]:
+    """Return the files of the output document in order.
 
     A page that failed is carried over as it was, so that no book comes out a page short.
     """
+    pieces = []
     for page in pages:
         entry = page.taken.entry
         done = page.task is not None and page.task.state == "done"
         blob = page.task.result_blob if done and page.task is not None else page.taken.blob
         if blob is not None:
-            yield Piece(entry.name, entry.modified_at, partial(storage.copy_to, blob))
-
-
-def gather_findings(operation: str, document: str, pages: list[Page]) -> dict[str, Any]:
-    """Return the findings of all pages as one JSON-ready tree."""
-    told: list[dict[str, Any]] = []
-    for page in pages:
-        if not page.taken.entry.is_page:
-            continue
-        if (result := page.result) is not None:
-            found = msgspec.json.decode(result.findings, type=dict[str, Any])
-            told.append(
-                {"name": page.taken.entry.name, "width": result.width, "height": result.height, **found}
-            )
-        else:
-            report = page_report(page, is_resumed=False)
-            told.append({"name": report.name, "error": {"code": report.code, "message": report.message}})
-    return {"operation": operation, "document": document, "pages": told}
-
-
-def findings_json(findings: dict[str, Any]) -> bytes:
-    """Return findings as people and programs read them."""
-    return msgspec.json.format(msgspec.json.encode(findings), indent=2) + b"\n"
-
-
-def findings_pieces(findings: dict[str, Any], pages: list[Page], storage: Storage) -> Iterator[Piece]:
-    """Yield the files of a folder of findings: the JSON, and each page's pictures in a folder of its own."""
-    operation = str(findings["operation"])
-    data = findings_json(findings)
-    yield Piece(f"{operation}.json", None, partial(write_bytes, data=data))
-    for page in pages:
-        if page.task is None or page.task.result_blob is None:
-            continue
-        with storage.open(page.task.result_blob) as file, zipfile.ZipFile(file) as pieces:
-            for name in pieces.namelist():
-                picture = pieces.read(name)
-                yield Piece(f"{page.taken.entry.name}/{name}", None, partial(write_bytes, data=picture))
+            pieces.append(Piece(entry.name, entry.modified_at, partial(storage.copy_to, blob)))
+    return pieces
 
 
 def write_bytes(target: IO[bytes], data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from audobon.compute.codec import Codec
 from audobon.compute.supervisor import Supervisor
 from audobon.compute.work import Work, least_budget, model_names, place, units, work_key
 from audobon.compute.worker_messages import Hello
-from audobon.errors import AudobonError
+from audobon.errors import AudobonError, DiskFull
 from audobon.ids import new_id
 from audobon.jobs.assemble import (
     Page,
@@ -34,7 +35,7 @@ from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
 from audobon.pages.documents import ArchiveLimits, Document, DocumentKind
 from audobon.pages.picture_limits import PictureLimits
-from audobon.queue.service import NewTask, Queue
+from audobon.queue.service import NewTask, Queue, TaskView
 from audobon.sqlite import transaction
 from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
@@ -232,7 +233,7 @@ class Run:
     def _tell_faults(self, job_id: str, entries: list[TakenEntry]) -> None:
         """Tell of the pages that cannot be worked on; they have no task that could fail."""
         for taken in entries:
-            if taken.fault is not None:
+            if taken.fault is not None and taken.entry.is_page:
                 told = page_report(Page(taken, None), is_resumed=False)
                 self._watcher.page(told)
                 self._log_page(job_id, told, 0)
@@ -249,6 +250,7 @@ class Run:
         self, job_id: str, document: Document, entries: list[TakenEntry], resumed: frozenset[int]
     ) -> JobOutcome:
         tasks = {task.ordinal: task for task in self._queue.tasks(job_id)}
+        _raise_if_disk_was_full(tasks.values())
         pages = [Page(taken, tasks.get(ordinal)) for ordinal, taken in enumerate(entries)]
         reports = [
             page_report(page, is_resumed=ordinal in resumed)
@@ -318,6 +320,13 @@ class Run:
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:
             self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)
+
+
+def _raise_if_disk_was_full(tasks: Iterable[TaskView]) -> None:
+    # No fault of the page, so no book with unfinished pages is made of it: the next run goes on.
+    for task in tasks:
+        if task.state == "failed" and task.error_code == DiskFull.code:
+            raise DiskFull(task.error_message or "no room left")
 
 
 def _what_was_taken(entries: list[TakenEntry]) -> list[tuple[str, str | None, bool]]:

@@ -16,7 +16,7 @@ from audobon.errors import Conflict, Denied, InvalidInput, NotFound, OutputExist
 from audobon.pages.documents import BOOK_ENDINGS, DocumentKind
 from audobon.pages.picture_formats import FORMATS
 
-TargetKind = Literal["picture", "folder", "book", "json"]
+TargetKind = Literal["picture", "folder", "book", "json", "text"]
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -51,6 +51,10 @@ def picture_target(source: Path, target: Path, kind: DocumentKind) -> Target:
     """
     ending = target.suffix.lower()
     if kind == "picture":
+        if ending in BOOK_ENDINGS:
+            raise InvalidInput(
+                f"{source} is one picture, and {target} would be a book", hint="name a picture, such as out.png"
+            )
         if target.is_dir():
             return (
                 Target(target / source.name, "picture") if source.suffix.lower() in FORMATS else _no(target)
@@ -67,12 +71,21 @@ def picture_target(source: Path, target: Path, kind: DocumentKind) -> Target:
 
 
 def findings_target(target: Path, *, with_pictures: bool) -> Target:
-    """Return where findings go: a JSON file, or a folder when pictures go with them."""
+    """Return where findings go: a JSON or text file, or a folder when pictures go with them.
+
+    raises  InvalidInput when the ending promises something else
+    """
+    ending = target.suffix.lower()
     if with_pictures:
+        if not target.is_dir() and (ending in FORMATS or ending in BOOK_ENDINGS):
+            raise InvalidInput(
+                f"the panels of a page are several pictures, and {target} names one file",
+                hint="name a folder, or a file ending in .json for their boxes alone",
+            )
         return Target(target, "folder")
-    if target.is_dir():
-        raise InvalidInput(f"{target} is a folder", hint="name a file ending in .json")
-    return Target(target, "json")
+    if target.is_dir() or ending not in (".json", ".txt"):
+        raise InvalidInput(f"{target} is no file for findings", hint="name a file ending in .json or .txt")
+    return Target(target, "json" if ending == ".json" else "text")
 
 
 def _no(target: Path) -> Target:
@@ -90,7 +103,9 @@ def check_target(target: Target, source: Path, *, overwrite: bool) -> None:
         if not parent.is_dir():
             raise NotFound(f"the folder {parent} does not exist", hint=f"mkdir -p {parent}")
         inside = path.resolve()
-        if inside == source.resolve() or (source.is_dir() and inside.is_relative_to(source.resolve())):
+        if inside == source.resolve():
+            raise Conflict(f"the output {path} is the input itself", hint="choose another name")
+        if (source.is_dir() and inside.is_relative_to(source.resolve())):
             raise Conflict(f"the output {path} lies in the document itself", hint="choose another place")
         if not os.access(parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise Denied(f"not allowed to write {path}", hint="check the permissions of its folder")

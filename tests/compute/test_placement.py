@@ -1,0 +1,140 @@
+"""Placement: the fastest way that fits the budget, and advice that works when none does."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audobon.compute.placement import Placement, _way, least_bytes, place_picture
+from audobon.compute.work import least_budget, place, units
+from audobon.config import parse_bytes
+from audobon.errors import MemoryTooSmall
+from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.pages.operations import CleanSettings, LettersSettings, PanelsSettings, UpscaleSettings
+from audobon.pages.operations import Settings as OperationSettings
+from audobon.pages.picture_info import PictureInfo
+
+GIGABYTE = 1 << 30
+DEFAULT = built_in_card("waifu2x-upconv7-x2")
+SETTINGS: list[OperationSettings] = [
+    UpscaleSettings(),
+    UpscaleSettings(scale=4),
+    CleanSettings(),
+    LettersSettings(),
+    PanelsSettings(),
+]
+
+
+def page(width: int = 1600, height: int = 2400, mode: str = "RGB") -> PictureInfo:
+    return PictureInfo(width=width, height=height, mode=mode, format="PNG")
+
+
+def picture_cards() -> list[Card]:
+    return [card for card in built_in_cards().values() if card.picture is not None]
+
+
+def budgets_from(least: int) -> list[int]:
+    """Return ever larger budgets, the first of which is just enough."""
+    return [least + step * (8 << 20) for step in range(60)]
+
+
+def seconds_of(placement: Placement, info: PictureInfo, card: Card) -> float:
+    """Return the relative time predicted for a way to run."""
+    return _way(info, card, 1, placement.tile_px, placement.lean)[0]
+
+
+def test_with_memory_to_spare_a_page_runs_at_full_speed() -> None:
+    placement = place_picture(page(), DEFAULT, passes=1, budget_bytes=64 * GIGABYTE)
+
+    assert (placement.where, placement.lean) == ("here", False)
+    assert placement.reason == f"here: tiles of {placement.tile_px} px at full speed fit the budget"
+    assert placement.tile_px in DEFAULT.picture.tiles_px if DEFAULT.picture else False
+
+
+def test_with_little_memory_a_page_runs_in_small_pieces() -> None:
+    least = least_bytes(page(), DEFAULT, passes=1)
+
+    placement = place_picture(page(), DEFAULT, passes=1, budget_bytes=least)
+
+    assert (placement.lean, placement.peak_bytes) == (True, least)
+    assert placement.reason == f"here: tiles of {placement.tile_px} px at small memory fit the budget"
+
+
+@pytest.mark.parametrize("card", picture_cards(), ids=lambda card: card.name)
+def test_no_way_chosen_exceeds_the_budget_and_more_memory_never_makes_it_slower(card: Card) -> None:
+    info = page()
+    budgets = budgets_from(least_bytes(info, card, passes=1))
+
+    chosen = [place_picture(info, card, passes=1, budget_bytes=budget) for budget in budgets]
+
+    for budget, placement in zip(budgets, chosen, strict=True):
+        assert placement.peak_bytes <= budget
+    seconds = [seconds_of(placement, info, card) for placement in chosen]
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_a_model_whose_result_depends_on_its_tiles_keeps_their_one_size() -> None:
+    pinned = [card for card in picture_cards() if card.picture is not None and not card.picture.tile_exact]
+    assert pinned
+    for card in pinned:
+        assert card.picture is not None
+        least = least_bytes(page(), card, passes=1)
+        for budget in (least, 64 * GIGABYTE):
+            placement = place_picture(page(), card, passes=1, budget_bytes=budget)
+            assert placement.tile_px == card.picture.tile_px
+
+
+def test_a_second_pass_and_more_channels_take_more_memory() -> None:
+    once = least_bytes(page(), DEFAULT, passes=1)
+
+    assert least_bytes(page(), DEFAULT, passes=2) > once
+    assert least_bytes(page(mode="L"), DEFAULT, passes=1) < once
+    assert least_bytes(page(3200, 2400), DEFAULT, passes=1) > once
+
+
+@pytest.mark.parametrize("settings_", SETTINGS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("size", [(1, 1), (900, 1300), (5000, 7000)])
+def test_a_budget_too_small_is_refused_with_an_amount_that_is_enough(
+    settings_: OperationSettings, size: tuple[int, int]
+) -> None:
+    info = page(*size)
+
+    with pytest.raises(MemoryTooSmall) as caught:
+        place(info, settings_, 60 << 20)
+
+    advice = re.fullmatch(r"--memory (\d+MB)", caught.value.hint or "")
+    assert advice is not None, caught.value.hint
+    assert f"a page of {size[0]}×{size[1]} needs " in caught.value.message
+    assert ", the budget is 60 MB" in caught.value.message
+    assert place(info, settings_, parse_bytes(advice[1])).peak_bytes <= parse_bytes(advice[1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 8000),
+    st.integers(1, 8000),
+    st.sampled_from(["L", "LA", "RGB", "RGBA", "CMYK", "I;16"]),
+    st.sampled_from(SETTINGS),
+)
+def test_the_least_budget_is_enough_and_one_byte_less_is_not(
+    width: int, height: int, mode: str, settings_: OperationSettings
+) -> None:
+    info = page(width, height, mode)
+    least = least_budget(info, settings_)
+
+    assert place(info, settings_, least).peak_bytes == least
+    with pytest.raises(MemoryTooSmall):
+        place(info, settings_, least - 1)
+
+
+def test_units_count_model_runs_and_findings_count_as_one() -> None:
+    info = page(100, 100)
+    whole = place(info, UpscaleSettings(), 64 * GIGABYTE)
+
+    assert units(info, UpscaleSettings(), whole) == 1
+    # The second pass sees the page at twice its size.
+    assert units(info, UpscaleSettings(scale=4), Placement("here", 100, False, 0, "")) == 1 + 4
+    assert units(page(100, 100, "CMYK"), UpscaleSettings(), whole) == 2
+    assert units(info, PanelsSettings(), whole) == 1
+    assert units(None, UpscaleSettings(), None) == 1
