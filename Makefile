@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INPUT ?= samples/the-wren/page-1.png
+INPUT ?=
 OPERATION ?= upscale
-OUTPUT ?= out/$(notdir $(basename $(INPUT)))-$(OPERATION)$(suffix $(INPUT))
+OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ ARGS ?=
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(VENV)/.run ## Do the main job: make run [INPUT=book.cbz] [OPERATION=upscale] [OUTPUT=...] [ARGS="--scale 4"]
+run: $(VENV)/.run ## Upscale the sample page, or: make run INPUT=book.cbz [OPERATION=clean] [OUTPUT=...] [ARGS="--level 2"]
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/run.sh "$(OPERATION)" "$(INPUT)" "$(OUTPUT)" $(ARGS)
 
 test: $(VENV)/.test ## Run every test
@@ -44,8 +44,8 @@ samples: $(VENV)/.run ## Draw the sample comic anew
 lock: ## Pin the dependencies anew
 	sh scripts/lock.sh
 
-clean: ## Remove the environment and everything made here
-	rm -rf $(VENV) .venv-peers out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the environments and caches; what you made in out/ stays
+	rm -rf $(VENV) .venv-peers build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh run && touch $@

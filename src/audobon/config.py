@@ -139,7 +139,10 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
     if match is None:
         raise InvalidInput(f"{text!r} is not an amount of memory", hint="write it like 400MB or 1.5GB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    count = int(float(match[1]) * _UNITS[match[2]])
+    if count < _UNITS["M"]:
+        raise InvalidInput(f"{text.strip()} is only {count} bytes", hint="write it like 400MB or 1.5GB")
+    return count
 
 
 def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:

@@ -43,23 +43,34 @@ def doctor(folder: Path | None, *, as_json: bool, strict: bool) -> None:
     else:
         click.echo(_as_lines(findings))
     unfit = [finding.subject for finding in findings if not finding.is_fit]
+    if not as_json:
+        click.echo(_bottom_line(len(unfit), len(findings)))
     if strict and unfit:
         raise Misconfigured(f"this machine falls short of the minimum in: {', '.join(unfit)}")
+
+
+def _bottom_line(unfit: int, parts: int) -> str:
+    if not unfit:
+        return "Audobon runs on this machine as it should."
+    return f"Audobon runs on this machine; {unfit} of {parts} parts are less than asked for, so it is slower."
 
 
 def _as_json(folder: Path, findings: "list[Finding]") -> str:
     import msgspec
 
-    answer = {"folder": str(folder.absolute()), "findings": findings}
+    rows = [{**msgspec.to_builtins(finding), "minimum": finding.minimum} for finding in findings]
+    answer = {"folder": str(folder.absolute()), "findings": rows}
     return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
 
 
 def _as_lines(findings: "list[Finding]") -> str:
-    rows = [(finding.subject, finding.verdict, finding.measured, finding.meaning) for finding in findings]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    width = max(len(finding.subject) for finding in findings)
+    lines: list[str] = []
+    for finding in findings:
+        head = f"{finding.subject:<{width}}  {finding.verdict:<13}  "
+        lines.append(f"{head}{finding.measured} (asked for: {finding.minimum})")
+        lines.append(" " * len(head) + finding.meaning)
+    return "\n".join(lines)
 
 
 def _print_table(folder: Path, findings: "list[Finding]") -> None:
@@ -73,6 +84,8 @@ def _print_table(folder: Path, findings: "list[Finding]") -> None:
         table.add_column(heading)
     for finding in findings:
         # As text, not markup: names of cards and folders may hold square brackets.
-        explained = Text(finding.measured).append(f"\n{finding.meaning}", style="dim")
+        explained = Text(f"{finding.measured} (asked for: {finding.minimum})").append(
+            f"\n{finding.meaning}", style="dim"
+        )
         table.add_row(finding.subject, Text(finding.verdict, style=colours[finding.verdict]), explained)
     Console().print(table)

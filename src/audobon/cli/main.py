@@ -15,12 +15,25 @@ from audobon.cli.jobs import jobs
 from audobon.cli.models import models
 from audobon.cli.run import run
 from audobon.cli.terminal import complain
-from audobon.errors import AudobonError
+from audobon.errors import AudobonError, UnknownOperation
 
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Nouns(click.Group):
+    """Says what to type when an operation is named without `run`."""
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if arguments and arguments[0] in run.commands:
+            raise UnknownOperation(
+                f"{arguments[0]} is an operation, not a command", hint=f"audobon run {arguments[0]} ..."
+            )
+        return super().resolve_command(context, arguments)
+
+
+@click.group(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="audobon %(version)s")
 def audobon() -> None:
     """AI work on comic pages, on your own machine first.
@@ -45,6 +58,8 @@ def main() -> NoReturn:
         sys.exit(error.exit)
     except click.ClickException as error:
         error.show()
+        if "unexpected extra argument" in error.message:
+            click.echo("hint: -o OUT names the output; several pages go in as a folder or a book", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)

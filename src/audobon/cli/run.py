@@ -9,7 +9,7 @@ import click
 from audobon.cli.terminal import print_json, printable, say
 
 if TYPE_CHECKING:
-    from audobon.jobs.report import JobOutcome, JobReport
+    from audobon.jobs.report import JobReport
     from audobon.pages.operations import Settings
 
 _EPILOG = """\b
@@ -107,12 +107,12 @@ _order = click.option(
 
 @run.command(epilog=_EPILOG)
 @_common
-@click.option("-o", "--output", "target", metavar="OUT.json", type=_PATH)
+@click.option("-o", "--output", "target", metavar="OUT.json|OUT.txt", type=_PATH)
 @_order
 def letters(order: str, **common: Any) -> None:
     """Read the lettering: text, boxes, reading order, confidence.
 
-    Prints the text, or JSON with --json; -o writes the JSON to a file.
+    Prints the text, or JSON with --json; -o writes either to a file.
     """
     _run("letters", {"order": order}, **common)
 
@@ -146,6 +146,7 @@ def _run(
 
     from audobon.app import open_app
     from audobon.cli.watching import watcher_for
+    from audobon.jobs.findings import findings_text
     from audobon.jobs.report import JobRequest
     from audobon.jobs.service import raise_for
     from audobon.pages.operations import operation_named, parse_settings
@@ -166,14 +167,15 @@ def _run(
         outcome = app.jobs.run(request, watcher)
     except KeyboardInterrupt:
         watcher.close()
-        say(f"stopped; {watcher.kept} finished pages are kept. Run the same command again to go on.")
+        kept = f"{watcher.kept} finished pages are kept" if watcher.kept else "no page was finished yet"
+        say(f"stopped; {kept}. Run the same command again to go on.")
         raise
     finally:
         watcher.close()
     if as_json:
         print_json(outcome.report if outcome.findings is None else outcome.findings)
     elif outcome.findings is not None and target is None:
-        click.echo(printable(_findings_in_words(outcome)))
+        click.echo(printable(findings_text(outcome.findings)))
     if not quiet:
         say(_summary(outcome.report))
     raise_for(outcome.report)
@@ -186,10 +188,14 @@ def _summary(report: "JobReport") -> str:
         f"{report.operation}: {pages} done"
         + (f", {report.pages_failed} failed" if report.pages_failed else "")
         + (f", {report.pages_resumed} of them before this run" if report.pages_resumed else "")
-        + (f", with {report.models[0]}" if report.models else "")
+        + (f", with {', '.join(report.models)}" if report.models else "")
     ]
     for page in report.pages:
         lines += [f"  {page.name}: {note}" for note in page.notes]
+    if report.unread_pictures:
+        lines.append(f"  not a format that is worked on, carried over: {', '.join(report.unread_pictures)}")
+    if report.settings.get("dpi") == "keep" and report.pages_done:
+        lines.append("  the resolution noted in each file is kept; --dpi scale keeps the print size instead")
     if report.left_out:
         reasons = "links, devices, damaged, or without a readable name"
         lines.append(f"  left out ({reasons}): {', '.join(report.left_out)}")
@@ -198,18 +204,4 @@ def _summary(report: "JobReport") -> str:
     place = "on this machine" if report.place == "here" else report.place
     lines.append(f"time         {report.seconds:.1f} s, {place}")
     lines.append(f"peak memory  {report.peak_memory_bytes / (1 << 20):.0f} MB in all processes")
-    return "\n".join(lines)
-
-
-def _findings_in_words(outcome: "JobOutcome") -> str:
-    lines: list[str] = []
-    for page in (outcome.findings or {}).get("pages", []):
-        lines.append(f"{page['name']}")
-        if "error" in page:
-            lines.append(f"  could not be done: {page['error']['message']}")
-        for number, balloon in enumerate(page.get("balloons", []), start=1):
-            lines.append(f"  {number:>2}. [{balloon['kind']}] {balloon['text']}")
-        for number, panel in enumerate(page.get("panels", []), start=1):
-            box = panel["box"]
-            lines.append(f"  {number:>2}. {box['width']}×{box['height']} at {box['x']},{box['y']}")
     return "\n".join(lines)

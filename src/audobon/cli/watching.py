@@ -35,7 +35,7 @@ class LineWatcher:
         """Say what is resumed."""
         self._pages, self._seen, self.kept = pages, resumed, resumed
         if resumed:
-            say(f"resuming job {job_id}: {resumed} of {pages} pages are done already")
+            say(f"job {job_id}: {resumed} of {pages} pages were done before")
 
     def tick(self, counts: Counts) -> None:
         """Follow the work."""
@@ -47,7 +47,7 @@ class LineWatcher:
         """Write the page's line."""
         self._seen += 1
         self.kept += page.state == "done"
-        say(f"page {self._seen} of {self._pages}  {self._words(page)}{self._rest()}")
+        say(f"[{self._seen}/{self._pages}]  {self._words(page)}{self._rest()}")
 
     def finished(self) -> None:
         """Nothing to add: the summary follows."""

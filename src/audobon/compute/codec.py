@@ -1,5 +1,6 @@
 """Opens and writes pictures through a process with limits, started when first needed."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -184,7 +185,8 @@ class Codec:
                 f"opening or writing it took over {self._max_seconds:g} seconds",
                 hint="raise pictures.max_seconds if the picture is yours",
             )
-        if is_encoding:
-            # Our own pixels bring no encoder down: it was killed, and may well live the next time.
-            return WorkerDied(f"the process that writes pictures ended (exit status {code})")
+        if is_encoding or code == -signal.SIGKILL:
+            # Our own pixels bring no encoder down, and no picture sends SIGKILL: it was killed from
+            # outside, for want of memory perhaps, and may well live the next time.
+            return WorkerDied(f"the process that handles pictures was ended (exit status {code})")
         return UnreadablePicture(f"the picture brought its decoder down (exit status {code})")

@@ -35,6 +35,16 @@ _MEGAPIXELS_OF_A_PAGE = 3
 # To be taken out when `audobon.models.runtime` opens a model on the card.
 _NOT_USED_YET = "This version of Audobon runs its models on the processor all the same."
 
+_MINIMA = {
+    "processor cores": f"{MINIMUM_CORES} cores",
+    "memory": f"{MINIMUM_MEMORY_BYTES // GIGABYTE} GB, {RECOMMENDED_MEMORY_BYTES // GIGABYTE} GB recommended",
+    "graphics memory": f"{MINIMUM_GRAPHICS_BYTES // GIGABYTE} GB, NVIDIA",
+    "CUDA": "offered by ONNX Runtime",
+    "NVMe space": f"NVMe, {MINIMUM_FREE_BYTES // GIGABYTE} GB free",
+    "disk read speed": f"{MINIMUM_READ_MB_PER_S:.0f} MB/s",
+    "secondary storage": "another disk",
+}
+
 _KINDS = {
     "nvme": "an NVMe SSD",
     "ssd": "an SSD, not NVMe",
@@ -57,6 +67,11 @@ class Finding(msgspec.Struct, frozen=True):
     unit: str
     verdict: Verdict
     meaning: str
+
+    @property
+    def minimum(self) -> str:
+        """What is asked for, in words."""
+        return _MINIMA[self.subject]
 
     @property
     def is_fit(self) -> bool:

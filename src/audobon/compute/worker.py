@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.clock import utc_now
 from audobon.compute.codec import Codec
 from audobon.compute.perform import Performer
 from audobon.compute.work import Work
@@ -57,12 +58,16 @@ def work_off(queue: Queue, notes: Queue, performer: Performer, go: Go) -> None:
 
     notes  the same queue over a connection that does not wait for the disk, for progress
     """
+    free_bytes = go.budget_bytes
     while True:
-        lease = queue.claim(go.job_id, go.owner, free_ram_bytes=go.budget_bytes)
+        lease = queue.claim(go.job_id, go.owner, free_ram_bytes=free_bytes)
         if lease is not None:
             do(queue, notes, performer, lease)
-        elif queue.next_run_at(go.job_id) is None:
+        elif (run_at := queue.next_run_at(go.job_id)) is None:
             return
+        elif run_at <= utc_now():
+            # What is left asks for more than the budget: taken up all the same, it fails with that reason.
+            free_bytes = sys.maxsize
         else:
             time.sleep(_WAIT_SECONDS)
 

@@ -52,7 +52,7 @@ def page_report(page: Page, *, is_resumed: bool) -> PageReport:
 def picture_pieces(pages: list[Page], storage: Storage) -> list[Piece]:
     """Return the files of the output document in order.
 
-    A page that failed is carried over as it was, so that no book comes out a page short.
+    A page that failed is carried over as it was, as long as its bytes could be read.
     """
     pieces = []
     for page in pages:

@@ -71,7 +71,9 @@ def findings_pieces(findings: dict[str, Any], pages: list[Page], storage: Storag
         if page.task is not None and page.task.result_blob is not None:
             blob = page.task.result_blob
             pieces += [
-                Piece(folders[page.taken.entry.name] + name, None, partial(_copy_picture, storage, blob, name))
+                Piece(
+                    folders[page.taken.entry.name] + name, None, partial(_copy_picture, storage, blob, name)
+                )
                 for name in _pictures(page, storage)
             ]
     return pieces

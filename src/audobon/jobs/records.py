@@ -27,7 +27,7 @@ SELECT task.result_blob FROM task JOIN job ON job.id = task.job_id
 WHERE job.state IN ('running', 'interrupted', 'partial') AND task.result_blob IS NOT NULL
 """
 _LIST = """
-SELECT job.id, job.operation, job.source, job.target, job.state, job.created_at, job.finished_at,
+SELECT job.id, job.key, job.operation, job.source, job.target, job.state, job.created_at, job.finished_at,
        count(task.id) AS pages, coalesce(sum(task.state = 'done'), 0) AS pages_done
 FROM job LEFT JOIN task ON task.job_id = job.id
 GROUP BY job.id ORDER BY job.created_at DESC, job.id DESC
@@ -38,6 +38,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     """A job in a list; instants are UTC seconds."""
 
     id: str
+    key: str
     operation: str
     source: str
     target: str | None
@@ -46,6 +47,10 @@ class JobSummary(msgspec.Struct, frozen=True):
     finished_at: float | None
     pages: int
     pages_done: int
+
+
+class _Files(msgspec.Struct):
+    files: list[str] = []
 
 
 class JobRecords:
@@ -91,6 +96,29 @@ class JobRecords:
             "UPDATE job SET state = ?, finished_at = ?, report = coalesce(?, report) WHERE id = ?",
             (state, at, report, job_id),
         )
+
+    def files_written_to(self, target: str) -> list[str]:
+        """Return the files the last finished job with this output folder put there."""
+        row = self._connection.execute(
+            "SELECT report FROM job WHERE target = ? AND report IS NOT NULL"
+            " ORDER BY finished_at DESC LIMIT 1",
+            (target,),
+        ).fetchone()
+        return [] if row is None else msgspec.json.decode(row["report"], type=_Files).files
+
+    def page_states(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the name, state and error of every page of a job, in order."""
+        rows = self._connection.execute(
+            "SELECT entry.name, coalesce(task.state, 'failed') AS state, task.error_message AS message"
+            " FROM entry LEFT JOIN task ON task.job_id = entry.job_id AND task.ordinal = entry.ordinal"
+            " WHERE entry.job_id = ? AND entry.is_page ORDER BY entry.ordinal",
+            (job_id,),
+        )
+        return [dict(row) for row in rows]
+
+    def remove_finished(self) -> int:
+        """Forget every job that nothing is kept for; return how many."""
+        return self._connection.execute("DELETE FROM job WHERE state IN ('done', 'failed')").rowcount
 
     def remove(self, job_id: str) -> None:
         """Forget a job, its entries and tasks."""

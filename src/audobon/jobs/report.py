@@ -56,6 +56,8 @@ class JobReport(msgspec.Struct, frozen=True):
     seconds            this run, from request to published output
     peak_memory_bytes  most memory all processes of the run held together, shared pages counted each time
     cost_micros        millionths of a US dollar
+    files              what was written into the output folder; empty for a single file
+    unread_pictures    pictures of formats that are not worked on, carried over as they were
     left_out           files of the document that were neither worked on nor carried over
     """
 
@@ -74,6 +76,8 @@ class JobReport(msgspec.Struct, frozen=True):
     pages_failed: int
     pages_resumed: int
     pages: list[PageReport]
+    files: list[str]
+    unread_pictures: list[str]
     left_out: list[str]
 
 

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,18 @@ from audobon.compute.work import Work, least_budget, model_names, place, units, 
 from audobon.compute.worker_messages import Hello
 from audobon.errors import AudobonError, DiskFull
 from audobon.ids import new_id
-from audobon.jobs.assemble import (
-    Page,
-    findings_json,
-    findings_pieces,
-    gather_findings,
-    page_report,
-    picture_pieces,
-    write_bytes,
-)
+from audobon.jobs.assemble import Page, page_report
 from audobon.jobs.following import Following
 from audobon.jobs.ingest import Ingest, TakenEntry
+from audobon.jobs.publishing import publish
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
-from audobon.jobs.target import Piece, Target, write_target
+from audobon.jobs.target import Target
 from audobon.models.card import built_in_card
 from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
 from audobon.pages.documents import ArchiveLimits, Document, DocumentKind
+from audobon.pages.picture_formats import is_unread_picture
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue.service import NewTask, Queue, TaskView
 from audobon.sqlite import transaction
@@ -170,8 +163,8 @@ class Run:
             "key": self._key,
             "operation": self._request.operation.name,
             "settings": msgspec.json.encode(self._request.settings).decode(),
-            "source": str(self._request.source.absolute()),
-            "target": None if self._target is None else str(self._target.path.absolute()),
+            "source": str(self._request.source.resolve()),
+            "target": None if self._target is None else str(self._target.path.resolve()),
             "document_kind": document.kind,
             "created_at": utc_now(),
         }
@@ -258,12 +251,11 @@ class Run:
             if page.taken.entry.is_page
         ]
         failed = [report for report in reports if report.state == "failed"]
-        findings = self._publish(pages, failed_all=len(failed) == len(reports))
+        published = publish(
+            self._request, self._target, pages, self._rooms.storage, stale=self._earlier_files()
+        )
         state = "done" if not failed else "failed" if len(failed) == len(reports) else "partial"
-        damaged = [
-            taken.entry.name for taken in entries if taken.fault is not None and not taken.entry.is_page
-        ]
-        report = self._report(job_id, state, document.left_out + damaged, reports)
+        report = self._report(job_id, state, document, entries, reports, published.files)
         self._records.set_state(job_id, state, at=utc_now(), report=msgspec.json.encode(report).decode())
         self._watcher.finished()
         self._rooms.log.write(
@@ -276,24 +268,24 @@ class Run:
             seconds=report.seconds,
             peak_memory_bytes=report.peak_memory_bytes,
         )
-        return JobOutcome(report, findings)
+        return JobOutcome(report, published.findings)
 
-    def _publish(self, pages: list[Page], *, failed_all: bool) -> dict[str, Any] | None:
-        storage = self._rooms.storage
-        if self._request.operation.makes == "pictures":
-            if self._target is not None and not failed_all:
-                write_target(self._target, picture_pieces(pages, storage))
-            return None
-        findings = gather_findings(self._request.operation.name, str(self._request.source), pages)
-        if self._target is not None and not failed_all:
-            if self._target.kind == "folder":
-                write_target(self._target, findings_pieces(findings, pages, storage))
-            else:
-                data = findings_json(findings)
-                write_target(self._target, [Piece("findings", None, partial(write_bytes, data=data))])
-        return findings
+    def _earlier_files(self) -> list[str]:
+        """Return what the last finished job with this output folder wrote there."""
+        if self._target is None or self._target.kind != "folder":
+            return []
+        return self._records.files_written_to(str(self._target.path.resolve()))
 
-    def _report(self, job_id: str, state: str, left_out: list[str], pages: list[PageReport]) -> JobReport:
+    def _report(
+        self,
+        job_id: str,
+        state: str,
+        document: Document,
+        entries: list[TakenEntry],
+        pages: list[PageReport],
+        files: list[str],
+    ) -> JobReport:
+        others = [taken for taken in entries if not taken.entry.is_page]
         failed = sum(page.state == "failed" for page in pages)
         return JobReport(
             job=job_id,
@@ -311,7 +303,9 @@ class Run:
             pages_failed=failed,
             pages_resumed=sum(page.is_resumed for page in pages),
             pages=pages,
-            left_out=left_out,
+            files=files,
+            unread_pictures=[taken.entry.name for taken in others if is_unread_picture(taken.entry.name)],
+            left_out=document.left_out + [taken.entry.name for taken in others if taken.fault is not None],
         )
 
     def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:

@@ -13,7 +13,7 @@ from audobon.clock import utc_now
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, JobNotFound, PartlyFailed, by_code
-from audobon.jobs.records import JobRecords, JobSummary
+from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.run import JobLimits, Rooms, Run
 from audobon.jobs.target import Target, check_target, findings_target, picture_target
@@ -53,7 +53,7 @@ class Jobs:
             connection = self._database.open()
             try:
                 key = _job_key(request, target)
-                with FileLock(self._folder / "locks" / f"job-{key[:32]}.lock", purpose="this very job"):
+                with self._lock(key, purpose="this very job"):
                     rooms = Rooms(self._folder, self._storage, self._log, self._limits)
                     run = Run(rooms, connection, request, target, watcher, key, started)
                     outcome = run.go(document)
@@ -62,10 +62,20 @@ class Jobs:
             finally:
                 connection.close()
 
-    def list(self) -> list[JobSummary]:
-        """Return all jobs, newest first."""
+    def list(self, *, only_unfinished: bool = False) -> list[JobSummary]:
+        """Return jobs, newest first; one whose processes were killed counts as interrupted."""
         with self._records() as records:
-            return records.list()
+            found = [self._as_it_is(job) for job in records.list()]
+        return [job for job in found if not only_unfinished or job.state in UNFINISHED]
+
+    def _as_it_is(self, job: JobSummary) -> JobSummary:
+        if job.state != "running":
+            return job
+        try:
+            with self._lock(job.key, purpose=f"job {job.id}"):
+                return msgspec.structs.replace(job, state="interrupted")
+        except AlreadyRunning:
+            return job
 
     def show(self, job_id: str) -> dict[str, Any]:
         """Return what is known of a job; JobNotFound when there is none."""
@@ -73,6 +83,8 @@ class Jobs:
             row = records.find(job_id)
         if row is None:
             raise JobNotFound(f"there is no job {job_id}", hint="audobon jobs list")
+        with self._records() as records:
+            row["pages"] = records.page_states(job_id)
         row["settings"] = msgspec.json.decode(row["settings"])
         row["report"] = None if row["report"] is None else msgspec.json.decode(row["report"])
         return row
@@ -83,10 +95,17 @@ class Jobs:
         raises  JobNotFound, AlreadyRunning
         """
         row = self.show(job_id)
-        lock = FileLock(self._folder / "locks" / f"job-{row['key'][:32]}.lock", purpose=f"job {job_id}")
-        with lock, self._records() as records:
+        with self._lock(row["key"], purpose=f"job {job_id}"), self._records() as records:
             records.remove(job_id)
             return self._sweep(records)
+
+    def discard_finished(self) -> int:
+        """Forget all jobs that ended with every page done or none; return how many."""
+        with self._records() as records:
+            return records.remove_finished()
+
+    def _lock(self, key: str, *, purpose: str) -> FileLock:
+        return FileLock(self._folder / "locks" / f"job-{key[:32]}.lock", purpose=purpose)
 
     def _sweep(self, records: JobRecords) -> int:
         try:

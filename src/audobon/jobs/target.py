@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -53,7 +53,8 @@ def picture_target(source: Path, target: Path, kind: DocumentKind) -> Target:
     if kind == "picture":
         if ending in BOOK_ENDINGS:
             raise InvalidInput(
-                f"{source} is one picture, and {target} would be a book", hint="name a picture, such as out.png"
+                f"{source} is one picture, and {target} would be a book",
+                hint="name a picture, such as out.png",
             )
         if target.is_dir():
             return (
@@ -105,7 +106,7 @@ def check_target(target: Target, source: Path, *, overwrite: bool) -> None:
         inside = path.resolve()
         if inside == source.resolve():
             raise Conflict(f"the output {path} is the input itself", hint="choose another name")
-        if (source.is_dir() and inside.is_relative_to(source.resolve())):
+        if source.is_dir() and inside.is_relative_to(source.resolve()):
             raise Conflict(f"the output {path} lies in the document itself", hint="choose another place")
         if not os.access(parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise Denied(f"not allowed to write {path}", hint="check the permissions of its folder")
@@ -116,15 +117,27 @@ def check_target(target: Target, source: Path, *, overwrite: bool) -> None:
         occupied = path.exists() and (target.kind != "folder" or any(path.iterdir()))
         if occupied and not overwrite:
             raise OutputExists(f"{path} exists already", hint="add --overwrite to replace it")
+        # Permissions do not tell everything: some folders refuse for reasons of their own.
+        probe = temporary_beside(path / "result" if path.is_dir() else path)
+        probe.touch()
+        probe.unlink()
 
 
-def write_target(target: Target, pieces: Iterable[Piece]) -> None:
+def write_target(target: Target, pieces: Sequence[Piece], *, stale: Iterable[str] = ()) -> None:
     """Write a result; it appears whole or not at all, or file by file in a folder that exists.
 
-    raises  DiskFull, Denied, NotFound
+    stale   files an earlier result put into the folder; those not part of this one are removed
+    raises  DiskFull, Denied, NotFound, Conflict when a file stands where a folder must be
     """
     if target.kind == "folder":
-        _write_folder(target.path, pieces)
+        if target.path.exists():
+            # Somebody's folder: replace file by file, and leave what else lies there.
+            _check_no_file_in_the_way(target.path, pieces)
+            _write_into_folder(target.path, pieces)
+            _remove_stale(target.path, set(stale) - {piece.name for piece in pieces})
+        else:
+            with _folder_in_the_making(target.path) as folder:
+                _write_into_folder(folder, pieces)
         return
     with writing(target.path) as file:
         if target.kind == "book":
@@ -150,15 +163,31 @@ def _zip_info(piece: Piece) -> zipfile.ZipInfo:
     return info
 
 
-def _write_folder(path: Path, pieces: Iterable[Piece]) -> None:
-    if path.exists():
-        # Somebody's folder: replace file by file, and leave what else lies there.
-        for piece in pieces:
-            _write_file(path, piece)
-        return
-    with _folder_in_the_making(path) as folder:
-        for piece in pieces:
-            _write_file(folder, piece)
+def _write_into_folder(folder: Path, pieces: Iterable[Piece]) -> None:
+    for piece in pieces:
+        _write_file(folder, piece)
+
+
+def _check_no_file_in_the_way(folder: Path, pieces: Iterable[Piece]) -> None:
+    for piece in pieces:
+        path = folder / piece.name
+        for above in path.relative_to(folder).parents:
+            if (folder / above).is_file():
+                raise Conflict(
+                    f"the file {folder / above} stands where a folder must be", hint="move it away"
+                )
+        if path.is_dir():
+            raise Conflict(f"the folder {path} stands where a file must be", hint="move it away")
+
+
+def _remove_stale(folder: Path, names: Iterable[str]) -> None:
+    for name in sorted(names, reverse=True):
+        path = folder / name
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+            for above in path.relative_to(folder).parents:
+                if above != Path() and (folder / above).is_dir() and not any((folder / above).iterdir()):
+                    (folder / above).rmdir()
 
 
 @contextmanager

@@ -8,8 +8,10 @@ import hashlib
 import platform
 import re
 import secrets
+import shutil
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from functools import cache
 from importlib import util
@@ -25,6 +27,7 @@ from audobon.models.sources import read_graph
 _GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
 # Raise when the way models are prepared changes, so that old copies are left behind.
 _RECIPE = 1
+_ABANDONED_SECONDS = 3600
 
 
 class _Receipt(msgspec.Struct, frozen=True):
@@ -71,6 +74,7 @@ def prepare(card: Card, models_folder: Path) -> Path:
     graph = read_graph(card)
     target = prepared_folder(card, models_folder)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target.parent)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=target.parent) as scratch:
         folder = Path(scratch) / "model"
         folder.mkdir()
@@ -95,6 +99,13 @@ def _moved(folder: Path, target: Path) -> bool:
             return False
         raise
     return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a preparation that was killed left behind, once nobody can be at it any more."""
+    for leftover in folder.glob(".preparing-*"):
+        if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _optimise(card: Card, graph: bytes, folder: Path) -> None:

@@ -31,7 +31,9 @@ def open_archive(path: Path, limits: ArchiveLimits) -> Iterator["BookDocument"]:
         try:
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-            raise UnsupportedDocument(f"{path} is not a sound ZIP archive: {error}") from error
+            raise UnsupportedDocument(
+                f"{path} is not a sound ZIP archive", hint="open it in an archive program, and save it anew"
+            ) from error
         with archive:
             yield BookDocument(path, archive, limits)
 

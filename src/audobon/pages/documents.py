@@ -1,5 +1,6 @@
 """Documents: one picture, a folder of pictures, or a book (CBZ, ZIP)."""
 
+import difflib
 import os
 import stat
 from collections.abc import Iterator
@@ -75,7 +76,9 @@ def open_document(path: Path, limits: ArchiveLimits) -> Iterator[Document]:
     ending = path.suffix.lower()
     with disk_errors(path):
         if not path.exists():
-            raise DocumentNotFound(f"there is no file or folder {path}")
+            near = difflib.get_close_matches(path.name, _names_beside(path), n=1)
+            hint = f"did you mean {path.with_name(near[0])}?" if near else None
+            raise DocumentNotFound(f"there is no file or folder {path}", hint=hint)
         is_folder = path.is_dir()
     document: Document
     if is_folder:
@@ -96,6 +99,10 @@ def open_document(path: Path, limits: ArchiveLimits) -> Iterator[Document]:
     else:
         # Whatever it is called: the decoder says whether it is a picture.
         yield PictureDocument(path)
+
+
+def _names_beside(path: Path) -> list[str]:
+    return [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
 def _require_pages(path: Path, document: Document) -> None:

@@ -119,10 +119,10 @@ def _text_line(reading: Reading, width: int, height: int) -> TextLine:
     across, down = (float(value) for value in corners[1] - corners[0])
     return TextLine(
         text=dots_counted(reading.text),
-        confidence=min(1.0, max(0.0, reading.confidence)),
+        confidence=round(min(1.0, max(0.0, reading.confidence)), 4),
         box=Box.spanning(left, top, right, bottom).within(width, height),
-        corners=tuple((float(x), float(y)) for x, y in corners),
-        angle_degrees=math.degrees(math.atan2(down, across)),
+        corners=tuple((round(float(x), 1), round(float(y), 1)) for x, y in corners),
+        angle_degrees=round(math.degrees(math.atan2(down, across)), 1),
     )
 
 
