@@ -25,7 +25,7 @@ if [ -z "$output" ]; then
 fi
 if [ "$operation" = letters ]; then
     # The text is what one wants to see; the file holds boxes and confidence too.
-    audobon run letters "$input" -o "$output" $replace "$@"
-    exec audobon run letters "$input" --quiet
+    audobon run letters "$input" -o "$output" $replace "$@" >/dev/null
+    exec audobon run letters "$input" "$@" --quiet
 fi
 exec audobon run "$operation" "$input" -o "$output" $replace "$@"

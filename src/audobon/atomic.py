@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from audobon.errors import AudobonError, Denied, DiskFull, NotFound
+from audobon.errors import AudobonError, Denied, DiskFull, NotFound, OutputExists
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
+def writing(path: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of `path` when the block ends well.
 
     Until then it has a hidden temporary name beside it; when the block fails it is removed.
     Written through to the disk before the rename, and the folder after it.
-    raises  DiskFull, Denied, NotFound
+    replace  whether a file that is there by then may be replaced
+    raises   DiskFull, Denied, NotFound, OutputExists
     """
     temporary = temporary_beside(path)
     with disk_errors(path):
@@ -31,19 +32,47 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            if replace:
+                temporary.replace(path)
+            else:
+                _take_free_name(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
 
 
+def _take_free_name(temporary: Path, path: Path) -> None:
+    """Give a file its final name unless something has that name, even something that came just now."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise exists_already(path) from None
+    except OSError:
+        # Some file systems know no second names: there a moment remains in which another could take it.
+        if os.path.lexists(path):
+            raise exists_already(path) from None
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
+def exists_already(path: Path) -> OutputExists:
+    """Return the error for a result whose place is taken."""
+    return OutputExists(f"{path} exists already", hint="add --overwrite to replace it")
+
+
 def temporary_beside(path: Path) -> Path:
-    """Return a hidden name beside `path` for what will take its place; files left there by the dead go.
+    """Return a hidden name beside `path` for what will take its place.
 
     The name carries the process that uses it: so what a killed one left differs from work in progress.
     """
-    stem = f".{path.name[:100]}."
+    return path.with_name(f"{_stem(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside `path` under temporary names."""
+    stem = _stem(path)
     for leftover in path.parent.glob(f"{glob.escape(stem)}*.part"):
         owner = leftover.name.removeprefix(stem).split("-")[0]
         if owner.isdecimal() and not is_alive(int(owner)):
@@ -51,7 +80,11 @@ def temporary_beside(path: Path) -> Path:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
-    return path.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def _stem(path: Path) -> str:
+    # Names may hold 255 bytes; characters may take four of them.
+    return f".{os.fsdecode(os.fsencode(path.name)[:100]).encode('utf-8', 'ignore').decode()}."
 
 
 def is_alive(pid: int) -> bool:

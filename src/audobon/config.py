@@ -4,7 +4,6 @@ Nothing has to be set: without a file and without variables Audobon runs on this
 """
 
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -16,6 +15,8 @@ import msgspec
 from audobon.errors import InvalidInput, Misconfigured
 
 _PREFIX = "AUDOBON_"
+_MOST_BYTES = 1 << 60
+_LARGEST_NUMBER = 1_000_000
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -121,14 +122,22 @@ def config_file() -> Path:
     """Return where the configuration file is looked for."""
     if chosen := os.environ.get(_PREFIX + "CONFIG"):
         return Path(chosen)
-    home = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
-    return Path(home) / "audobon" / "audobon.toml"
+    return _home("XDG_CONFIG_HOME", "~/.config") / "audobon" / "audobon.toml"
 
 
 def default_folder() -> Path:
     """Return the data folder used when none is set."""
-    home = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-    return Path(home) / "audobon"
+    return _home("XDG_DATA_HOME", "~/.local/share") / "audobon"
+
+
+def _home(variable: str, otherwise: str) -> Path:
+    try:
+        return Path(os.environ.get(variable) or Path(otherwise).expanduser())
+    except RuntimeError as error:
+        raise Misconfigured(
+            f"this user has no home folder, and {variable} is not set",
+            hint="set HOME or AUDOBON_STORAGE_FOLDER",
+        ) from error
 
 
 def parse_bytes(text: str) -> int:
@@ -140,6 +149,8 @@ def parse_bytes(text: str) -> int:
     if match is None:
         raise InvalidInput(f"{text!r} is not an amount of memory", hint="write it like 400MB or 1.5GB")
     count = int(float(match[1]) * _UNITS[match[2]])
+    if count > _MOST_BYTES:
+        raise InvalidInput(f"{text.strip()} is more memory than there is anywhere", hint="write it like 8GB")
     if count < _UNITS["M"]:
         raise InvalidInput(f"{text.strip()} is only {count} bytes", hint="write it like 400MB or 1.5GB")
     return count
@@ -233,9 +244,9 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():
-        if not 0 < value < math.inf:
-            faults.append(f"pictures.{name} must be above 0 and finite")
+        if not 0 < value <= _LARGEST_NUMBER:
+            faults.append(f"pictures.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     for name, value in msgspec.to_builtins(settings.archives).items():
-        if value <= 0:
-            faults.append(f"archives.{name} must be above 0")
+        if not 0 < value <= _LARGEST_NUMBER:
+            faults.append(f"archives.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     return faults

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO
 
 from audobon.atomic import disk_errors
+from audobon.cgroup import read_limits
 from audobon.errors import AlreadyRunning
 
 if sys.platform != "win32":
@@ -117,7 +118,7 @@ def _children(pid: int) -> list[int]:
 
 def available_bytes() -> int:
     """Return the memory that could be used now without pushing anything out."""
-    limit = _cgroup_headroom()
+    limit = read_limits().free_bytes
     try:
         text = Path("/proc/meminfo").read_text()
         line = next(line for line in text.splitlines() if line.startswith("MemAvailable"))
@@ -127,13 +128,3 @@ def available_bytes() -> int:
 
         free = int(psutil.virtual_memory().available)
     return free if limit is None else min(free, limit)
-
-
-def _cgroup_headroom() -> int | None:
-    root = Path("/sys/fs/cgroup")
-    try:
-        ceiling = (root / "memory.max").read_text().strip()
-        used = int((root / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None
-    return None if ceiling == "max" else max(0, int(ceiling) - used)

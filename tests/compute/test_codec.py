@@ -71,19 +71,6 @@ def pid_of(codec: Codec) -> int:
     return codec._process.pid
 
 
-def killing_first(codec: Codec, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the process killed when the other side is about to read from it."""
-    pid, read = pid_of(codec), getattr(codec_module, name)
-
-    def kill_and_read(*arguments: Any) -> Any:
-        if codec._process is not None and codec._process.pid == pid:
-            os.kill(pid, signal.SIGKILL)
-            codec._process.wait()
-        return read(*arguments)
-
-    monkeypatch.setattr(codec_module, name, kill_and_read)
-
-
 def assert_it_works(codec: Codec) -> None:
     picture = codec.decode(png())
     assert picture.info == info_of(picture.pixels, "RGB")
@@ -121,19 +108,6 @@ def test_hints_come_through(codec: Codec) -> None:
         codec.inspect(png())
     assert caught.value.message == "20×30 is 0 megapixels, over the limit of 0"
     assert caught.value.hint == "raise pictures.max_megapixels if the picture is yours"
-
-
-@pytest.mark.parametrize("moment", ["read_frame", "read_into"])
-def test_a_picture_that_kills_its_process_is_to_blame_and_the_next_works(
-    codec: Codec, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    # Far more pixels than a pipe holds, so that the process cannot have sent them all.
-    data = png(height=1000, width=1000)
-    killing_first(codec, moment, monkeypatch)
-    with pytest.raises(UnreadablePicture) as caught:
-        codec.decode(data)
-    assert caught.value.message == "the picture brought its decoder down (exit status -9)"
-    assert_it_works(codec)
 
 
 def test_a_process_killed_while_idle_is_replaced_and_no_picture_blamed(codec: Codec) -> None:

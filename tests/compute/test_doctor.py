@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from audobon.cli.doctor import _print_table, doctor
-from audobon.compute.hardware import Finding
+from audobon.compute.hardware import Finding, examine
 from audobon.errors import Misconfigured
 
 FINDINGS = [
@@ -25,12 +25,17 @@ def run(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(doctor, ["--folder", str(folder), *options])
 
 
-def test_away_from_a_terminal_every_finding_is_one_aligned_line(tmp_path: Path) -> None:
+def test_away_from_a_terminal_every_finding_is_two_aligned_lines_and_the_last_line_sums_up(
+    tmp_path: Path,
+) -> None:
     result = run(tmp_path)
     assert result.exit_code == 0
     assert result.output == (
-        "memory           recommended    70.0 GB        Several models can stay loaded.\n"
-        "disk read speed  below minimum  90 MB/s [sda]  Books open slowly.\n"
+        "memory           recommended    70.0 GB (asked for: 32 GB, 64 GB recommended)\n"
+        "                                Several models can stay loaded.\n"
+        "disk read speed  below minimum  90 MB/s [sda] (asked for: 600 MB/s)\n"
+        "                                Books open slowly.\n"
+        "Audobon runs on this machine; 1 of 2 parts are less than asked for, so it is slower.\n"
     )
 
 
@@ -39,8 +44,16 @@ def test_json_holds_every_field_of_every_finding(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert msgspec.json.decode(result.output) == {
         "folder": str(tmp_path),
-        "findings": [msgspec.structs.asdict(finding) for finding in FINDINGS],
+        "findings": [
+            msgspec.structs.asdict(finding) | {"minimum": minimum}
+            for finding, minimum in zip(FINDINGS, ["32 GB, 64 GB recommended", "600 MB/s"], strict=True)
+        ],
     }
+
+
+def test_every_part_of_a_real_machine_says_what_is_asked_for(tmp_path: Path) -> None:
+    # `examine` was taken over by name, before it was replaced.
+    assert all(finding.minimum for finding in examine(tmp_path))
 
 
 def test_strict_prints_first_and_then_ends_as_misconfigured(tmp_path: Path) -> None:
@@ -52,7 +65,9 @@ def test_strict_prints_first_and_then_ends_as_misconfigured(tmp_path: Path) -> N
 
 def test_strict_is_content_with_a_fit_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audobon.compute.hardware.examine", lambda folder: FINDINGS[:1])
-    assert run(tmp_path, "--strict").exit_code == 0
+    result = run(tmp_path, "--strict")
+    assert result.exit_code == 0
+    assert result.output.endswith("\nAudobon runs on this machine as it should.\n")
 
 
 def test_the_table_for_a_terminal_shows_brackets_as_they_are(
@@ -60,6 +75,6 @@ def test_the_table_for_a_terminal_shows_brackets_as_they_are(
 ) -> None:
     _print_table(tmp_path, FINDINGS)
     shown = capsys.readouterr().out
-    assert "90 MB/s [sda]" in shown
+    assert "90 MB/s [sda] (asked for: 600 MB/s)" in shown
     assert "Several models can stay loaded." in shown
     assert "below minimum" in shown

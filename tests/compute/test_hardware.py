@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from audobon.compute import disks, machine
-from audobon.compute.cgroup import Limits, read_limits
+from audobon.cgroup import Limits, read_limits
 from audobon.compute.disks import OtherDisk, ReadSpeed
 from audobon.compute.hardware import GIGABYTE, Finding, examine, judge
 from audobon.compute.machine import Gpu, Machine

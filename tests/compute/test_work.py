@@ -130,4 +130,4 @@ def test_a_result_its_format_cannot_hold_is_refused() -> None:
             built_in_card("waifu2x-upconv7-x2"),
             "JPEG",
         )
-    assert caught.value.message == "JPEG cannot keep a page of mode RGBA"
+    assert caught.value.message == "JPEG cannot keep transparency"

@@ -171,13 +171,13 @@ def test_the_home_of_somebody_unknown_is_a_fault_like_others(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("4096", 4096),
+        ("1048576", 1 << 20),
         ("400MB", 400 << 20),
         ("400m", 400 << 20),
         ("1.5G", 3 << 29),
         (" 2 GiB ", 2 << 30),
-        ("7B", 7),
-        ("1k", 1024),
+        ("1500000B", 1_500_000),
+        ("2048k", 2 << 20),
         ("1T", 1 << 40),
     ],
 )
@@ -190,3 +190,13 @@ def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_bytes(text)
     assert caught.value.message == f"{text!r} is not an amount of memory"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("400", 400), (" 7B ", 7), ("1023k", 1023 << 10), ("0.9MB", 943718)]
+)
+def test_less_than_a_megabyte_is_taken_for_a_forgotten_unit(text: str, count: int) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_bytes(text)
+    assert caught.value.message == f"{text.strip()} is only {count} bytes"
+    assert caught.value.hint == "write it like 400MB or 1.5GB"

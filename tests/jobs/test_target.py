@@ -64,10 +64,11 @@ def test_a_picture_put_into_a_folder_keeps_its_name(tmp_path: Path) -> None:
 
 def test_findings_go_to_one_file_or_with_pictures_to_a_folder(tmp_path: Path) -> None:
     assert findings_target(tmp_path / "a.json", with_pictures=False).kind == "json"
+    assert findings_target(tmp_path / "a.TXT", with_pictures=False).kind == "text"
     assert findings_target(tmp_path / "a", with_pictures=True).kind == "folder"
     with pytest.raises(InvalidInput) as caught:
         findings_target(tmp_path, with_pictures=False)
-    assert caught.value.hint == "name a file ending in .json"
+    assert caught.value.hint == "name a file ending in .json or .txt"
 
 
 def test_a_file_where_a_folder_should_go_and_the_other_way_round_are_never_replaced(tmp_path: Path) -> None:

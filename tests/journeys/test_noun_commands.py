@@ -36,7 +36,7 @@ def test_with_no_jobs_the_list_says_how_to_start(audobon: Audobon) -> None:
     words, as_json = audobon.run("jobs", "list"), audobon.run("jobs", "list", "--json")
 
     assert (words.status, words.out) == (0, "")
-    assert words.err == "no jobs yet; start with: audobon run upscale page.png -o page-print.png\n"
+    assert words.err == "no jobs; start with: audobon run upscale page.png -o page-print.png\n"
     assert (as_json.out, as_json.err) == ("[]\n", "")
 
 
@@ -55,19 +55,20 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
     gone = audobon.run("jobs", "show", job["id"])
 
     # then
-    line = rf"{job['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  done         upscale  1/1 pages      {source}\n"
-    assert re.fullmatch(line, listed.out)
+    line = rf"{job['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  done         upscale  1/1 pages      "
+    assert re.fullmatch(rf"{line}{source} -> {target}\n", listed.out)
     assert (job["state"], job["pages"], job["pages_done"], job["target"]) == ("done", 1, 1, str(target))
     assert settled(shown.out) == (
         "id         JOB\n"
         "state      done\n"
         "operation  upscale\n"
-        "settings   {'scale': 2, 'model': 'waifu2x-upconv7-x2', 'dpi': 'keep'}\n"
         f"source     {source}\n"
         f"target     {target}\n"
-        "  done    page.png  96×128, T s\n"
+        "settings   scale 2, model waifu2x-upconv7-x2, dpi keep\n"
+        "  done    page.png\n"
     )
     assert shown_json["report"]["pages"][0]["state"] == "done"
+    assert shown_json["pages"] == [{"name": "page.png", "state": "done", "message": None}]
     assert discarded.err == f"job {job['id']} is forgotten; 0.0 MB came free\n"
     assert (gone.status, gone.err) == (4, f"error: there is no job {job['id']}\nhint: audobon jobs list\n")
     assert target.is_file()

@@ -41,8 +41,11 @@ def pages_of(count: int) -> dict[str, bytes]:
             archive("page2.png", b"\0" * (66 << 20), compression=zipfile.ZIP_DEFLATED),
             "holds an entry that unfolds",
         ),
-        (b"", "is not a sound ZIP archive: File is not a zip file"),
-        (b"PK\x03\x04 and then nothing", "is not a sound ZIP archive: File is not a zip file"),
+        (b"", "is not a sound ZIP archive\nhint: open it in an archive program, and save it anew\n"),
+        (
+            b"PK\x03\x04 and then nothing",
+            "is not a sound ZIP archive\nhint: open it in an archive program, and save it anew\n",
+        ),
     ],
 )
 def test_a_harmful_book_is_refused_whole(audobon: Audobon, book: bytes, reason: str) -> None:
@@ -148,9 +151,10 @@ def test_another_file_that_is_damaged_is_left_out_and_told_and_the_pages_are_don
     outcome = audobon.run("run", "upscale", "fox.cbz", "-o", "print.cbz")
 
     assert outcome.status == 0
-    assert outcome.told.splitlines()[1:4] == [
-        "page 1 of 1  page1.png  96×128  T s",
+    assert outcome.told.splitlines()[1:5] == [
+        "[1/1]  page1.png  96×128  T s",
         "upscale: 1 page done, with waifu2x-upconv7-x2",
+        "  the resolution noted in each file is kept; --dpi scale keeps the print size instead",
         "  left out (links, devices, damaged, or without a readable name): ComicInfo.xml",
     ]
     assert list(book_contents(audobon.folder / "print.cbz")) == ["page1.png"]

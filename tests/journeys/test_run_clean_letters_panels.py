@@ -38,7 +38,7 @@ def test_cleaning_keeps_the_size_and_takes_noise_away(audobon: Audobon, level: i
     outcome = audobon.run("run", "clean", "page.png", "-o", "clean.png", "--level", level)
 
     assert outcome.told.splitlines()[:2] == [
-        "page 1 of 1  page.png  96×128  T s",
+        "[1/1]  page.png  96×128  T s",
         f"clean: 1 page done, with waifu2x-cunet-clean{level}",
     ]
     with Image.open(audobon.folder / "clean.png") as made:
@@ -54,8 +54,8 @@ def test_letters_prints_what_the_balloons_say_in_reading_order(reader: Audobon) 
     assert outcome.out == "page.png\n   1. [speech] WHERE IS THE CAT\n   2. [speech] BEHIND THE DOOR\n"
     assert rtl.out == "page.png\n   1. [speech] BEHIND THE DOOR\n   2. [speech] WHERE IS THE CAT\n"
     assert (outcome.told, rtl.err) == (
-        "page 1 of 1  page.png  900×520  T s\n"
-        "letters: 1 page done, with ppocr-v6-detector\n"
+        "[1/1]  page.png  900×520  T s\n"
+        "letters: 1 page done, with ppocr-v6-detector, ppocr-v2-classifier, ppocr-v6-recogniser\n"
         "time         T s, on this machine\n"
         "peak memory  N MB in all processes\n",
         "",
@@ -69,12 +69,21 @@ def test_letters_as_json_say_the_same_printed_or_written(reader: Audobon) -> Non
     findings = json.loads(printed.out)
     assert (written.status, written.out) == (0, "")
     assert json.loads((reader.folder / "page.json").read_text()) == findings
+    as_text = reader.run("run", "letters", "page.png", "-o", "page.txt")
+    assert (as_text.status, as_text.out) == (0, "")
+    said = "page.png\n   1. [speech] WHERE IS THE CAT\n   2. [speech] BEHIND THE DOOR\n"
+    assert (reader.folder / "page.txt").read_text() == said
     assert (findings["operation"], findings["document"]) == ("letters", "page.png")
     (page,) = findings["pages"]
     assert (page["name"], page["width"], page["height"]) == ("page.png", 900, 520)
     first = page["balloons"][0]
     assert [line["text"] for line in first["lines"]] == ["WHERE IS", "THE CAT"]
     assert first["confidence"] > 0.9
+    for found in (first, *first["lines"]):
+        assert found["confidence"] == round(found["confidence"], 4)
+    for line in first["lines"]:
+        rounded = [[round(value, 1) for value in corner] for corner in line["corners"]]
+        assert (line["corners"], line["angle_degrees"]) == (rounded, round(line["angle_degrees"], 1))
     # The balloon was drawn at 60..390 across and 90..330 down.
     assert 60 < first["box"]["x"] < first["box"]["x"] + first["box"]["width"] < 390
 
@@ -102,17 +111,21 @@ def test_a_folder_of_panels_holds_every_panel_an_overview_and_the_boxes(audobon:
     cut = audobon.folder / "cut"
     assert (outcome.status, outcome.out) == (0, "")
     assert audobon.files() == [
-        "cut/page.png/overview.png",
-        *(f"cut/page.png/panel-0{number}.png" for number in (1, 2, 3, 4)),
+        "cut/overview.png",
+        *(f"cut/panel-0{number}.png" for number in (1, 2, 3, 4)),
         "cut/panels.json",
         "page.png",
     ]
     assert [box[:2] for box in boxes((cut / "panels.json").read_text())] == PANELS_LTR
+    told = json.loads((cut / "panels.json").read_text())["pages"][0]["panels"]
+    assert [(panel["number"], panel["picture"]) for panel in told] == [
+        (number, f"panel-0{number}.png") for number in (1, 2, 3, 4)
+    ]
     pixels = np.asarray(panelled_page())
     for number, (x, y) in enumerate(PANELS_LTR, start=1):
-        with Image.open(cut / "page.png" / f"panel-0{number}.png") as piece:
+        with Image.open(cut / f"panel-0{number}.png") as piece:
             assert np.array_equal(np.asarray(piece), pixels[y : y + 280, x : x + 180])
-    assert size_of((cut / "page.png" / "overview.png").read_bytes()) == (420, 620)
+    assert size_of((cut / "overview.png").read_bytes()) == (420, 620)
 
 
 def test_panels_of_a_book_go_to_one_json_file_with_a_bad_page_told_in_its_place(audobon: Audobon) -> None:

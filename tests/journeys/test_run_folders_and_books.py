@@ -30,10 +30,11 @@ def test_a_folder_is_mirrored_with_all_it_holds_except_links(audobon: Audobon) -
     assert (outcome.status, outcome.out) == (0, "")
     assert outcome.told == (
         "reading 5 files\n"
-        "page 1 of 3  chapter 1/page2.png  96×128  T s\n"
-        "page 2 of 3  chapter 1/page10.png  96×128  T s\n"
-        "page 3 of 3  cover.png  96×128  T s\n"
+        "[1/3]  chapter 1/page2.png  96×128  T s\n"
+        "[2/3]  chapter 1/page10.png  96×128  T s\n"
+        "[3/3]  cover.png  96×128  T s\n"
         "upscale: 3 pages done, with waifu2x-upconv7-x2\n"
+        "  the resolution noted in each file is kept; --dpi scale keeps the print size instead\n"
         "  left out (links, devices, damaged, or without a readable name): link.txt, way out\n"
         "result       print\n"
         "time         T s, on this machine\n"
@@ -75,8 +76,8 @@ def test_the_order_of_work_is_the_order_of_reading(audobon: Audobon) -> None:
 
     outcome = audobon.run("run", "upscale", "fox.cbz", "-o", "print.cbz")
 
-    lines = [line for line in outcome.told.splitlines() if line.startswith("page ")]
-    assert lines == ["page 1 of 2  page2.png  96×128  T s", "page 2 of 2  page10.png  96×128  T s"]
+    lines = [line for line in outcome.told.splitlines() if line.startswith("[")]
+    assert lines == ["[1/2]  page2.png  96×128  T s", "[2/2]  page10.png  96×128  T s"]
 
 
 def test_a_folder_becomes_a_book_and_a_book_a_folder_with_the_same_pages(audobon: Audobon) -> None:

@@ -45,6 +45,19 @@ def test_a_stopped_run_ends_within_a_second_and_says_how_to_go_on(
     assert audobon.done_events() == [(name, 1) for name in PAGES]
 
 
+def test_a_run_stopped_before_its_first_page_is_finished_says_so(audobon: Audobon) -> None:
+    book_of(audobon.folder / "fox.cbz", 1, 1200, 1600)
+    process = audobon.start(*COMMAND)
+    audobon.wait_for_work_after(0)
+
+    process.send_signal(signal.SIGINT)
+    stopped = audobon.outcome(process)
+
+    assert (stopped.status, stopped.out) == (130, "")
+    said = "stopped; no page was finished yet. Run the same command again to go on.\n"
+    assert stopped.err.endswith(said)
+
+
 def test_a_stopped_run_leaves_neither_processes_nor_half_files(audobon: Audobon) -> None:
     book_of(audobon.folder / "fox.cbz", 6, 150, 200)
     process = audobon.start(*COMMAND)

@@ -86,7 +86,7 @@ def test_after_a_killed_command_the_next_one_finishes_what_was_left(
     assert before == ["fox.cbz"]
     assert 2 <= kept < 6
     assert outcome.status == 0, outcome.err
-    assert f": {kept} of 6 pages are done already\n" in outcome.err
+    assert f": {kept} of 6 pages were done before\n" in outcome.err
     assert json.loads(outcome.out)["pages_resumed"] == kept
     assert audobon.done_events() == [(name, 1) for name in PAGES]
     assert (audobon.folder / "print.cbz").read_bytes() == undisturbed
@@ -131,7 +131,7 @@ def test_when_a_picture_process_is_killed_in_the_middle_of_a_page_that_page_is_t
     assert outcome.status == 0, outcome.err
     assert audobon.done_events() == [(name, 1) for name in PAGES]
     assert audobon.query("SELECT detail FROM task_event WHERE kind = 'retried'") == [
-        ("the process that writes pictures ended (exit status -9)",)
+        ("the process that handles pictures was ended (exit status -9)",)
     ]
     assert (audobon.folder / "print.cbz").read_bytes() == undisturbed
 

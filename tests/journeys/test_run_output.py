@@ -11,6 +11,7 @@ from drawn_pages import book_of, drawn
 
 SUMMARY = """\
 upscale: 3 pages done, with waifu2x-upconv7-x2
+  the resolution noted in each file is kept; --dpi scale keeps the print size instead
 result       print.cbz
 time         T s, on this machine
 peak memory  N MB in all processes

@@ -10,8 +10,9 @@ from drawn_pages import SRGB, drawn, picture_bytes
 from PIL import Image
 
 DONE = """\
-page 1 of 1  {name}  {size}  T s
+[1/1]  {name}  {size}  T s
 upscale: 1 page done, with {model}
+  the resolution noted in each file is kept; --dpi scale keeps the print size instead
 result       {output}
 time         T s, on this machine
 peak memory  N MB in all processes
@@ -68,6 +69,7 @@ def test_the_resolution_grows_with_the_page_when_asked_so_that_the_print_size_st
     outcome = audobon.run("run", "upscale", "page.png", "-o", "print.png", "--dpi", "scale")
 
     assert outcome.status == 0
+    assert "resolution" not in outcome.err
     assert [round(value) for value in opened(audobon.folder / "print.png").info["dpi"]] == [600, 600]
 
 
@@ -118,6 +120,11 @@ def test_another_model_may_be_chosen(audobon: Audobon) -> None:
             ("--memory", "much"),
             2,
             "error: 'much' is not an amount of memory\nhint: write it like 400MB or 1.5GB\n",
+        ),
+        (
+            ("--memory", "400"),
+            2,
+            "error: 400 is only 400 bytes\nhint: write it like 400MB or 1.5GB\n",
         ),
     ],
 )
@@ -177,5 +184,7 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
         "pages_failed": 0,
         "pages_resumed": 0,
         "pages": [{"name": "page.png", "state": "done", "width": 96, "height": 128, "tile_px": 64}],
+        "files": [],
+        "unread_pictures": [],
         "left_out": [],
     }

@@ -1,8 +1,10 @@
 """Prepared models: derived from proved bytes, proved again before use, made anew when damaged."""
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,21 @@ def test_processes_that_prepare_the_same_model_at_once_all_succeed(
     assert ended == [((b"", b""), 0)] * 3
     assert is_intact(default_card, folder)
     assert len(list((folder / default_card.name).iterdir())) == 1
+
+
+def test_what_a_killed_preparation_left_goes_after_an_hour_and_work_in_progress_stays(
+    default_card: Card, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / default_card.name
+    for name, age_seconds in ((".preparing-dead", 3700), (".preparing-alive", 3500)):
+        (folder / name / "model").mkdir(parents=True)
+        then = time.time() - age_seconds
+        os.utime(folder / name, (then, then))
+
+    prepare(default_card, tmp_path / "models")
+
+    prepared = prepared_folder(default_card, tmp_path / "models")
+    assert {path.name for path in folder.iterdir()} == {".preparing-alive", prepared.name}
 
 
 def test_preparing_apart_brings_the_error_over(

@@ -219,9 +219,9 @@ def test_an_entry_packed_in_an_unknown_way_cannot_be_opened(tmp_path: Path) -> N
 def test_what_is_no_sound_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "book.cbz"
     path.write_bytes(data)
-    error = refusal(path)
-    assert isinstance(error, UnsupportedDocument)
-    assert error.message.startswith(f"{path} is not a sound ZIP archive: ")
+    assert isinstance(error := refusal(path), UnsupportedDocument)
+    told = (f"{path} is not a sound ZIP archive", "open it in an archive program, and save it anew")
+    assert (error.message, error.hint) == told
 
 
 @settings(max_examples=150, deadline=None)

@@ -111,6 +111,8 @@ def test_numbers_of_any_length_and_with_leading_zeros_are_ordered() -> None:
         (".png", False),
         ("._1.png", False),
         ("a/.1.png", False),
+        (".git/1.png", False),
+        ("a/.thumbnails/b/1.png", False),
         ("__MACOSX/1.png", False),
         ("a/__MACOSX/b/1.png", False),
     ],
@@ -121,9 +123,10 @@ def test_a_page_is_a_picture_by_its_ending_and_no_hidden_double(name: str, is_pa
 
 def test_a_folder_is_taken_with_all_below_it_in_reading_order(tmp_path: Path) -> None:
     fill(tmp_path, "10.png", "2.png", "ch2/1.jpg", "ch10/1.jpg", "ComicInfo.xml", "._2.png", "ünï 3.png")
+    fill(tmp_path, ".thumbnails/2.png")
     assert names_in(tmp_path) == (
         ["2.png", "10.png", "ch2/1.jpg", "ch10/1.jpg", "ünï 3.png"],
-        ["._2.png", "ComicInfo.xml"],
+        ["._2.png", ".thumbnails/2.png", "ComicInfo.xml"],
         [],
     )
 
@@ -186,6 +189,32 @@ def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(DocumentNotFound) as caught, open_document(tmp_path / "gone.cbz", LIMITS):
         pass
     assert caught.value.message == f"there is no file or folder {tmp_path / 'gone.cbz'}"
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("fox-book.cbx", "fox-book.cbz"), ("chaptr 1", "chapter 1"), ("zebra", None)]
+)
+def test_a_mistyped_path_is_answered_with_the_nearest_name_beside_it(
+    tmp_path: Path, typed: str, meant: str | None
+) -> None:
+    fill(tmp_path, "fox-book.cbz", "chapter 1/1.png")
+    with pytest.raises(DocumentNotFound) as caught, open_document(tmp_path / typed, LIMITS):
+        pass
+    assert caught.value.hint == (f"did you mean {tmp_path / meant}?" if meant else None)
+
+
+def test_nothing_is_guessed_in_a_folder_that_is_not_there_or_may_not_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    for path in (tmp_path / "gone" / "fox.cbz", tmp_path / "fox.cbz"):
+        with pytest.raises(DocumentNotFound) as caught, open_document(path, LIMITS):
+            pass
+        assert caught.value.hint is None
 
 
 @pytest.mark.parametrize("names", [(), ("readme.txt", "._1.png")])

@@ -110,20 +110,20 @@ def test_colours_under_clear_film_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "mode", "able"),
+    ("kind", "mode", "lost", "able"),
     [
-        ("JPEG", "RGBA", "PNG or TIFF or WEBP"),
-        ("JPEG", "LA", "PNG or TIFF or WEBP"),
-        ("JPEG", "I;16", "PNG or TIFF"),
-        ("PNG", "CMYK", "JPEG or TIFF"),
-        ("WEBP", "CMYK", "JPEG or TIFF"),
-        ("WEBP", "I;16", "PNG or TIFF"),
+        ("JPEG", "RGBA", "transparency", "PNG or TIFF or WEBP"),
+        ("JPEG", "LA", "transparency", "PNG or TIFF or WEBP"),
+        ("JPEG", "I;16", "16-bit greyscale", "PNG or TIFF"),
+        ("PNG", "CMYK", "CMYK separations", "JPEG or TIFF"),
+        ("WEBP", "CMYK", "CMYK separations", "JPEG or TIFF"),
+        ("WEBP", "I;16", "16-bit greyscale", "PNG or TIFF"),
     ],
 )
-def test_a_format_that_would_harm_a_page_is_refused(kind: str, mode: str, able: str) -> None:
+def test_a_format_that_would_harm_a_page_is_refused(kind: str, mode: str, lost: str, able: str) -> None:
     with pytest.raises(UnsupportedPicture) as caught:
         check_encodable(PictureInfo(width=8, height=8, mode=mode, format=kind))
-    assert caught.value.message == f"{kind} cannot keep a page of mode {mode}"
+    assert caught.value.message == f"{kind} cannot keep {lost}"
     assert caught.value.hint == f"write it as {able}"
 
 

@@ -1,6 +1,7 @@
 """What the command says to a person: data to standard output, everything else to standard error."""
 
 import sys
+import unicodedata
 
 import click
 import msgspec
@@ -25,7 +26,17 @@ def print_json(value: object) -> None:
 
 def printable(text: str) -> str:
     """Return text with control characters made harmless: names in archives can hold any."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    return "".join(char if _is_harmless(char) or char == "\n" else "\ufffd" for char in text)
+
+
+def one_line(name: str) -> str:
+    """Return a name as it may stand in a line: without anything that could end the line."""
+    return "".join(char if _is_harmless(char) else "\ufffd" for char in name)
+
+
+def _is_harmless(char: str) -> bool:
+    # Wide spaces are common in Japanese names, and count as unprintable.
+    return char.isprintable() or unicodedata.category(char) == "Zs"
 
 
 def is_terminal() -> bool:

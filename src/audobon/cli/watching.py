@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from audobon.cli.terminal import is_terminal, printable, say
+from audobon.cli.terminal import is_terminal, one_line, printable, say
 from audobon.jobs.report import Counts, PageReport
 from audobon.telemetry.progress import RemainingTime, remaining_in_words
 
@@ -58,8 +58,8 @@ class LineWatcher:
 
     def _words(self, page: PageReport) -> str:
         if page.state == "failed":
-            return f"{page.name}  FAILED: {page.message}"
-        return f"{page.name}  {page.width}×{page.height}  {page.seconds:.1f} s"
+            return f"{one_line(page.name)}  FAILED: {one_line(page.message)}"
+        return f"{one_line(page.name)}  {page.width}×{page.height}  {page.seconds:.1f} s"
 
     def _rest(self) -> str:
         if self._seen >= self._pages:

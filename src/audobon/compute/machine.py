@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.cgroup import read_limits
 from audobon.compute import disks
-from audobon.compute.cgroup import read_limits
 from audobon.compute.disks import DiskKind, OtherDisk, ReadSpeed
 
 

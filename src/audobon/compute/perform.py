@@ -11,7 +11,7 @@ import msgspec
 
 from audobon.compute.codec import Codec
 from audobon.compute.placement import Placement
-from audobon.compute.work import PageResult, Work, model_names, passes_of, place, result_info
+from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
 from audobon.models.service import Models
 from audobon.pages.letters import LetterModels, read_letters
 from audobon.pages.operations import (
@@ -57,8 +57,12 @@ class Performer:
             publish(blob, msgspec.json.encode(result).decode())
 
         settings = parse_settings(operation_named(work.operation), work.settings)
-        picture = self._codec.decode(self._storage.get(work.blob))
-        placement = place(picture.info, settings, self._budget_bytes)
+        data = self._storage.get(work.blob)
+        file_bytes = len(data)
+        picture = self._codec.decode(data)
+        del data  # the file may be as large as the pixels
+        load = page_load(picture.info, file_bytes, work.format)
+        placement = place(load, settings, self._budget_bytes)
         if isinstance(settings, UpscaleSettings | CleanSettings):
             self._restore(picture, settings, work, placement, report, timed)
         elif isinstance(settings, LettersSettings):

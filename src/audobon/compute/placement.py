@@ -14,6 +14,8 @@ CODEC_BYTES = 34 << 20
 # What Python and the allocator leave lying about beside the large buffers.
 _SLACK_BYTES = 8 << 20
 _STORED_BYTES_PER_PIXEL = {"L": 1, "I;16": 2}
+# What writing a file takes beside the picture: measured on noise, the worst there is (docs/decisions/0002).
+_ENCODER_BYTES_PER_PIXEL = {"PNG": 1, "JPEG": 2, "TIFF": 6, "WEBP": 40}
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -33,7 +35,39 @@ class Placement(msgspec.Struct, frozen=True):
     reason: str
 
 
-def place_picture(info: PictureInfo, card: Card, *, passes: int, budget_bytes: int) -> Placement:
+class PageLoad(msgspec.Struct, frozen=True):
+    """What a page brings with it.
+
+    file_bytes     size of its file
+    target_format  format its result is written in
+    """
+
+    info: PictureInfo
+    file_bytes: int
+    target_format: str
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the page."""
+        return self.info.width * self.info.height
+
+    @property
+    def held_bytes(self) -> int:
+        """The page decoded."""
+        return self.pixels * self.info.channels * self.info.sample_bytes
+
+    @property
+    def opening_bytes(self) -> int:
+        """Most that opening it takes: the file in three hands, the pixels here and in the codec."""
+        return 3 * self.file_bytes + 2 * 4 * self.pixels + self.held_bytes
+
+    def encoding_bytes(self, pixels: int, mode: str) -> int:
+        """Most that writing a picture of so many pixels takes."""
+        stored = _STORED_BYTES_PER_PIXEL.get(mode, 4)
+        return pixels * (stored + _ENCODER_BYTES_PER_PIXEL[self.target_format])
+
+
+def place_picture(page: PageLoad, card: Card, *, passes: int, budget_bytes: int) -> Placement:
     """Return the fastest way to restore a page within a memory budget.
 
     passes        times the page goes through the model
@@ -42,21 +76,21 @@ def place_picture(info: PictureInfo, card: Card, *, passes: int, budget_bytes: i
     """
     if card.picture is None:
         raise ValueError(f"{card.name} is no picture model")
-    ways = [_way(info, card, passes, side, lean) for side in _sides(card) for lean in (False, True)]
+    ways = [_way(page, card, passes, side, lean) for side in _sides(card) for lean in (False, True)]
     fitting = [(seconds, placement) for seconds, placement in ways if placement.peak_bytes <= budget_bytes]
     if not fitting:
         least = min(placement.peak_bytes for _, placement in ways)
         raise MemoryTooSmall(
-            f"a page of {info.width}×{info.height} needs {_megabytes(least)} MB with {card.name},"
+            f"a page of {page.info.width}×{page.info.height} needs {_megabytes(least)} MB with {card.name},"
             f" the budget is {_megabytes(budget_bytes)} MB",
             hint=f"--memory {_megabytes(least) + 1}MB",
         )
     return min(fitting, key=lambda way: (way[0], way[1].peak_bytes))[1]
 
 
-def least_bytes(info: PictureInfo, card: Card, *, passes: int) -> int:
+def least_bytes(page: PageLoad, card: Card, *, passes: int) -> int:
     """Return the smallest budget a page can be restored in."""
-    return min(_way(info, card, passes, side, lean=True)[1].peak_bytes for side in _sides(card))
+    return min(_way(page, card, passes, side, lean=True)[1].peak_bytes for side in _sides(card))
 
 
 def _sides(card: Card) -> tuple[int, ...]:
@@ -66,42 +100,32 @@ def _sides(card: Card) -> tuple[int, ...]:
     return tuple(side for side in card.picture.tiles_px if side <= card.picture.tile_px)
 
 
-def _way(info: PictureInfo, card: Card, passes: int, side: int, lean: bool) -> tuple[float, Placement]:
+def _way(page: PageLoad, card: Card, passes: int, side: int, lean: bool) -> tuple[float, Placement]:
     """Return the cost of one way to run (relative seconds) and its placement."""
     shape = card.picture
     assert shape is not None
     footprint: Footprint = card.memory.lean if lean else card.memory.fast
     grown = shape.scale ** (passes - 1)
-    width, height = info.width * grown, info.height * grown
+    width, height = page.info.width * grown, page.info.height * grown
     fed = window_pixels(width, height, side, shape)
     tiles = len(plan_axis(width, side, shape).spans) * len(plan_axis(height, side, shape).spans)
     seconds = footprint.seconds_per_megapixel * fed * tiles / 1e6
-    peak = (
-        COMMAND_BYTES
-        + WORKER_BYTES
-        + CODEC_BYTES
-        + _SLACK_BYTES
-        + footprint.peak_bytes(fed)
-        + _page_bytes(info, shape.scale, passes, side)
-    )
     # The tensors around a run: what goes in, what comes out, and its rounding.
-    peak += fed * 3 * 4 + 2 * fed * shape.scale**2 * 3 * 4
+    tensors = fed * 3 * 4 + 2 * fed * shape.scale**2 * 3 * 4
+    restoring = footprint.peak_bytes(fed) + tensors + _page_bytes(page, shape.scale, passes, side)
+    peak = COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _SLACK_BYTES + max(restoring, page.opening_bytes)
     how = "small memory" if lean else "full speed"
     reason = f"here: tiles of {side} px at {how} fit the budget"
     return seconds, Placement("here", side, lean, peak, reason)
 
 
-def _page_bytes(info: PictureInfo, scale: int, passes: int, side: int) -> int:
+def _page_bytes(page: PageLoad, scale: int, passes: int, side: int) -> int:
     """Return what the page itself takes while it is restored: decoded, between passes, encoded."""
-    sample = info.channels * info.sample_bytes
-    pixels = info.width * info.height
-    held = pixels * sample
-    for index in range(1, passes):
-        held += pixels * scale ** (2 * index) * sample
+    info = page.info
+    held: int = sum(page.held_bytes * scale ** (2 * index) for index in range(passes))
     grown: int = scale**passes
-    encoded = pixels * grown**2 * _STORED_BYTES_PER_PIXEL.get(info.mode, 4)
-    band = 2 * side * scale * info.width * grown * sample
-    return held + encoded + band
+    band: int = 2 * side * scale * info.width * grown * info.channels * info.sample_bytes
+    return held + page.encoding_bytes(page.pixels * grown**2, info.mode) + band
 
 
 def _megabytes(count: int) -> int:

@@ -6,11 +6,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from audobon.compute.worker_messages import Go, Hello
-from audobon.errors import WorkerDied
+from audobon.errors import DiskFull, WorkerDied
 from audobon.ids import new_id
 from audobon.processes import family_resident_bytes
 from audobon.queue.service import Queue
@@ -46,7 +47,7 @@ class Supervisor:
         """Have every task of a job done; return when none is left.
 
         on_tick  called about ten times a second, and once at the end
-        raises   WorkerDied when workers die without taking up a task
+        raises   WorkerDied when workers die without taking up a task, DiskFull when results have no room
         """
         idle_deaths = 0
         while True:
@@ -55,10 +56,13 @@ class Supervisor:
             self._say(process, Go(job_id, owner, budget_bytes))
             code = self._watch(process, queue, job_id, owner, on_tick)
             self._process = None
+            is_full = code == DiskFull.exit
             taken = queue.give_back(
-                job_id, owner=owner, reason=f"the worker ended with {_status(code)}", is_blameless=False
+                job_id, owner=owner, reason=f"the worker ended with {_status(code)}", is_blameless=is_full
             )
             on_tick()
+            if is_full:
+                raise DiskFull(self._last_words(), hint="free some space and run the same command again")
             if code == 0 and not taken:
                 return
             idle_deaths = 0 if taken else idle_deaths + 1
@@ -75,7 +79,8 @@ class Supervisor:
         if process is None:
             return
         if process.stdin is not None:
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
         process.terminate()
         try:
             process.wait(_STOP_SECONDS)

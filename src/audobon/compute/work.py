@@ -7,6 +7,7 @@ from audobon.compute.placement import (
     CODEC_BYTES,
     COMMAND_BYTES,
     WORKER_BYTES,
+    PageLoad,
     Placement,
     least_bytes,
     place_picture,
@@ -14,7 +15,14 @@ from audobon.compute.placement import (
 from audobon.errors import MemoryTooSmall, UnknownOperation
 from audobon.models.card import Card, built_in_card
 from audobon.pages.letter_scale import detector_pixels
-from audobon.pages.operations import CleanSettings, LettersSettings, Operation, Settings, UpscaleSettings
+from audobon.pages.operations import (
+    CleanSettings,
+    LettersSettings,
+    Operation,
+    PanelsSettings,
+    Settings,
+    UpscaleSettings,
+)
 from audobon.pages.picture_formats import check_encodable
 from audobon.pages.picture_info import PictureInfo
 from audobon.pages.plates import count_runs, passes_for
@@ -120,33 +128,40 @@ def result_info(info: PictureInfo, settings: Settings, card: Card, target_format
     return made
 
 
-def place(info: PictureInfo, settings: Settings, budget_bytes: int) -> Placement:
+def place(page: PageLoad, settings: Settings, budget_bytes: int) -> Placement:
     """Return how a page will run; MemoryTooSmall when it does not fit the budget."""
     names = model_names(settings)
     if isinstance(settings, UpscaleSettings | CleanSettings):
         card = built_in_card(names[0])
-        return place_picture(info, card, passes=passes_of(settings, card), budget_bytes=budget_bytes)
-    needed = least_budget(info, settings)
+        return place_picture(page, card, passes=passes_of(settings, card), budget_bytes=budget_bytes)
+    needed = least_budget(page, settings)
     if needed > budget_bytes:
         raise MemoryTooSmall(
-            f"a page of {info.width}×{info.height} needs {needed >> 20} MB,"
+            f"a page of {page.info.width}×{page.info.height} needs {needed >> 20} MB,"
             f" the budget is {budget_bytes >> 20} MB",
             hint=f"--memory {(needed >> 20) + 1}MB",
         )
     return Placement("here", 0, True, needed, "here: it fits the budget")
 
 
-def least_budget(info: PictureInfo, settings: Settings) -> int:
+def least_budget(page: PageLoad, settings: Settings) -> int:
     """Return the smallest memory budget a page can be worked on in."""
     cards = [built_in_card(name) for name in model_names(settings)]
     if isinstance(settings, UpscaleSettings | CleanSettings):
-        return least_bytes(info, cards[0], passes=passes_of(settings, cards[0]))
+        return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]))
     # The page as decoded, and as RGB for looking at, with transient copies of the latter.
-    page = info.width * info.height * (info.channels * info.sample_bytes + 3 * 3)
-    models = sum(card.graph_bytes for card in cards)
+    working = page.held_bytes + page.pixels * 3 * 3 + sum(card.graph_bytes for card in cards)
     if cards:
-        models += cards[0].memory.lean.peak_bytes(detector_pixels(info.width, info.height))
-    return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + page + models
+        working += cards[0].memory.lean.peak_bytes(detector_pixels(page.info.width, page.info.height))
+    if isinstance(settings, PanelsSettings) and settings.pictures:
+        # A panel may be the whole page: its pixels once more, in the codec, and as a file; and the drawing.
+        working += page.held_bytes + page.encoding_bytes(page.pixels, page.info.mode) + page.pixels * (3 + 4)
+    return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + max(working, page.opening_bytes)
+
+
+def page_load(info: PictureInfo, file_bytes: int, target_format: str | None) -> PageLoad:
+    """Return what a page brings with it, as placement wants to know it."""
+    return PageLoad(info, file_bytes, target_format or info.format)
 
 
 def units(info: PictureInfo | None, settings: Settings, placement: Placement | None) -> int:

@@ -6,6 +6,7 @@ is how it learns that the process that started it is gone. Killing it at any ins
 """
 
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from audobon.compute.perform import Performer
 from audobon.compute.work import Work
 from audobon.compute.worker_messages import Go, Hello
 from audobon.database.service import Database
-from audobon.errors import AudobonError, LeaseLost
+from audobon.errors import AudobonError, DiskFull, Exhausted, LeaseLost, Unavailable
 from audobon.models.runtime import return_memory_at_once
 from audobon.models.service import Models
 from audobon.queue.service import Lease, Queue
@@ -47,8 +48,13 @@ def main() -> None:
         return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     performer = Performer(Storage(folder), models, codec, budget_bytes=go.budget_bytes)
+    database = Database(folder)
     try:
-        work_off(Queue(Database(folder).open()), Queue(Database(folder).open(durable=False)), performer, go)
+        with database.errors():
+            work_off(Queue(database.open()), Queue(database.open(durable=False)), performer, go)
+    except (DiskFull, Unavailable) as error:
+        sys.stderr.write(error.message + "\n")
+        sys.exit(error.exit)
     finally:
         codec.close()
 
@@ -88,12 +94,20 @@ def do(queue: Queue, notes: Queue, performer: Performer, lease: Lease) -> None:
 
     try:
         performer.perform(msgspec.json.decode(lease.payload, type=Work), report=report, publish=publish)
+    except DiskFull:
+        # No page after this one would fare better; the one in hand is given back untried.
+        raise
     except LeaseLost:
         # Somebody else has the task now, and what we made of it was not published.
         return
     except AudobonError as error:
         message = f"{error.message} ({error.hint})" if error.hint else error.message
         queue.fail(lease, error_code=error.code, error_message=message, retry=error.retry)
+    except sqlite3.Error:
+        # About the database, not about the page.
+        raise
+    except MemoryError as error:
+        queue.fail(lease, error_code=Exhausted.code, error_message=f"memory ran out: {error}", retry=True)
     except Exception as error:  # noqa: BLE001  the boundary of a task: a fault in one page must not end the book
         sys.excepthook(type(error), error, error.__traceback__)
         queue.fail(

@@ -1,6 +1,9 @@
 """Opens the database of a data folder, bringing its schema up to date first."""
 
+import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from audobon.atomic import disk_errors
@@ -10,6 +13,8 @@ from audobon.sqlite import connect
 
 SCHEMA_REVISION = "0001"
 """The revision this version works with; a test keeps it equal to the newest migration."""
+
+_LITTLE_ROOM_BYTES = 4 << 20
 
 
 class Database:
@@ -35,22 +40,16 @@ class Database:
                 self._migrate(revision)
                 connection = connect(self.path, durable=durable)
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            raise named(error, self.path) from error
         return connection
 
-    def _named(self, error: sqlite3.Error) -> AudobonError:
-        # The extended codes of SQLite carry the plain one in their low byte.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return Unavailable(f"{self.path} is kept locked by another process", hint="try again later")
-        if code == sqlite3.SQLITE_FULL:
-            return DiskFull(f"no room left for {self.path}", hint="free some space and try again")
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return Denied(f"not allowed: {self.path}: {error}", hint="check the permissions of its folder")
-        return Corrupt(
-            f"{self.path} cannot be used as a database: {error}",
-            hint="move it away; finished output is not in it",
-        )
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn SQLite's complaints in the block into ours, naming the file and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise named(error, self.path) from error
 
     def _migrate(self, revision: str | None) -> None:
         # Dear to import, and needed once in the life of a schema.
@@ -70,3 +69,26 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
+
+
+def named(error: sqlite3.Error, path: Path) -> AudobonError:
+    """Return our error for one of SQLite's about a database file."""
+    # The extended codes of SQLite carry the plain one in their low byte.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable(f"{path} is kept locked by another process", hint="try again later")
+    # On a full disk SQLite may only see that reading or writing failed.
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):
+        return DiskFull(f"no room left for {path}", hint="free some space and run the same command again")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return Denied(f"not allowed: {path}: {error}", hint="check the permissions of its folder")
+    if code == sqlite3.SQLITE_IOERR:
+        return Unavailable(f"reading or writing {path} failed: {error}", hint="check the disk and try again")
+    return Corrupt(
+        f"{path} cannot be used as a database: {error}",
+        hint="move it away; finished output is not in it",
+    )
+
+
+def _is_disk_full(path: Path) -> bool:
+    return shutil.disk_usage(path.parent).free < _LITTLE_ROOM_BYTES

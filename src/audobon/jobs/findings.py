@@ -85,8 +85,9 @@ def _page_folders(pages: list[Page]) -> dict[str, str]:
     if len(names) == 1:
         return {names[0]: ""}
     stems = {name: str(PurePosixPath(name).with_suffix("")) for name in names}
+    # page.png and page.jpg in one document keep their endings, and so does page.png.png beside them.
     taken = Counter(stem.casefold() for stem in stems.values())
-    # page.png and page.jpg in one document keep their endings.
+    taken.update(name.casefold() for name in names)
     return {name: (stem if taken[stem.casefold()] == 1 else name) + "/" for name, stem in stems.items()}
 
 

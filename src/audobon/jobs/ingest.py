@@ -2,12 +2,11 @@
 
 import zipfile
 import zlib
-from typing import IO
 
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.work import least_budget, model_names, result_info
+from audobon.compute.work import least_budget, model_names, page_load, result_info
 from audobon.errors import (
     AudobonError,
     Denied,
@@ -24,8 +23,8 @@ from audobon.pages.picture_info import PictureInfo
 from audobon.storage.service import Storage
 
 _PIECE_BYTES = 1 << 20
-# A page file beyond this is no page; it would have to be held in memory whole.
-_MAX_PAGE_BYTES = 1 << 30
+# A page's file is held by three processes at once, and something must be left for its pixels.
+_FILE_SHARE = 6
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -85,7 +84,7 @@ class Ingest:
         try:
             if not entry.is_page:
                 return self._store(document, entry)
-            data = _read_page(document, entry)
+            data = _read_page(document, entry, max_bytes=self._budget_bytes // _FILE_SHARE)
         except DiskFull:
             raise
         except (AudobonError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -95,7 +94,7 @@ class Ingest:
         blob = self._storage.put(data)
         try:
             info = self._codec.inspect(data)
-            self._check(info)
+            self._check(info, len(data))
         except MemoryTooSmall:
             raise
         except AudobonError as error:
@@ -104,11 +103,11 @@ class Ingest:
         slim = msgspec.structs.replace(info, icc=None, exif=None)
         return TakenEntry(entry, blob, len(data), slim, None)
 
-    def _check(self, info: PictureInfo) -> None:
+    def _check(self, info: PictureInfo, file_bytes: int) -> None:
         if isinstance(self._settings, UpscaleSettings | CleanSettings):
             card = built_in_card(model_names(self._settings)[0])
             result_info(info, self._settings, card, self._target_format)
-        needed = least_budget(info, self._settings)
+        needed = least_budget(page_load(info, file_bytes, self._target_format), self._settings)
         if needed > self._budget_bytes:
             raise MemoryTooSmall(
                 f"a page of {info.width}×{info.height} needs {_megabytes(needed)} MB,"
@@ -123,20 +122,17 @@ class Ingest:
         return TakenEntry(entry, target.key, target.size_bytes, None, None)
 
 
-def _read_page(document: Document, entry: Entry) -> bytes:
+def _read_page(document: Document, entry: Entry, *, max_bytes: int) -> bytes:
+    data = bytearray()
     with document.open(entry) as source:
-        data = _read_at_most(source, _MAX_PAGE_BYTES)
-    if len(data) > _MAX_PAGE_BYTES:
-        raise PictureTooLarge(f"the file is over {_MAX_PAGE_BYTES >> 30} GiB")
-    return data
-
-
-def _read_at_most(source: IO[bytes], count: int) -> bytes:
-    pieces, size = [], 0
-    while size <= count and (piece := source.read(_PIECE_BYTES)):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
+        while piece := source.read(_PIECE_BYTES):
+            data += piece
+            if len(data) > max_bytes:
+                raise PictureTooLarge(
+                    f"its file is over {_megabytes(max_bytes)} MB, too large for the memory budget",
+                    hint=f"--memory {_megabytes(_FILE_SHARE * max(len(data), entry.size_bytes))}MB",
+                )
+    return bytes(data)
 
 
 def _fault(error: Exception) -> Fault:

@@ -1,13 +1,12 @@
 """Writes the result of a job to its place."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 from audobon.jobs.assemble import Page, picture_pieces, write_bytes
 from audobon.jobs.findings import findings_json, findings_pieces, findings_text, gather_findings
 from audobon.jobs.report import JobRequest
-from audobon.jobs.target import Piece, Target, write_target
+from audobon.jobs.target import Piece, Stale, Target, write_target
 from audobon.storage.service import Storage
 
 
@@ -23,12 +22,12 @@ class Published(NamedTuple):
 
 
 def publish(
-    request: JobRequest, target: Target | None, pages: list[Page], storage: Storage, *, stale: Iterable[str]
+    request: JobRequest, target: Target | None, pages: list[Page], storage: Storage, *, stale: Stale
 ) -> Published:
     """Write the result of a job whole; nothing is written when no page was done.
 
-    stale   files an earlier job put into the same folder
-    raises  DiskFull, Denied, NotFound, Conflict
+    stale   what an earlier run of the same job put into the same folder
+    raises  DiskFull, Denied, NotFound, OutputExists, Conflict
     """
     makes_pictures = request.operation.makes == "pictures"
     findings = (
@@ -39,7 +38,7 @@ def publish(
     if target is None or all(page.result is None for page in pages):
         return Published(findings, [])
     pieces = _pieces(target, pages, storage, findings)
-    write_target(target, pieces, stale=stale)
+    write_target(target, pieces, overwrite=request.overwrite, stale=stale)
     return Published(findings, [piece.name for piece in pieces] if target.kind == "folder" else [])
 
 

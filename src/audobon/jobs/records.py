@@ -97,19 +97,22 @@ class JobRecords:
             (state, at, report, job_id),
         )
 
-    def files_written_to(self, target: str) -> list[str]:
-        """Return the files the last finished job with this output folder put there."""
+    def files_written(self, key: str) -> tuple[list[str], float]:
+        """Return the files the last finished job with this key put into its folder, and when it ended."""
         row = self._connection.execute(
-            "SELECT report FROM job WHERE target = ? AND report IS NOT NULL"
-            " ORDER BY finished_at DESC LIMIT 1",
-            (target,),
+            "SELECT report, coalesce(finished_at, created_at) AS at FROM job"
+            " WHERE key = ? AND report IS NOT NULL AND state <> 'failed' ORDER BY at DESC LIMIT 1",
+            (key,),
         ).fetchone()
-        return [] if row is None else msgspec.json.decode(row["report"], type=_Files).files
+        if row is None:
+            return [], 0.0
+        return msgspec.json.decode(row["report"], type=_Files).files, float(row["at"])
 
     def page_states(self, job_id: str) -> list[dict[str, Any]]:
         """Return the name, state and error of every page of a job, in order."""
         rows = self._connection.execute(
-            "SELECT entry.name, coalesce(task.state, 'failed') AS state, task.error_message AS message"
+            "SELECT entry.name, coalesce(task.state, 'failed') AS state,"
+            " coalesce(task.error_message, json_extract(entry.fault, '$.message')) AS message"
             " FROM entry LEFT JOIN task ON task.job_id = entry.job_id AND task.ordinal = entry.ordinal"
             " WHERE entry.job_id = ? AND entry.is_page ORDER BY entry.ordinal",
             (job_id,),
@@ -119,6 +122,15 @@ class JobRecords:
     def remove_finished(self) -> int:
         """Forget every job that nothing is kept for; return how many."""
         return self._connection.execute("DELETE FROM job WHERE state IN ('done', 'failed')").rowcount
+
+    def replace(self, job_id: str, *, by: str) -> None:
+        """Forget a job; what it wrote is on record with the one that does its work anew."""
+        self._connection.execute(
+            "UPDATE job SET (report, finished_at) ="
+            " (SELECT report, coalesce(finished_at, created_at) FROM job WHERE id = ?) WHERE id = ?",
+            (job_id, by),
+        )
+        self.remove(job_id)
 
     def remove(self, job_id: str) -> None:
         """Forget a job, its entries and tasks."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import msgspec
 from audobon.clock import utc_now
 from audobon.compute.codec import Codec
 from audobon.compute.supervisor import Supervisor
-from audobon.compute.work import Work, least_budget, model_names, place, units, work_key
+from audobon.compute.work import Work, least_budget, model_names, page_load, place, units, work_key
 from audobon.compute.worker_messages import Hello
-from audobon.errors import AudobonError, DiskFull
+from audobon.errors import AudobonError
 from audobon.ids import new_id
 from audobon.jobs.assemble import Page, page_report
 from audobon.jobs.following import Following
@@ -21,14 +21,14 @@ from audobon.jobs.ingest import Ingest, TakenEntry
 from audobon.jobs.publishing import publish
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
-from audobon.jobs.target import Target
+from audobon.jobs.target import NOTHING_STALE, Stale, Target
 from audobon.models.card import built_in_card
 from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
 from audobon.pages.documents import ArchiveLimits, Document, DocumentKind
 from audobon.pages.picture_formats import is_unread_picture
 from audobon.pages.picture_limits import PictureLimits
-from audobon.queue.service import NewTask, Queue, TaskView
+from audobon.queue.service import NewTask, Queue
 from audobon.sqlite import transaction
 from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
@@ -80,7 +80,7 @@ class Run:
         """Do the job; see `Jobs.run`."""
         self._prepare_models()
         with Supervisor(self._hello()) as supervisor:
-            job_id, entries = self._take_in(document)
+            job_id, entries = self._take_in(document, supervisor)
             single = self._only_fault(entries)
             if single is not None:
                 self._records.remove(job_id)
@@ -113,8 +113,10 @@ class Run:
             except BaseException:
                 # First the worker, so that nobody holds what is given back.
                 supervisor.stop()
-                self._queue.give_back(job_id, owner=None, reason="interrupted", is_blameless=True)
-                self._records.set_state(job_id, "interrupted")
+                # The next run does the same; failing here must not hide what brought us here.
+                with suppress(sqlite3.Error):
+                    self._queue.give_back(job_id, owner=None, reason="interrupted", is_blameless=True)
+                    self._records.set_state(job_id, "interrupted")
                 self._rooms.log.write("job", "job interrupted", level="warning", job=job_id)
                 raise
 
@@ -129,7 +131,7 @@ class Run:
         limits = self._rooms.limits
         return Hello(str(self._rooms.folder), limits.threads, limits.pictures, limits.max_seconds)
 
-    def _take_in(self, document: Document) -> tuple[str, list[TakenEntry]]:
+    def _take_in(self, document: Document, supervisor: Supervisor) -> tuple[str, list[TakenEntry]]:
         """Store the document and put it on record, or find it on record from before."""
         limits = self._rooms.limits
         codec = Codec(limits.pictures, max_seconds=limits.max_seconds)
@@ -140,11 +142,17 @@ class Run:
             target_format=self._format(),
             budget_bytes=self._request.budget_bytes,
         )
-        if len(document.entries) > 1:
-            self._watcher.stage(f"reading {len(document.entries)} files")
+        # Findings carry nothing over, so other files are left alone.
+        is_carrying = self._request.operation.makes == "pictures"
+        entries = [entry for entry in document.entries if entry.is_page or is_carrying]
+        if len(entries) > 1:
+            self._watcher.stage(f"reading {len(entries)} files")
         try:
             with self._rooms.storage.sharing():
-                taken = [ingest.take(document, entry) for entry in document.entries]
+                taken = []
+                for entry in entries:
+                    taken.append(ingest.take(document, entry))
+                    supervisor.sample()
                 with transaction(self._connection):
                     return self._record(document, taken), taken
         finally:
@@ -155,6 +163,7 @@ class Run:
         if earlier is not None and self._can_resume(earlier, taken):
             self._queue.give_back(earlier, owner=None, reason="its run ended", is_blameless=True)
             self._queue.retry_failed(earlier)
+            self._queue.make_due(earlier)
             self._records.set_state(earlier, "running")
             return earlier
         job_id = new_id()
@@ -172,7 +181,7 @@ class Run:
         self._enqueue(job_id, document.kind, taken)
         if earlier is not None:
             # The document changed: pages that did not were adopted above.
-            self._records.remove(earlier)
+            self._records.replace(earlier, by=job_id)
         return job_id
 
     def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
@@ -195,14 +204,15 @@ class Run:
                 item.blob,
                 self._format(),
             )
-            placement = place(item.info, settings, self._request.budget_bytes)
+            load = page_load(item.info, item.size_bytes, self._format())
+            placement = place(load, settings, self._request.budget_bytes)
             new.append(
                 NewTask(
                     ordinal=ordinal,
                     work_key=work_key(work, self._request.operation),
                     model=names[0] if names else "none",
                     # The least, not what this run would take: the next run may have less.
-                    ram_bytes=least_budget(item.info, settings),
+                    ram_bytes=least_budget(load, settings),
                     payload=msgspec.json.encode(work).decode(),
                     total_units=units(item.info, settings, placement),
                 )
@@ -243,7 +253,6 @@ class Run:
         self, job_id: str, document: Document, entries: list[TakenEntry], resumed: frozenset[int]
     ) -> JobOutcome:
         tasks = {task.ordinal: task for task in self._queue.tasks(job_id)}
-        _raise_if_disk_was_full(tasks.values())
         pages = [Page(taken, tasks.get(ordinal)) for ordinal, taken in enumerate(entries)]
         reports = [
             page_report(page, is_resumed=ordinal in resumed)
@@ -270,11 +279,11 @@ class Run:
         )
         return JobOutcome(report, published.findings)
 
-    def _earlier_files(self) -> list[str]:
-        """Return what the last finished job with this output folder wrote there."""
+    def _earlier_files(self) -> Stale:
+        """Return what the last run of this very job put into its folder."""
         if self._target is None or self._target.kind != "folder":
-            return []
-        return self._records.files_written_to(str(self._target.path.resolve()))
+            return NOTHING_STALE
+        return Stale(*self._records.files_written(self._key))
 
     def _report(
         self,
@@ -314,13 +323,6 @@ class Run:
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:
             self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)
-
-
-def _raise_if_disk_was_full(tasks: Iterable[TaskView]) -> None:
-    # No fault of the page, so no book with unfinished pages is made of it: the next run goes on.
-    for task in tasks:
-        if task.state == "failed" and task.error_code == DiskFull.code:
-            raise DiskFull(task.error_message or "no room left")
 
 
 def _what_was_taken(entries: list[TakenEntry]) -> list[tuple[str, str | None, bool]]:

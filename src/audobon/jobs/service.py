@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import msgspec
 from audobon.clock import utc_now
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
-from audobon.errors import AlreadyRunning, JobNotFound, PartlyFailed, by_code
+from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, by_code
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.run import JobLimits, Rooms, Run
-from audobon.jobs.target import Target, check_target, findings_target, picture_target
+from audobon.jobs.target import Target, check_names_fit, check_target, findings_target, picture_target
 from audobon.pages.documents import DocumentKind, open_document
 from audobon.pages.operations import PanelsSettings
 from audobon.processes import FileLock
@@ -24,6 +24,7 @@ from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
 
 _BROKEN_AFTER_SECONDS = 86_400.0
+_MOST_NAMES = 10
 
 
 class Jobs:
@@ -45,37 +46,43 @@ class Jobs:
         raises  an AudobonError when nothing could be done; a page that fails is told in the report
         """
         started = time.monotonic()
+        _check_names(request)
         check_settings(request.settings)
         with open_document(request.source, self._limits.archives) as document:
             target = _target(request, document.kind)
             if target is not None:
                 check_target(target, request.source, overwrite=request.overwrite)
+                check_names_fit(target, document.entries)
             connection = self._database.open()
-            try:
+            with closing(connection), self._database.errors(), ExitStack() as locks:
                 key = _job_key(request, target)
-                with self._lock(key, purpose="this very job"):
-                    rooms = Rooms(self._folder, self._storage, self._log, self._limits)
-                    run = Run(rooms, connection, request, target, watcher, key, started)
-                    outcome = run.go(document)
+                locks.enter_context(self._lock(key, purpose="this very job"))
+                if target is not None:
+                    place = self._lock(_place_key(target), purpose=f"writing {target.path}")
+                    locks.enter_context(place)
+                rooms = Rooms(self._folder, self._storage, self._log, self._limits)
+                outcome = Run(rooms, connection, request, target, watcher, key, started).go(document)
+                locks.close()
                 self._sweep(JobRecords(connection))
                 return outcome
-            finally:
-                connection.close()
 
     def list(self, *, only_unfinished: bool = False) -> list[JobSummary]:
         """Return jobs, newest first; one whose processes were killed counts as interrupted."""
         with self._records() as records:
-            found = [self._as_it_is(job) for job in records.list()]
+            found = [
+                msgspec.structs.replace(job, state=self._state_now(job.id, job.key, job.state))
+                for job in records.list()
+            ]
         return [job for job in found if not only_unfinished or job.state in UNFINISHED]
 
-    def _as_it_is(self, job: JobSummary) -> JobSummary:
-        if job.state != "running":
-            return job
+    def _state_now(self, job_id: str, key: str, noted: str) -> str:
+        if noted != "running":
+            return noted
         try:
-            with self._lock(job.key, purpose=f"job {job.id}"):
-                return msgspec.structs.replace(job, state="interrupted")
+            with FileLock(self._lock_path(key), purpose=f"job {job_id}", shared=True):
+                return "interrupted"
         except AlreadyRunning:
-            return job
+            return noted
 
     def show(self, job_id: str) -> dict[str, Any]:
         """Return what is known of a job; JobNotFound when there is none."""
@@ -85,6 +92,7 @@ class Jobs:
             raise JobNotFound(f"there is no job {job_id}", hint="audobon jobs list")
         with self._records() as records:
             row["pages"] = records.page_states(job_id)
+        row["state"] = self._state_now(job_id, row["key"], row["state"])
         row["settings"] = msgspec.json.decode(row["settings"])
         row["report"] = None if row["report"] is None else msgspec.json.decode(row["report"])
         return row
@@ -105,7 +113,10 @@ class Jobs:
             return records.remove_finished()
 
     def _lock(self, key: str, *, purpose: str) -> FileLock:
-        return FileLock(self._folder / "locks" / f"job-{key[:32]}.lock", purpose=purpose)
+        return FileLock(self._lock_path(key), purpose=purpose)
+
+    def _lock_path(self, key: str) -> Path:
+        return self._folder / "locks" / f"job-{key[:32]}.lock"
 
     def _sweep(self, records: JobRecords) -> int:
         try:
@@ -116,11 +127,8 @@ class Jobs:
 
     @contextmanager
     def _records(self) -> Iterator[JobRecords]:
-        connection = self._database.open()
-        try:
+        with closing(self._database.open()) as connection, self._database.errors():
             yield JobRecords(connection)
-        finally:
-            connection.close()
 
 
 def _target(request: JobRequest, kind: DocumentKind) -> Target | None:
@@ -142,6 +150,21 @@ def _job_key(request: JobRequest, target: Target | None) -> str:
     return blake3.blake3(msgspec.json.encode(identity)).hexdigest()
 
 
+def _place_key(target: Target) -> str:
+    return "place-" + blake3.blake3(str(target.path.resolve()).encode()).hexdigest()
+
+
+def _check_names(request: JobRequest) -> None:
+    for path in (request.source, request.target):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode("utf-8", "backslashreplace").decode()
+            raise InvalidInput(
+                f"the name {shown} is not readable text", hint="rename it; old archives leave such names"
+            ) from None
+
+
 def raise_for(report: JobReport) -> None:
     """Raise what a command should end with: PartlyFailed, or the error of the only page."""
     if report.pages_failed == 0:
@@ -149,8 +172,10 @@ def raise_for(report: JobReport) -> None:
     if len(report.pages) == 1:
         page = report.pages[0]
         raise by_code(page.code)(f"{report.source}: {page.message}")
-    names = ", ".join(page.name for page in report.pages if page.state == "failed")
+    failed = [page.name for page in report.pages if page.state == "failed"]
+    names = ", ".join(failed[:_MOST_NAMES]) + (" and others" if len(failed) > _MOST_NAMES else "")
+    again = " with --overwrite" if report.output is not None else ""
     raise PartlyFailed(
-        f"{report.pages_failed} of {len(report.pages)} pages could not be done: {names}",
-        hint="mend or replace them and run the same command again with --overwrite",
+        f"{len(failed)} of {len(report.pages)} pages could not be done: {names}",
+        hint=f"mend or replace them and run the same command again{again}; what is done is kept till then",
     )

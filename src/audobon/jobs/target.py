@@ -6,16 +6,25 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 import msgspec
 
-from audobon.atomic import disk_errors, sync_folder, temporary_beside, writing
-from audobon.errors import Conflict, Denied, InvalidInput, NotFound, OutputExists
-from audobon.pages.documents import BOOK_ENDINGS, DocumentKind
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    exists_already,
+    sync_folder,
+    temporary_beside,
+    writing,
+)
+from audobon.errors import Conflict, Denied, InvalidInput, NotFound, OutputExists, UnsupportedDocument
+from audobon.pages.documents import BOOK_ENDINGS, DocumentKind, Entry
 from audobon.pages.picture_formats import FORMATS
 
+# What file systems in use allow for one name.
+_MAX_NAME_BYTES = 255
 TargetKind = Literal["picture", "folder", "book", "json", "text"]
 
 
@@ -30,6 +39,19 @@ class Piece(msgspec.Struct, frozen=True):
     name: str
     modified_at: float | None
     copy: Callable[[IO[bytes]], None]
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """Files an earlier run of the same job put into a folder.
+
+    written_at  UTC seconds when that run ended; files changed later are not ours any more
+    """
+
+    names: Sequence[str]
+    written_at: float
+
+
+NOTHING_STALE = Stale((), 0.0)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -108,38 +130,65 @@ def check_target(target: Target, source: Path, *, overwrite: bool) -> None:
             raise Conflict(f"the output {path} is the input itself", hint="choose another name")
         if source.is_dir() and inside.is_relative_to(source.resolve()):
             raise Conflict(f"the output {path} lies in the document itself", hint="choose another place")
+        if target.kind == "folder" and source.resolve().is_relative_to(inside):
+            raise Conflict(f"the document lies in the output {path}", hint="choose another place")
         if not os.access(parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise Denied(f"not allowed to write {path}", hint="check the permissions of its folder")
         if path.is_dir() and target.kind != "folder":
             raise OutputExists(f"{path} is a folder", hint="choose another name")
         if path.exists() and path.is_file() and target.kind == "folder":
             raise OutputExists(f"{path} is a file", hint="choose another name")
-        occupied = path.exists() and (target.kind != "folder" or any(path.iterdir()))
+        occupied = os.path.lexists(path) and (target.kind != "folder" or any(path.iterdir()))
         if occupied and not overwrite:
-            raise OutputExists(f"{path} exists already", hint="add --overwrite to replace it")
+            raise exists_already(path)
+        clear_leftovers(path)
         # Permissions do not tell everything: some folders refuse for reasons of their own.
         probe = temporary_beside(path / "result" if path.is_dir() else path)
         probe.touch()
         probe.unlink()
 
 
-def write_target(target: Target, pieces: Sequence[Piece], *, stale: Iterable[str] = ()) -> None:
+def check_names_fit(target: Target, entries: Iterable[Entry]) -> None:
+    """Raise before any work when a folder could not hold the document's names.
+
+    raises  UnsupportedDocument naming the first that does not fit
+    """
+    if target.kind != "folder":
+        return
+    names = [PurePosixPath(entry.name) for entry in entries]
+    folders = {above for name in names for above in name.parents}
+    for name in names:
+        if any(len(os.fsencode(part)) > _MAX_NAME_BYTES for part in name.parts):
+            raise UnsupportedDocument(
+                f"a name in the document is too long for a folder: {name.name[:60]}…",
+                hint="write a .cbz instead",
+            )
+        if name in folders:
+            raise UnsupportedDocument(
+                f"{name} is a file and a folder in the document", hint="write a .cbz instead"
+            )
+
+
+def write_target(
+    target: Target, pieces: Sequence[Piece], *, overwrite: bool, stale: Stale = NOTHING_STALE
+) -> None:
     """Write a result; it appears whole or not at all, or file by file in a folder that exists.
 
-    stale   files an earlier result put into the folder; those not part of this one are removed
-    raises  DiskFull, Denied, NotFound, Conflict when a file stands where a folder must be
+    overwrite  what is there by now may be replaced; otherwise nothing is, even if it came a moment ago
+    stale      what an earlier run of the same job put into the folder
+    raises     DiskFull, Denied, NotFound, OutputExists, Conflict when a file stands where a folder must be
     """
     if target.kind == "folder":
         if target.path.exists():
             # Somebody's folder: replace file by file, and leave what else lies there.
             _check_no_file_in_the_way(target.path, pieces)
-            _write_into_folder(target.path, pieces)
-            _remove_stale(target.path, set(stale) - {piece.name for piece in pieces})
+            _write_into_folder(target.path, pieces, overwrite=overwrite)
+            _remove_stale(target.path, stale, {piece.name for piece in pieces})
         else:
             with _folder_in_the_making(target.path) as folder:
-                _write_into_folder(folder, pieces)
+                _write_into_folder(folder, pieces, overwrite=False)
         return
-    with writing(target.path) as file:
+    with writing(target.path, replace=overwrite) as file:
         if target.kind == "book":
             _write_book(file, pieces)
         else:
@@ -163,9 +212,9 @@ def _zip_info(piece: Piece) -> zipfile.ZipInfo:
     return info
 
 
-def _write_into_folder(folder: Path, pieces: Iterable[Piece]) -> None:
+def _write_into_folder(folder: Path, pieces: Iterable[Piece], *, overwrite: bool) -> None:
     for piece in pieces:
-        _write_file(folder, piece)
+        _write_file(folder, piece, overwrite=overwrite)
 
 
 def _check_no_file_in_the_way(folder: Path, pieces: Iterable[Piece]) -> None:
@@ -180,11 +229,14 @@ def _check_no_file_in_the_way(folder: Path, pieces: Iterable[Piece]) -> None:
             raise Conflict(f"the folder {path} stands where a file must be", hint="move it away")
 
 
-def _remove_stale(folder: Path, names: Iterable[str]) -> None:
-    for name in sorted(names, reverse=True):
+def _remove_stale(folder: Path, stale: Stale, kept: set[str]) -> None:
+    for name in sorted(set(stale.names) - kept, reverse=True):
         path = folder / name
         with disk_errors(path):
-            path.unlink(missing_ok=True)
+            # Only our own file as we left it: one that was changed since belongs to whoever changed it.
+            if not path.is_file() or path.is_symlink() or path.stat().st_mtime > stale.written_at:
+                continue
+            path.unlink()
             for above in path.relative_to(folder).parents:
                 if above != Path() and (folder / above).is_dir() and not any((folder / above).iterdir()):
                     (folder / above).rmdir()
@@ -197,6 +249,8 @@ def _folder_in_the_making(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
+            if path.exists() and any(path.iterdir()):
+                raise exists_already(path)
             temporary.rename(path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -204,11 +258,11 @@ def _folder_in_the_making(path: Path) -> Iterator[Path]:
         sync_folder(path.absolute().parent)
 
 
-def _write_file(folder: Path, piece: Piece) -> None:
+def _write_file(folder: Path, piece: Piece, *, overwrite: bool) -> None:
     path = folder / piece.name
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as file:
+    with writing(path, replace=overwrite) as file:
         piece.copy(file)
     if piece.modified_at is not None:
         with disk_errors(path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.atomic import disk_error
 from audobon.errors import AudobonError
 from audobon.models.card import built_in_card
 from audobon.models.store import prepare
@@ -18,7 +19,8 @@ def main() -> int:
     name, folder = sys.argv[1], Path(sys.argv[2])
     try:
         prepare(built_in_card(name), folder)
-    except AudobonError as error:
+    except (AudobonError, OSError) as caught:
+        error = disk_error(caught, folder) if isinstance(caught, OSError) else caught
         report = {"code": error.code, "message": error.message, "hint": error.hint}
         sys.stdout.write(msgspec.json.encode(report).decode())
         return error.exit

@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 from typing import Literal
 
@@ -130,6 +131,7 @@ def built_in_cards() -> dict[str, Card]:
     return dict(sorted(cards.items()))
 
 
+@cache
 def built_in_card(name: str) -> Card:
     """Return one shipped card without reading the others; ModelNotFound when there is none."""
     folder = resources.files("audobon.models").joinpath("cards")

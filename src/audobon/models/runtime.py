@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audobon.cgroup import read_limits
 from audobon.errors import CorruptModel, Exhausted
 
 Tensor = npt.NDArray[np.float32]
@@ -32,10 +33,10 @@ def session_options(*, threads: int, arena: bool, optimise: bool) -> Any:
 
 
 def usable_threads() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many processors this process may keep busy, by its affinity and its group's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = read_limits().cores
+    return count if quota is None else max(1, min(count, round(quota)))
 
 
 class LoadedModel:

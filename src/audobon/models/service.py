@@ -71,6 +71,10 @@ class Models:
         """
         model = self._loaded.get((name, lean))
         if model is None:
+            # The other way of running it keeps memory that this one was not planned with.
+            other = self._loaded.pop((name, not lean), None)
+            if other is not None:
+                other.close()
             model = load(self.card(name), self._folder, threads=self._threads, arena=not lean)
             self._loaded[name, lean] = model
         yield model

@@ -20,7 +20,7 @@ from pathlib import Path
 import blake3
 import msgspec
 
-from audobon.errors import CorruptModel
+from audobon.errors import CorruptModel, DiskFull
 from audobon.models.card import Card
 from audobon.models.sources import read_graph
 
@@ -104,8 +104,10 @@ def _moved(folder: Path, target: Path) -> bool:
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a preparation that was killed left behind, once nobody can be at it any more."""
     for leftover in folder.glob(".preparing-*"):
-        if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Gone meanwhile: another process prepares the same model, and is done with it.
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _optimise(card: Card, graph: bytes, folder: Path) -> None:
@@ -123,6 +125,8 @@ def _optimise(card: Card, graph: bytes, folder: Path) -> None:
     try:
         onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own classes straight from C++
+        if shutil.disk_usage(folder).free < len(graph):
+            raise DiskFull(f"no room left in {folder} for {card.name}", hint="free some space") from error
         raise CorruptModel(f"{card.name} cannot be optimised: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """Reads books: ZIP archives that may be hostile."""
 
 import calendar
+import os
 import stat
 import time
 import zipfile
@@ -17,6 +18,11 @@ from audobon.pages.documents import ArchiveLimits, DocumentKind, Entry, in_natur
 # Below this size even an empty page may unfold enormously, and does no harm.
 _RATIO_MATTERS_ABOVE_BYTES = 64 << 20
 _ENCRYPTED = 0x1
+# source: ZIP application note 6.3.10, sections 4.3.14 and 4.3.16; a comment may follow the end record
+_END_RECORD, _WIDE_END_RECORD = b"PK\x05\x06", b"PK\x06\x06"
+_END_SEARCH_BYTES = 22 + 0xFFFF + 100
+# An entry with a long name and extra fields.
+_ENTRY_BYTES = 512
 
 
 @contextmanager
@@ -28,6 +34,7 @@ def open_archive(path: Path, limits: ArchiveLimits) -> Iterator["BookDocument"]:
     with disk_errors(path):
         file = path.open("rb")
     with file:
+        _check_directory_size(path, file, limits)
         try:
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
@@ -36,6 +43,25 @@ def open_archive(path: Path, limits: ArchiveLimits) -> Iterator["BookDocument"]:
             ) from error
         with archive:
             yield BookDocument(path, archive, limits)
+
+
+def _check_directory_size(path: Path, file: IO[bytes], limits: ArchiveLimits) -> None:
+    """Refuse a table of contents that would fill the memory before its entries can be counted."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END_SEARCH_BYTES))
+    tail = file.read()
+    file.seek(0)
+    at = tail.rfind(_END_RECORD)
+    if at < 0 or at + 22 > len(tail):
+        return  # no ZIP at all: opening it says so
+    directory = int.from_bytes(tail[at + 12 : at + 16], "little")
+    wide = tail.rfind(_WIDE_END_RECORD, 0, at)
+    if wide >= 0 and wide + 48 <= len(tail):
+        directory = max(int.from_bytes(tail[wide + 40 : wide + 48], "little"), directory % 0xFFFFFFFF)
+    if directory > limits.max_entries * _ENTRY_BYTES:
+        raise UnsafeArchive(
+            f"the table of contents of {path} is {directory / 1e6:.0f} MB, more than it may be"
+        )
 
 
 class BookDocument:
@@ -71,8 +97,12 @@ class BookDocument:
         raises  UnreadablePicture when it cannot be opened; reading damage raises BadZipFile,
                 zlib.error or EOFError
         """
+        item = self._files[entry.name]
+        if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The others unfold without any bound on what one reading step gives.
+            raise UnreadablePicture(f"it is packed by a method that books do not use ({item.compress_type})")
         try:
-            return self._archive.open(self._files[entry.name])
+            return self._archive.open(item)
         except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
             raise UnreadablePicture(f"it is damaged inside the archive: {error}") from error
 

@@ -111,7 +111,7 @@ def _balloon(page: Bytes, lines: list[TextLine]) -> Balloon:
     contrast, separable = np.average([_standing_out(page, line) for line in ordered], axis=0, weights=weights)
     is_speech = tilt <= LEVEL_DEGREES and contrast >= CONTRAST and separable >= SEPARABLE
     text = join_text([line.text for line in ordered])
-    return Balloon(text, confidence, box, tuple(ordered), "speech" if is_speech else "effect")
+    return Balloon(text, round(confidence, 4), box, tuple(ordered), "speech" if is_speech else "effect")
 
 
 def _in_rows(lines: list[TextLine]) -> list[TextLine]:

@@ -243,6 +243,9 @@ def _chunk(data: bytes, kind: bytes, *, is_png: bool) -> bytes | None:
         found, size = (two, int.from_bytes(one, "big")) if is_png else (one, int.from_bytes(two, "little"))
         if found == kind:
             return data[at + 8 : at + 8 + size]
+        if found == b"IEND":
+            # What lies behind the picture is not part of it, and may be long.
+            return None
         # PNG puts a checksum behind each chunk; WebP fills up to an even length.
         at += 8 + size + (4 if is_png else size % 2)
     return None

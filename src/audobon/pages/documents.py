@@ -4,7 +4,7 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol
 
@@ -102,7 +102,10 @@ def open_document(path: Path, limits: ArchiveLimits) -> Iterator[Document]:
 
 
 def _names_beside(path: Path) -> list[str]:
-    return [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    # Only for a hint: a folder that may not be listed changes nothing about the error.
+    with suppress(OSError):
+        return [other.name for other in path.parent.iterdir()]
+    return []
 
 
 def _require_pages(path: Path, document: Document) -> None:

@@ -14,6 +14,8 @@ from audobon.pages.transparency import fill_transparent
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 Report = Callable[[int, int], None]
 
+_SOLID = 252 / 255
+
 
 class PictureModel(NamedTuple):
     """A picture model ready to run.
@@ -100,7 +102,7 @@ def _bands(
                 if plate.channels[0] not in constants:
                     answer = model.run(_feed(window, plate))
                     kept = _core(answer, rows, columns, model.shape)
-                    _store(kept, target, plate)
+                    _store(kept, target, plate, is_transparency=is_alpha(mode, plate))
                     progress.step()
         yield band
 
@@ -148,7 +150,7 @@ def _core(
     return core
 
 
-def _store(core: npt.NDArray[np.float32], target: Pixels, plate: Plate) -> None:
+def _store(core: npt.NDArray[np.float32], target: Pixels, plate: Plate, *, is_transparency: bool) -> None:
     white = np.float32(np.iinfo(target.dtype).max)
     values = core.mean(axis=0, keepdims=True) if len(plate.channels) == 1 else core.copy()
     if plate.inverted:
@@ -156,4 +158,8 @@ def _store(core: npt.NDArray[np.float32], target: Pixels, plate: Plate) -> None:
     values *= white
     np.rint(values, out=values)
     np.clip(values, 0, white, out=values)
+    if is_transparency:
+        # A model answers "solid" with a level less; film that was clear or solid must stay so.
+        values[values >= white * _SOLID] = white
+        values[values <= white * (1 - _SOLID)] = 0
     target[:, :, plate.channels] = values.transpose(1, 2, 0).astype(target.dtype)

@@ -225,6 +225,10 @@ class Queue:
                 self._record(int(row["id"]), "made ready again")
         return len(rows)
 
+    def make_due(self, job_id: str) -> None:
+        """Let every waiting task of a job run at once."""
+        self._connection.execute(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()})
+
     def tasks(self, job_id: str) -> list[TaskView]:
         """Return the tasks of a job in the order of its document."""
         rows = self._connection.execute(sql.TASKS_OF_JOB, {"job_id": job_id})

@@ -82,7 +82,7 @@ RENEW = """
 UPDATE task SET lease_until = :lease_until WHERE job_id = :job_id AND owner = :owner AND state = 'leased'
 """
 
-# An owner that is known to be gone, or whose lease ran out, gives its tasks back.
+# An owner that is known to be gone gives its tasks back.
 ABANDONED = """
 SELECT id FROM task
 WHERE job_id = :job_id AND state = 'leased' AND (:owner IS NULL OR owner = :owner)
@@ -107,6 +107,9 @@ UPDATE task SET
 WHERE job_id = :job_id AND state = 'failed'
 RETURNING id
 """
+
+# A clock that was set back would otherwise keep tasks waiting until it has caught up.
+MAKE_DUE = "UPDATE task SET run_at = :now WHERE job_id = :job_id AND state = 'ready' AND run_at > :now"
 
 RECORD_EVENT = "INSERT INTO task_event (task_id, at, kind, detail) VALUES (:task_id, :now, :kind, :detail)"
 
