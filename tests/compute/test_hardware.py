@@ -10,8 +10,8 @@ import msgspec
 import psutil
 import pytest
 
-from audobon.compute import disks, machine
 from audobon.cgroup import Limits, read_limits
+from audobon.compute import disks, machine
 from audobon.compute.disks import OtherDisk, ReadSpeed
 from audobon.compute.hardware import GIGABYTE, Finding, examine, judge
 from audobon.compute.machine import Gpu, Machine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audobon.compute.placement import Placement, _way, least_bytes, place_picture
+from audobon.compute.placement import PageLoad, Placement, _way, least_bytes, place_picture
 from audobon.compute.work import least_budget, place, units
 from audobon.config import parse_bytes
 from audobon.errors import MemoryTooSmall
@@ -26,8 +26,16 @@ SETTINGS: list[OperationSettings] = [
 ]
 
 
-def page(width: int = 1600, height: int = 2400, mode: str = "RGB") -> PictureInfo:
-    return PictureInfo(width=width, height=height, mode=mode, format="PNG")
+def page(
+    width: int = 1600,
+    height: int = 2400,
+    mode: str = "RGB",
+    *,
+    file_bytes: int = 0,
+    target_format: str = "PNG",
+) -> PageLoad:
+    info = PictureInfo(width=width, height=height, mode=mode, format="PNG")
+    return PageLoad(info, file_bytes, target_format)
 
 
 def picture_cards() -> list[Card]:
@@ -39,9 +47,9 @@ def budgets_from(least: int) -> list[int]:
     return [least + step * (8 << 20) for step in range(60)]
 
 
-def seconds_of(placement: Placement, info: PictureInfo, card: Card) -> float:
+def seconds_of(placement: Placement, load: PageLoad, card: Card) -> float:
     """Return the relative time predicted for a way to run."""
-    return _way(info, card, 1, placement.tile_px, placement.lean)[0]
+    return _way(load, card, 1, placement.tile_px, placement.lean)[0]
 
 
 def test_with_memory_to_spare_a_page_runs_at_full_speed() -> None:
@@ -63,14 +71,14 @@ def test_with_little_memory_a_page_runs_in_small_pieces() -> None:
 
 @pytest.mark.parametrize("card", picture_cards(), ids=lambda card: card.name)
 def test_no_way_chosen_exceeds_the_budget_and_more_memory_never_makes_it_slower(card: Card) -> None:
-    info = page()
-    budgets = budgets_from(least_bytes(info, card, passes=1))
+    load = page()
+    budgets = budgets_from(least_bytes(load, card, passes=1))
 
-    chosen = [place_picture(info, card, passes=1, budget_bytes=budget) for budget in budgets]
+    chosen = [place_picture(load, card, passes=1, budget_bytes=budget) for budget in budgets]
 
     for budget, placement in zip(budgets, chosen, strict=True):
         assert placement.peak_bytes <= budget
-    seconds = [seconds_of(placement, info, card) for placement in chosen]
+    seconds = [seconds_of(placement, load, card) for placement in chosen]
     assert seconds == sorted(seconds, reverse=True)
 
 
@@ -93,21 +101,31 @@ def test_a_second_pass_and_more_channels_take_more_memory() -> None:
     assert least_bytes(page(3200, 2400), DEFAULT, passes=1) > once
 
 
+def test_a_large_file_and_a_hungry_encoder_take_more_memory() -> None:
+    plain = least_bytes(page(), DEFAULT, passes=1)
+
+    assert least_bytes(page(target_format="WEBP"), DEFAULT, passes=1) > plain
+    assert least_bytes(page(target_format="TIFF"), DEFAULT, passes=1) > plain
+    assert least_bytes(page(file_bytes=GIGABYTE), DEFAULT, passes=1) > 3 * GIGABYTE
+    with_pictures = least_budget(page(), PanelsSettings(pictures=True))
+    assert with_pictures > least_budget(page(), PanelsSettings())
+
+
 @pytest.mark.parametrize("settings_", SETTINGS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("size", [(1, 1), (900, 1300), (5000, 7000)])
 def test_a_budget_too_small_is_refused_with_an_amount_that_is_enough(
     settings_: OperationSettings, size: tuple[int, int]
 ) -> None:
-    info = page(*size)
+    load = page(*size)
 
     with pytest.raises(MemoryTooSmall) as caught:
-        place(info, settings_, 60 << 20)
+        place(load, settings_, 60 << 20)
 
     advice = re.fullmatch(r"--memory (\d+MB)", caught.value.hint or "")
     assert advice is not None, caught.value.hint
     assert f"a page of {size[0]}×{size[1]} needs " in caught.value.message
     assert ", the budget is 60 MB" in caught.value.message
-    assert place(info, settings_, parse_bytes(advice[1])).peak_bytes <= parse_bytes(advice[1])
+    assert place(load, settings_, parse_bytes(advice[1])).peak_bytes <= parse_bytes(advice[1])
 
 
 @settings(max_examples=80, deadline=None)
@@ -120,21 +138,21 @@ def test_a_budget_too_small_is_refused_with_an_amount_that_is_enough(
 def test_the_least_budget_is_enough_and_one_byte_less_is_not(
     width: int, height: int, mode: str, settings_: OperationSettings
 ) -> None:
-    info = page(width, height, mode)
-    least = least_budget(info, settings_)
+    load = page(width, height, mode)
+    least = least_budget(load, settings_)
 
-    assert place(info, settings_, least).peak_bytes == least
+    assert place(load, settings_, least).peak_bytes == least
     with pytest.raises(MemoryTooSmall):
-        place(info, settings_, least - 1)
+        place(load, settings_, least - 1)
 
 
 def test_units_count_model_runs_and_findings_count_as_one() -> None:
-    info = page(100, 100)
-    whole = place(info, UpscaleSettings(), 64 * GIGABYTE)
+    info = page(100, 100).info
+    whole = place(page(100, 100), UpscaleSettings(), 64 * GIGABYTE)
 
     assert units(info, UpscaleSettings(), whole) == 1
     # The second pass sees the page at twice its size.
     assert units(info, UpscaleSettings(scale=4), Placement("here", 100, False, 0, "")) == 1 + 4
-    assert units(page(100, 100, "CMYK"), UpscaleSettings(), whole) == 2
+    assert units(page(100, 100, "CMYK").info, UpscaleSettings(), whole) == 2
     assert units(info, PanelsSettings(), whole) == 1
     assert units(None, UpscaleSettings(), None) == 1

@@ -11,15 +11,15 @@ from subprocess import Popen
 
 import pytest
 
-from audobon.atomic import disk_error, write_bytes, writing
-from audobon.errors import AudobonError, Denied, DiskFull, NotFound
+from audobon.atomic import clear_leftovers, disk_error, write_bytes, writing
+from audobon.errors import AudobonError, Denied, DiskFull, NotFound, OutputExists
 
 StartPython = Callable[..., "Popen[str]"]
 
 HALF_WRITTEN = """
 import sys
 from pathlib import Path
-from audobon.atomic import writing
+from audobon.atomic import clear_leftovers, writing
 
 with writing(Path(sys.argv[1])) as file:
     file.write(b"new" * 100_000)
@@ -32,7 +32,7 @@ with writing(Path(sys.argv[1])) as file:
 NO_ROOM = """
 import resource, sys
 from pathlib import Path
-from audobon.atomic import write_bytes
+from audobon.atomic import clear_leftovers, write_bytes
 from audobon.errors import AudobonError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -45,7 +45,7 @@ except AudobonError as error:
 NO_PERMISSION = """
 import os, sys
 from pathlib import Path
-from audobon.atomic import write_bytes
+from audobon.atomic import clear_leftovers, write_bytes
 from audobon.errors import AudobonError
 
 if os.getuid() == 0:
@@ -161,15 +161,36 @@ def test_each_complaint_of_the_system_has_its_own_error(number: int, kind: type[
     assert type(disk_error(OSError(number, os.strerror(number)), Path("page.png"))) is kind
 
 
-def test_what_a_killed_process_left_beside_the_target_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_beside_the_target_can_be_cleared(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
     dead = int(ended.stdout)
     (tmp_path / f".out.png.{dead}-00000000.part").write_bytes(b"half")
     (tmp_path / f".out.png.{os.getpid()}-00000000.part").write_bytes(b"at work")
     (tmp_path / f".other.png.{dead}-00000000.part").write_bytes(b"not ours")
-    write_bytes(tmp_path / "out.png", b"whole")
+    clear_leftovers(tmp_path / "out.png")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-        "out.png": b"whole",
         f".out.png.{os.getpid()}-00000000.part": b"at work",
         f".other.png.{dead}-00000000.part": b"not ours",
     }
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced_unless_that_was_asked(tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+
+    def write_while_another_comes() -> None:
+        with writing(target, replace=False) as file:
+            file.write(b"ours")
+            target.write_bytes(b"theirs")
+
+    with pytest.raises(OutputExists):
+        write_while_another_comes()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"out.png": b"theirs"}
+    with writing(target) as file:
+        file.write(b"ours")
+    assert target.read_bytes() == b"ours"
+
+
+def test_a_name_of_many_bytes_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("雲" * 83 + ".png")
+    write_bytes(target, b"page")
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]

@@ -114,8 +114,8 @@ def test_all_faults_are_named_at_once(home: Path, monkeypatch: pytest.MonkeyPatc
         "memory.share must lie above 0 and not above 1",
         "memory.budget: 'lots' is not an amount of memory",
         "logs.level must be debug, info, warning or error",
-        "pictures.max_seconds must be above 0 and finite",
-        "archives.max_entries must be above 0",
+        "pictures.max_seconds must lie above 0 and not above 1000000",
+        "archives.max_entries must lie above 0 and not above 1000000",
     ]
     with pytest.raises(Misconfigured, match="unknown setting"):
         explain()

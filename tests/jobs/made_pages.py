@@ -15,7 +15,7 @@ PLACEMENT = Placement("here", 64, False, 1, "here: it fits the budget")
 
 
 def taken(name: str, blob: str | None = None, fault: Fault | None = None) -> TakenEntry:
-    return TakenEntry(Entry(name, name.endswith(".png"), 3, 7.0), blob, 3, None, fault)
+    return TakenEntry(Entry(name, name.endswith((".png", ".jpg")), 3, 7.0), blob, 3, None, fault)
 
 
 def task(state: State, blob: str | None = None, findings: object = None, **error: str) -> TaskView:

@@ -23,7 +23,8 @@ def picture(mode: str, height: int, width: int, *, alpha: int | None = None) -> 
     random = np.random.default_rng(height * width)
     pixels = random.integers(0, np.iinfo(dtype).max + 1, (height, width, CHANNELS[mode]), dtype)
     if mode in ("LA", "RGBA"):
-        pixels[:, :, -1] = np.maximum(pixels[:, :, -1], 1) if alpha is None else alpha
+        # Nearly clear and nearly solid film is made quite so; see the test of that.
+        pixels[:, :, -1] = np.clip(pixels[:, :, -1], 10, 240) if alpha is None else alpha
     return Picture(PictureInfo(width=width, height=height, mode=mode, format="PNG"), pixels)
 
 
@@ -44,6 +45,13 @@ def test_every_kind_of_page_keeps_its_channels_and_depth(mode: str) -> None:
     # Nearest-neighbour changes no value, so neither may the way to the model and back.
     assert result.dtype == page.pixels.dtype
     assert np.array_equal(result, doubled(page.pixels))
+
+
+def test_film_that_is_nearly_solid_or_clear_comes_out_so() -> None:
+    page = picture("LA", 4, 4)
+    page.pixels[:, :, 1] = np.array([[0, 2, 3, 4], [128] * 4, [251, 252, 254, 255], [200] * 4])
+    result = restored(page, doubling())[::2, ::2, 1]
+    assert result.tolist() == [[0, 0, 0, 4], [128] * 4, [251, 255, 255, 255], [200] * 4]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (17, 1), (10, 3000), (10, 20_000)])
