@@ -74,6 +74,24 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
     assert target.is_file()
 
 
+def test_finished_jobs_are_forgotten_together_and_one_or_all_must_be_named(audobon: Audobon) -> None:
+    for number in (1, 2):
+        drawn(48, 64, seed=number).save(audobon.folder / f"{number}.png")
+        assert audobon.run("run", "panels", f"{number}.png", "--quiet").status == 0
+    (first, _) = json.loads(audobon.run("jobs", "list", "--json").out)
+
+    neither = audobon.run("jobs", "discard")
+    both = audobon.run("jobs", "discard", first["id"], "--finished")
+    unfinished = audobon.run("jobs", "list", "--unfinished", "--json")
+    discarded = audobon.run("jobs", "discard", "--finished")
+
+    assert neither.status == both.status == 2
+    assert neither.err.endswith("name one job, or say --finished\n")
+    assert unfinished.out == "[]\n"
+    assert (discarded.status, discarded.err) == (0, "2 finished jobs are forgotten\n")
+    assert audobon.run("jobs", "list", "--json").out == "[]\n"
+
+
 def test_a_failed_job_keeps_its_reason(audobon: Audobon) -> None:
     (audobon.folder / "book").mkdir()
     (audobon.folder / "book" / "1.png").write_bytes(b"no picture")

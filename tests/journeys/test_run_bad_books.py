@@ -103,7 +103,8 @@ def test_one_bad_page_costs_only_itself_and_mending_it_redoes_only_that_page(aud
     assert "page3.png  FAILED: the picture is damaged or cut off" in first.err
     assert first.err.endswith(
         "error: 1 of 4 pages could not be done: page3.png\n"
-        "hint: mend or replace them and run the same command again with --overwrite\n"
+        "hint: mend or replace them and run the same command again with --overwrite;"
+        " what is done is kept till then\n"
     )
     assert list(made) == list(files)
     assert made["page3.png"] == broken["page3.png"]
@@ -137,7 +138,7 @@ def test_a_book_of_nothing_but_bad_pages_makes_no_output(audobon: Audobon) -> No
     assert outcome.status == 10
     assert outcome.err.endswith(
         "error: 2 of 2 pages could not be done: 1.png, 2.png\n"
-        "hint: mend or replace them and run the same command again with --overwrite\n"
+        "hint: mend or replace them and run the same command again; what is done is kept till then\n"
     )
     assert audobon.files() == ["fox.cbz"]
 

@@ -54,8 +54,8 @@ def test_a_run_stopped_before_its_first_page_is_finished_says_so(audobon: Audobo
     stopped = audobon.outcome(process)
 
     assert (stopped.status, stopped.out) == (130, "")
-    said = "stopped; no page was finished yet. Run the same command again to go on.\n"
-    assert stopped.err.endswith(said)
+    said = "stopped; no page was finished yet. Run the same command again to go on."
+    assert stopped.err.rstrip("\n").endswith(said)
 
 
 def test_a_stopped_run_leaves_neither_processes_nor_half_files(audobon: Audobon) -> None:

@@ -158,7 +158,8 @@ def test_a_page_that_kills_every_worker_fails_after_three_attempts_and_costs_onl
     }
     assert outcome.err.endswith(
         "error: 1 of 3 pages could not be done: page2.png\n"
-        "hint: mend or replace them and run the same command again with --overwrite\n"
+        "hint: mend or replace them and run the same command again with --overwrite;"
+        " what is done is kept till then\n"
     )
     assert (mended.status, json.loads(mended.out)["pages_resumed"]) == (0, 2)
     assert audobon.query("SELECT count(*) FROM task_event WHERE kind = 'leased'") == [(1 + 3 + 1 + 1,)]

@@ -153,8 +153,8 @@ def test_a_disk_that_fills_up_during_the_work_makes_no_output_and_keeps_the_fini
     # then
     assert full.status == 7
     assert full.err.endswith(
-        f"error: no room left for {audobon.data / 'blobs'}: File too large"
-        " (free some space and run the same command again)\n"
+        f"error: no room left for {audobon.data / 'blobs'}: File too large\n"
+        "hint: free some space and run the same command again\n"
     )
     assert again.status == 0, again.err
     assert audobon.done_events() == [("page1.png", 1), ("page2.png", 1), ("page3.png", 1)]
