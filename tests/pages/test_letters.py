@@ -1,7 +1,5 @@
 """Lettering: joining, decoding and geometry with made-up models, reading with the real ones."""
 
-import importlib.util
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +16,6 @@ from audobon.pages.text_reading import BATCH_WIDTH_PX, decode, read_lines, strai
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-needs_models = pytest.mark.skipif(
-    importlib.util.find_spec("rapidocr") is None, reason="the package rapidocr is not installed"
-)
 
 BALLOONS = (
     ("WHAT IS THAT?",),
@@ -276,7 +270,6 @@ class TestReadLetters:
         assert told[-1][0] == told[-1][1]
 
 
-@needs_models
 class TestReadLettersWithTheRealModels:
     def test_balloons_close_together_are_read_whole_and_in_order(self) -> None:
         lettering = read_letters(page_of(BALLOONS, width=700, height=420), letter_models())
