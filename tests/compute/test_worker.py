@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audobon.compute.perform import Performer, Publish, Report
+from audobon.compute.perform import LastStep, Performer, Publish, Report
 from audobon.compute.work import Work
-from audobon.compute.worker import work_off
+from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import Go
 from audobon.database.service import Database
 from audobon.errors import MemoryTooSmall, UnreadablePicture
@@ -24,11 +24,22 @@ class MadeUpPerformer(Performer):
     def __init__(self) -> None:
         self.order: list[str] = []
 
-    def perform(self, work: Work, *, report: Report, publish: Publish) -> None:
+    def perform(self, work: Work, *, report: Report, publish: Publish) -> LastStep | None:
         self.order.append(work.settings)
+        if work.settings.startswith("last step"):
+            return LastStep(
+                lambda: self._last_step(work, publish), may_run_beside=work.settings.endswith("beside")
+            )
         if work.settings == "too large":
             raise MemoryTooSmall("a page needs more", hint="--memory 2GB")
         if work.settings == "damaged":
+            raise UnreadablePicture("cut off")
+        publish(None, "{}")
+        return None
+
+    def _last_step(self, work: Work, publish: Publish) -> None:
+        self.order.append(f"finished {work.settings}")
+        if "damaged" in work.settings:
             raise UnreadablePicture("cut off")
         publish(None, "{}")
 
@@ -61,7 +72,7 @@ def enqueue(queue: Queue, *tasks: tuple[str, int]) -> None:
 
 def work_through(queue: Queue) -> list[str]:
     performer = MadeUpPerformer()
-    work_off(queue, queue, performer, Go("job", "worker", BUDGET))
+    WorkLoop(queue, queue, performer, Go("job", "worker", BUDGET)).run()
     return performer.order
 
 
@@ -99,3 +110,18 @@ def test_a_page_that_cannot_be_read_is_not_tried_again(queue: Queue) -> None:
 
     assert work_through(queue) == ["damaged", "page"]
     assert [task.state for task in queue.tasks("job")] == ["failed", "done"]
+
+
+def test_a_last_step_is_taken_before_the_next_page_unless_there_is_room_beside_it(queue: Queue) -> None:
+    enqueue(queue, ("last step", 1), ("next", 1))
+    performer = MadeUpPerformer()
+    WorkLoop(queue, queue, performer, Go("job", "worker", BUDGET)).run()
+    assert performer.order == ["last step", "finished last step", "next"]
+    assert [task.state for task in queue.tasks("job")] == ["done", "done"]
+
+
+def test_a_last_step_that_fails_beside_the_next_page_fails_its_own_page_alone(queue: Queue) -> None:
+    enqueue(queue, ("last step damaged, beside", 1), ("next", 1))
+    WorkLoop(queue, queue, MadeUpPerformer(), Go("job", "worker", BUDGET)).run()
+    told = [(task.state, task.error_code) for task in queue.tasks("job")]
+    assert told == [("failed", "unreadable_picture"), ("done", None)]

@@ -29,17 +29,17 @@ PICTURE_PROCESS_DIES_WHILE_WRITING = """
 import os, pathlib, signal, sys
 if "audobon.compute.worker" in sys.orig_argv:
     from audobon.compute.codec import Codec
-    encode = Codec.encode
+    send = Codec.send
     mark = pathlib.Path(__file__).with_name("died once")
-    def encode_and_die_once(self, info, bands, target):
+    def send_and_die_once(self, info, bands):
         def killing():
             for band in bands:
                 yield band
                 if not mark.exists():
                     mark.touch()
                     os.kill(self._process.pid, signal.SIGKILL)
-        encode(self, info, killing(), target)
-    Codec.encode = encode_and_die_once
+        send(self, info, killing())
+    Codec.send = send_and_die_once
 """
 WORKER_CANNOT_START = """
 import sys

@@ -74,18 +74,34 @@ class Codec:
 
         raises  UnsupportedPicture, PictureTooLarge, WorkerDied, and whatever `bands` raises
         """
+        self.send(info, bands)
+        self.receive(target)
+
+    def send(self, info: PictureInfo, bands: Iterable["Pixels"]) -> None:
+        """Hand over a page to be written; `receive` must follow, from any thread.
+
+        raises  as `encode` does
+        """
         import numpy as np
 
         self.start()
         self._is_late = False
-        try:
+        with self._encoding():
             self._ask(Request(act="encode", limits=self._limits, info=info))
             for band in bands:
                 write_frame(self._input, np.ascontiguousarray(band).data.cast("B"))
-            with self._deadline(is_encoding=True):
-                self._reply()
-                while piece := read_frame(self._output):
-                    target.write(piece)
+
+    def receive(self, target: Sink) -> None:
+        """Write the file of the page that was sent to a binary stream; raises as `encode` does."""
+        with self._encoding(), self._deadline(is_encoding=True):
+            self._reply()
+            while piece := read_frame(self._output):
+                target.write(piece)
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        try:
+            yield
         except (EOFError, BrokenPipeError) as error:
             raise self._refusal() or self._ended(is_encoding=True) from error
         except BaseException:

@@ -5,7 +5,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 import msgspec
 
@@ -33,17 +33,30 @@ Publish = Callable[[str | None, str], None]
 _PublishResult = Callable[[str | None, PageResult], None]
 
 
-class Performer:
-    """Does tasks one after another with one codec and one set of models."""
+class LastStep(NamedTuple):
+    """What is left of a task when the model is done with it: writing the file, and publishing it.
 
-    def __init__(self, storage: Storage, models: Models, codec: Codec, *, budget_bytes: int) -> None:
+    run              does it, from any thread; raises as `perform` does
+    may_run_beside   there is memory to begin the next page meanwhile
+    """
+
+    run: Callable[[], None]
+    may_run_beside: bool
+
+
+class Performer:
+    """Does tasks with two codecs in turns and one set of models: one page is written as the next begins."""
+
+    def __init__(
+        self, storage: Storage, models: Models, codecs: tuple[Codec, Codec], *, budget_bytes: int
+    ) -> None:
         self._storage = storage
         self._models = models
-        self._codec = codec
+        self._codec, self._other_codec = codecs
         self._budget_bytes = budget_bytes
 
-    def perform(self, work: Work, *, report: Report, publish: Publish) -> None:
-        """Do what a task asks and hand the result over.
+    def perform(self, work: Work, *, report: Report, publish: Publish) -> LastStep | None:
+        """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
         report   called as report(done, total) while it runs
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
@@ -64,11 +77,12 @@ class Performer:
         load = page_load(picture.info, file_bytes, work.format)
         placement = place(load, settings, self._budget_bytes)
         if isinstance(settings, UpscaleSettings | CleanSettings):
-            self._restore(picture, settings, work, placement, report, timed)
-        elif isinstance(settings, LettersSettings):
+            return self._restore(picture, settings, work, placement, report, timed)
+        if isinstance(settings, LettersSettings):
             self._read(picture, settings, placement, report, timed)
         else:
             self._find_panels(picture, settings, placement, report, timed)
+        return None
 
     def _restore(
         self,
@@ -78,25 +92,29 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
-    ) -> None:
+    ) -> LastStep:
         card = self._models.card(model_names(settings)[0])
         made = result_info(picture.info, settings, card, work.format)
         shape = card.picture
         assert shape is not None
         result = PageResult(width=made.width, height=made.height, notes=made.notes, placement=placement)
 
-        def write(writer: BlobWriter) -> None:
-            with self._models.lease(card.name, lean=placement.lean) as model:
-                bands = restore(
-                    picture,
-                    PictureModel(shape, model),
-                    passes=passes_of(settings, card),
-                    tile_px=placement.tile_px,
-                    report=report,
-                )
-                self._codec.encode(made, bands, writer)
-
-        self._publish_blob(write, result, publish)
+        codec = self._codec
+        with self._models.lease(card.name, lean=placement.lean) as model:
+            bands = restore(
+                picture,
+                PictureModel(shape, model),
+                passes=passes_of(settings, card),
+                tile_px=placement.tile_px,
+                report=report,
+            )
+            codec.send(made, bands)
+        # It is busy writing now; the next page is opened by the other.
+        self._codec, self._other_codec = self._other_codec, codec
+        return LastStep(
+            lambda: self._publish_blob(codec.receive, result, publish),
+            may_run_beside=2 * placement.peak_bytes <= self._budget_bytes,
+        )
 
     def _read(
         self,
