@@ -28,6 +28,7 @@ _GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
 # Raise when the way models are prepared changes, so that old copies are left behind.
 _RECIPE = 1
 _ABANDONED_SECONDS = 3600
+_CPUINFO_CHARACTERS = 8192
 
 
 class _Receipt(msgspec.Struct, frozen=True):
@@ -135,7 +136,9 @@ def _machine_digest() -> str:
     """Name what optimised graphs depend on besides the model: runtime version and processor."""
     features = ""
     if sys.platform == "linux":
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        # The first processor speaks for all; the system writes the rest only when it is read.
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
+            text = file.read(_CPUINFO_CHARACTERS)
         features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     identity = (_RECIPE, _runtime_version(), platform.machine(), platform.processor(), features)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
@@ -143,6 +146,9 @@ def _machine_digest() -> str:
 
 def _runtime_version() -> str:
     """Return ONNX Runtime's version from its source: importing it, or importlib.metadata, is far dearer."""
+    loaded = sys.modules.get("onnxruntime")
+    if loaded is not None:
+        return str(loaded.__version__)
     spec = util.find_spec("onnxruntime")
     text = "" if spec is None or spec.origin is None else Path(spec.origin).read_text(encoding="utf-8")
     found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
