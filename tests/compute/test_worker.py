@@ -1,6 +1,6 @@
 """The loop of the worker: what fits first, and what does not fit fails instead of waiting for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,9 @@ class MadeUpPerformer(Performer):
     def __init__(self) -> None:
         self.order: list[str] = []
 
-    def perform(self, work: Work, *, report: Report, publish: Publish) -> LastStep | None:
+    def perform(
+        self, work: Work, *, report: Report, publish: Publish, alone: Callable[[], None]
+    ) -> LastStep | None:
         self.order.append(work.settings)
         if work.settings.startswith("last step"):
             return LastStep(

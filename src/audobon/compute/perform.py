@@ -55,12 +55,15 @@ class Performer:
         self._codec, self._other_codec = codecs
         self._budget_bytes = budget_bytes
 
-    def perform(self, work: Work, *, report: Report, publish: Publish) -> LastStep | None:
+    def perform(
+        self, work: Work, *, report: Report, publish: Publish, alone: Callable[[], None]
+    ) -> LastStep | None:
         """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
         report   called as report(done, total) while it runs
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
                  while the blob is safe from being removed
+        alone    called before work that needs the whole budget; returns when no last step is left
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
@@ -76,6 +79,9 @@ class Performer:
         del data  # the file may be as large as the pixels
         load = page_load(picture.info, file_bytes, work.format)
         placement = place(load, settings, self._budget_bytes)
+        if not self._has_room_beside(placement):
+            alone()
+            self._other_codec.close()
         if isinstance(settings, UpscaleSettings | CleanSettings):
             return self._restore(picture, settings, work, placement, report, timed)
         if isinstance(settings, LettersSettings):
@@ -109,12 +115,14 @@ class Performer:
                 report=report,
             )
             codec.send(made, bands)
-        # It is busy writing now; the next page is opened by the other.
-        self._codec, self._other_codec = self._other_codec, codec
-        return LastStep(
-            lambda: self._publish_blob(codec.receive, result, publish),
-            may_run_beside=2 * placement.peak_bytes <= self._budget_bytes,
-        )
+        is_roomy = self._has_room_beside(placement)
+        if is_roomy:
+            # It is busy writing now; the next page is opened by the other.
+            self._codec, self._other_codec = self._other_codec, codec
+        return LastStep(lambda: self._publish_blob(codec.receive, result, publish), may_run_beside=is_roomy)
+
+    def _has_room_beside(self, placement: Placement) -> bool:
+        return 2 * placement.peak_bytes <= self._budget_bytes
 
     def _read(
         self,

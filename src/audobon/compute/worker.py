@@ -121,7 +121,7 @@ class WorkLoop:
         step: LastStep | None = None
         with self._recording(lease):
             work = msgspec.json.decode(lease.payload, type=Work)
-            step = self._performer.perform(work, report=report, publish=publish)
+            step = self._performer.perform(work, report=report, publish=publish, alone=self._await_last_step)
         self._await_last_step()
         if step is not None:
             self._last_step = beside.submit(self._take_last_step, lease, step)
