@@ -31,7 +31,7 @@ class Sink(Protocol):
 class Codec:
     """One picture process and the conversation with it; a new one replaces it when it dies.
 
-    Not for two threads at once.
+    Not for two threads at once; a page that one has sent may be received by another.
     """
 
     def __init__(self, limits: PictureLimits, *, max_seconds: float) -> None:

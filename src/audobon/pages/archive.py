@@ -71,7 +71,6 @@ class BookDocument:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, limits: ArchiveLimits) -> None:
         self._archive = archive
-        self._limits = limits
         self.left_out: list[str] = []
         files = [item for item in archive.infolist() if not item.is_dir()]
         if len(files) > limits.max_entries:
