@@ -9,10 +9,10 @@ OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench setup lock cards samples clean
+.PHONY: help run test check format bench bench-queue setup lock cards samples clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run ## Upscale the sample page, or: make run INPUT=book.cbz [OPERATION=clean] [OUTPUT=...] [ARGS="--level 2"]
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/run.sh "$(OPERATION)" "$(INPUT)" "$(OUTPUT)" $(ARGS)
@@ -32,6 +32,9 @@ format: $(VENV)/.test ## Put the code into shape
 
 bench: $(VENV)/.bench ## Measure against goals and peers; writes benchmarks/results/
 	$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+bench-queue: $(VENV)/.bench ## Measure the queue alone, at most 25 minutes; ARGS=--quick for a trial of 3
+	$(BIN)/python benchmarks/bench_queue.py $(ARGS)
 
 setup: $(VENV)/.test ## Create the environment with everything but the peers
 

@@ -4,8 +4,9 @@
 
 For each card it records the digests of source and ONNX, the growth of a fresh process at its peak for
 several input sizes (arena on: fast; off: lean), processor seconds per megapixel, and the golden
-result. What a person wrote (names, licence, how to feed it) stays. Run it on a quiet machine after adding a
-model or changing the ONNX Runtime version; read the difference before committing it.
+result; of a draft also the ranges of its tensors and its distance from the full model. What a person wrote
+(names, licence, how to feed it) stays. Run it on a quiet machine after adding a model or changing the ONNX
+Runtime version; read the difference before committing it.
 """
 
 import argparse
@@ -18,8 +19,9 @@ from pathlib import Path
 
 import msgspec
 
+import drafts
 from audobon.models import golden
-from audobon.models.card import Card, Footprint, Golden, Memory, parse_card
+from audobon.models.card import Card, Footprint, Golden, Memory, built_in_card, parse_card
 from audobon.models.runtime import LoadedModel, usable_threads
 from audobon.models.sources import package_folder, to_onnx
 
@@ -74,6 +76,8 @@ def admit(card: Card) -> Card:
         msgspec.structs.replace(item, sha256=hashlib.sha256(data).hexdigest())
         for item, data in zip(card.source.files, files, strict=True)
     )
+    if card.draft_of is not None:
+        card = msgspec.structs.replace(card, ranges=drafts.ranges_of(to_onnx(full_card(card), files)))
     graph = to_onnx(card, files)
     card = msgspec.structs.replace(
         card,
@@ -85,7 +89,32 @@ def admit(card: Card) -> Card:
         from audobon.models.store import prepare
 
         path = prepare(card, Path(scratch))
-        return msgspec.structs.replace(card, memory=measure(card, path), golden=record(card, path))
+        loss_db = None if card.draft_of is None else loss(card, path, Path(scratch))
+        return msgspec.structs.replace(
+            card, memory=measure(card, path), golden=record(card, path), loss_db=loss_db
+        )
+
+
+def full_card(draft: Card) -> Card:
+    """Return a draft's card without what makes it a draft."""
+    return msgspec.structs.replace(draft, draft_of=None, ranges={})
+
+
+def loss(card: Card, path: Path, scratch: Path) -> float:
+    """Return the PSNR of a draft's pages against the full model's: that of the worst page of the sample."""
+    from audobon.models.store import prepare
+
+    assert card.draft_of is not None
+    full = built_in_card(card.draft_of)
+    models = {
+        c.name: LoadedModel(p, threads=usable_threads(), arena=False)
+        for c, p in ((full, prepare(full, scratch)), (card, path))
+    }
+    found = []
+    for page in drafts.pages([drafts.SAMPLE]):
+        ours, theirs = (drafts.enlarge(page, c, models[c.name]) for c in (card, full))
+        found.append(drafts.psnr_db(ours, theirs))
+    return round(min(found), 1)
 
 
 def measure(card: Card, path: Path) -> Memory:
@@ -144,10 +173,14 @@ def write_table(lines: list[str], path: tuple[str, ...], table: dict[str, object
         lines += ["", f"[{'.'.join(path)}]"]
     for key, value in table.items():
         if value is not None and not isinstance(value, dict):
-            lines.append(f"{key} = {to_value(value)}")
+            lines.append(f"{to_key(key)} = {to_value(value)}")
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             write_table(lines, (*path, key), value)
+
+
+def to_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
 
 
 def to_value(value: object) -> str:

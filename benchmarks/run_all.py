@@ -1,10 +1,10 @@
-"""Runs every benchmark, or those named: run_all.py [overhead] [peers] [memory] [session_load] [quality]"""
+"""Runs every benchmark, or those named: run_all.py [overhead] [peers] [memory] and so on."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("overhead", "peers", "memory", "session_load", "quality")
+ALL = ("overhead", "peers", "memory", "session_load", "quality", "draft", "queue", "resources")
 
 
 def main() -> None:

@@ -1,16 +1,27 @@
 """Wires the rooms together: settings in, a working Audobon out. It decides nothing."""
 
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
+
+from audobon.compute.engine import Engine, EngineSettings
 from audobon.config import Settings, load, parse_bytes
 from audobon.database.service import Database
-from audobon.jobs.run import JobLimits
+from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
-from audobon.processes import available_bytes
+from audobon.processes import available_bytes, family, family_resident_bytes
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.port import Queue
 from audobon.storage.service import Storage
+from audobon.telemetry.history import ResourceHistory
 from audobon.telemetry.logs import Log
+from audobon.telemetry.recorder import ResourceRecorder
+from audobon.telemetry.resources import ResourceMonitor
 
 
 class App:
@@ -22,7 +33,15 @@ class App:
         self.database = Database(self.folder)
         self.storage = Storage(self.folder)
         self.log = Log(self.folder, level=settings.logs.level)
-        self.jobs = Jobs(self.folder, self.database, self.storage, self.log, _limits(settings))
+        rooms = Rooms(
+            self.folder,
+            self.storage,
+            self.log,
+            _limits(settings),
+            _engine_settings(settings, self.folder),
+            self.memory_budget_bytes,
+        )
+        self.jobs = Jobs(self.database, rooms)
 
     @property
     def models_folder(self) -> Path:
@@ -34,7 +53,34 @@ class App:
         text = asked or self.settings.memory.budget
         if text:
             return parse_bytes(text)
-        return int(available_bytes() * self.settings.memory.share)
+        # What this process and its workers hold already is theirs to use again.
+        usable = available_bytes() + family_resident_bytes([os.getpid()])
+        return int(usable * self.settings.memory.share)
+
+    @contextmanager
+    def queue(self) -> Iterator[Queue]:
+        """Open the queue of the data folder, creating its database when there is none."""
+        with (
+            self.database.errors(),
+            closing(self.database.open()) as connection,
+            SqliteQueue(connection) as queue,
+        ):
+            yield queue
+
+    def engine(self, queue: Queue, *, memory: str | None) -> Engine:
+        """Return the engine of the data folder, for a process that stays.
+
+        memory  its budget; None: as configured, or a share of what is free, looked at again and again
+        """
+        settings = msgspec.structs.replace(
+            _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
+        )
+        return Engine(settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory))
+
+    def resource_recorder(self) -> ResourceRecorder:
+        """Return what records the use of resources by this process and its workers; enter it to begin."""
+        monitor = ResourceMonitor(self.folder, lambda: family([os.getpid()]))
+        return ResourceRecorder(monitor, ResourceHistory(self.folder))
 
 
 def open_app(config: Path | None = None) -> App:
@@ -52,5 +98,17 @@ def _limits(settings: Settings) -> JobLimits:
             pictures.max_pixels_per_byte,
         ),
         max_seconds=pictures.max_seconds,
+    )
+
+
+def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
+    limits = _limits(settings)
+    return EngineSettings(
+        folder=folder,
+        limits=limits.pictures,
+        max_seconds=limits.max_seconds,
         threads=settings.models.threads,
+        device=settings.models.device,
+        workers=settings.compute.workers,
+        stall_seconds=settings.compute.stall_seconds,
     )

@@ -17,6 +17,7 @@ from audobon.errors import InvalidInput, Misconfigured
 _PREFIX = "AUDOBON_"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
+_MOST_WORKERS = 64
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -68,10 +69,25 @@ class ArchiveSettings(msgspec.Struct, frozen=True):
 class ModelSettings(msgspec.Struct, frozen=True):
     """How models run.
 
-    threads  processors to use; 0: all this process may use
+    threads  processors to use; 0: as tuned, else all this process may use
+    device   auto, cpu or cuda
     """
 
     threads: int = 0
+    device: str = "auto"
+
+
+class ComputeSettings(msgspec.Struct, frozen=True):
+    """How the engine works.
+
+    workers        processes that do tasks beside each other
+    idle_seconds   a worker without a task for so long ends, until there is one
+    stall_seconds  a task that makes no step for so long is taken from its worker
+    """
+
+    workers: int = 1
+    idle_seconds: float = 60.0
+    stall_seconds: float = 600.0
 
 
 class LogSettings(msgspec.Struct, frozen=True):
@@ -91,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True):
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()
     models: ModelSettings = ModelSettings()
+    compute: ComputeSettings = ComputeSettings()
     logs: LogSettings = LogSettings()
 
 
@@ -241,6 +258,13 @@ def _contradictions(settings: Settings) -> list[str]:
             faults.append(f"memory.budget: {error.message}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
+    if settings.models.device not in ("auto", "cpu", "cuda"):
+        faults.append("models.device must be auto, cpu or cuda")
+    if not 1 <= settings.compute.workers <= _MOST_WORKERS:
+        faults.append(f"compute.workers must lie between 1 and {_MOST_WORKERS}")
+    for name in ("idle_seconds", "stall_seconds"):
+        if not 0 < getattr(settings.compute, name) <= _LARGEST_NUMBER:
+            faults.append(f"compute.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():

@@ -15,15 +15,21 @@ AudobonError
 │   ├── DocumentNotFound
 │   ├── ModelNotFound
 │   ├── BlobNotFound
-│   └── JobNotFound
+│   ├── JobNotFound
+│   ├── QueueNotFound
+│   ├── TaskNotFound
+│   └── ScheduleNotFound
 ├── Conflict
 │   ├── OutputExists
 │   ├── AlreadyRunning
-│   └── LeaseLost
+│   ├── LeaseLost
+│   └── QueueDrained
 ├── Denied
 ├── Exhausted
 │   ├── MemoryTooSmall
-│   └── DiskFull
+│   ├── DiskFull
+│   ├── DeadlineExceeded
+│   └── Cancelled
 ├── Unavailable
 │   └── WorkerDied
 ├── Corrupt
@@ -134,6 +140,24 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class QueueNotFound(NotFound):
+    """No queue has this name."""
+
+    code = "queue_not_found"
+
+
+class TaskNotFound(NotFound):
+    """No task has this id."""
+
+    code = "task_not_found"
+
+
+class ScheduleNotFound(NotFound):
+    """No schedule has this name."""
+
+    code = "schedule_not_found"
+
+
 class Conflict(AudobonError):
     """The request contradicts the present state."""
 
@@ -158,6 +182,12 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
+class QueueDrained(Conflict):
+    """The queue finishes what it has and takes nothing new."""
+
+    code = "queue_drained"
+
+
 class Denied(AudobonError):
     """The system or a policy does not allow it."""
 
@@ -180,6 +210,18 @@ class DiskFull(Exhausted):
     """A disk has no room left."""
 
     code, http = "disk_full", 507
+
+
+class DeadlineExceeded(Exhausted):
+    """The time set for the work is over."""
+
+    code, retry = "deadline_exceeded", False
+
+
+class Cancelled(Exhausted):
+    """The work was called off before it was done."""
+
+    code, retry = "cancelled", False
 
 
 class Unavailable(AudobonError):

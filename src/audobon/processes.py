@@ -15,6 +15,10 @@ if sys.platform != "win32":
     import fcntl
 
 
+# The system tells the start of a process to the second it was itself started in.
+_CREATED_TOLERANCE_SECONDS = 1.0
+
+
 class FileLock:
     """A lock held by this process alone, freed by the system when it dies.
 
@@ -51,6 +55,32 @@ class FileLock:
             file.flush()
         self._file = file
         return self
+
+    def holder(self) -> int | None:
+        """Return the process that holds it, or held it last; None when nobody ever did."""
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def living_holder(self) -> int | None:
+        """Return the process that held it last, if that one lives still; asks without trying the lock.
+
+        A process begun after the file was written only has the same number.
+        """
+        import psutil
+
+        pid = self.holder()
+        try:
+            written_at = self._path.stat().st_mtime
+            if (
+                pid is not None
+                and psutil.Process(pid).create_time() <= written_at + _CREATED_TOLERANCE_SECONDS
+            ):
+                return pid
+        except (OSError, psutil.Error):
+            return None
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -91,14 +121,18 @@ def _resident_elsewhere(pid: int) -> int:
 
 def family_resident_bytes(pids: Iterable[int]) -> int:
     """Return the memory of some processes and all their descendants, shared pages counted each time."""
-    total, pending, seen = 0, list(pids), set[int]()
+    return sum(resident_bytes(pid) for pid in family(pids))
+
+
+def family(pids: Iterable[int]) -> set[int]:
+    """Return some processes and all their descendants; those that ended meanwhile may be among them."""
+    pending, seen = list(pids), set[int]()
     while pending:
         pid = pending.pop()
         if pid not in seen:
             seen.add(pid)
-            total += resident_bytes(pid)
             pending.extend(_children(pid))
-    return total
+    return seen
 
 
 def _children(pid: int) -> list[int]:
@@ -114,6 +148,13 @@ def _children(pid: int) -> list[int]:
             # The thread ended between listing and reading; its children show under another.
             continue
     return found
+
+
+def usable_threads() -> int:
+    """Return how many processors this process may keep busy, by its affinity and its group's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = read_limits().cores
+    return count if quota is None else max(1, min(count, round(quota)))
 
 
 def available_bytes() -> int:

@@ -1,6 +1,8 @@
 """SQLite the way Audobon uses it: WAL, explicit transactions, durable when asked."""
 
+import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +12,62 @@ from audobon.processes import FileLock
 BUSY_SECONDS = 30.0
 
 
-def connect(path: Path, *, durable: bool = True) -> sqlite3.Connection:
+class GroupedConnection(sqlite3.Connection):
+    """A connection whose commits reach the disk after the write lock is free again.
+
+    SQLite itself syncs the log while nobody else may write. Here a commit is written, the lock is let go,
+    and then the log is synced before `transaction` returns: others write meanwhile, and one sync of the
+    file system serves all who wait for it. What `transaction` acknowledged is on the disk either way: a log
+    that is begun anew was copied into the database, and that synced, before. Single statements outside
+    `transaction` outlast the death of the process only.
+    source  sqlite.org/wal.html, "Checkpointing", and sqlite.org/pragma.html#pragma_synchronous (NORMAL)
+    """
+
+    log_path: str | None = None
+    _log_descriptor = -1
+
+    def sync_log(self) -> None:
+        """Return when all that was committed is on the disk."""
+        if self.log_path is None:
+            return
+        if self._log_descriptor < 0:
+            # The log's file stays the same one as long as any connection is open, and ours is.
+            self._log_descriptor = os.open(self.log_path, os.O_RDONLY)
+        os.fdatasync(self._log_descriptor)
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        if self._log_descriptor >= 0:
+            os.close(self._log_descriptor)
+            self._log_descriptor = -1
+
+
+def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlite3.Connection:
     """Open a database file; rows answer to column names.
 
     durable  a commit outlasts a power cut; otherwise only the death of the process
+    grouped  durable for `transaction` alone, but others may write while the disk is waited for
     """
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    is_grouped = durable and grouped and sys.platform == "linux"
+    connection = sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=GroupedConnection if is_grouped else sqlite3.Connection,
+    )
     connection.row_factory = sqlite3.Row
     try:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             # Two that switch a fresh file at once refuse each other without waiting.
             with FileLock(path.parent / "locks" / f"{path.name}.lock", purpose="opening", wait=True):
                 connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        is_synced_by_sqlite = durable and not is_grouped
+        connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced_by_sqlite else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys = ON")
+        if isinstance(connection, GroupedConnection):
+            connection.log_path = f"{path}-wal"
     except BaseException:
         connection.close()
         raise
@@ -31,8 +75,11 @@ def connect(path: Path, *, durable: bool = True) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Commit what the block does, or nothing of it; joins a transaction already open."""
+def transaction(connection: sqlite3.Connection, *, is_hasty: bool = False) -> Iterator[sqlite3.Connection]:
+    """Commit what the block does, or nothing of it; joins a transaction already open.
+
+    is_hasty  on a grouped connection, do not wait for the disk
+    """
     is_joined = connection.in_transaction
     if is_joined:
         yield connection
@@ -46,3 +93,5 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    if not is_hasty and isinstance(connection, GroupedConnection):
+        connection.sync_log()

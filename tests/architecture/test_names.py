@@ -19,7 +19,7 @@ LONG_MODULES: dict[str, str] = {}
 # Places that may catch every exception, each with the reason.
 CATCHES_EVERYTHING = {
     "cli/main.py": "the last handler: every failure becomes a message and an exit status",
-    "models/runtime.py": "onnxruntime raises classes of its own straight from C++",
+    "models/sessions.py": "onnxruntime raises classes of its own straight from C++",
     "compute/worker.py": "the boundary of a task: a fault in one page must not end the book",
     "models/store.py": "onnxruntime raises classes of its own straight from C++",
     "pages/decode.py": "decoders raise whatever they like on damaged pictures",

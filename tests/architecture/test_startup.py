@@ -18,7 +18,9 @@ def imported_by(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in times}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["doctor", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["doctor", "--help"], ["resources", "--help"]], ids=" ".join
+)
 def test_asking_for_help_loads_nothing_heavy(arguments: list[str]) -> None:
     imported = imported_by(*arguments)
     assert "audobon" in imported

@@ -1,9 +1,7 @@
 """Every verdict from made-up machines, the probes on made-up systems, and the real probe once."""
 
 import os
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +12,8 @@ from audobon.cgroup import Limits, read_limits
 from audobon.compute import disks, machine
 from audobon.compute.disks import OtherDisk, ReadSpeed
 from audobon.compute.hardware import GIGABYTE, Finding, examine, judge
-from audobon.compute.machine import Gpu, Machine
+from audobon.compute.machine import Machine
+from audobon.telemetry.gpus import Gpu
 
 SUBJECTS = [
     "processor cores",
@@ -416,69 +415,3 @@ def test_no_limits_are_found_where_none_are_set(tmp_path: Path) -> None:
         {"cpu/cpu.cfs_quota_us": "-1\n", "memory/memory.limit_in_bytes": "9223372036854771712\n"},
     )
     assert read_limits(membership, mount) == Limits()
-
-
-class MadeUpDriver(ModuleType):
-    """A pynvml that fails at a chosen call, or knows the given cards."""
-
-    class NVMLError(Exception):
-        """What the real package raises."""
-
-    def __init__(self, *, cards: int = 0, fails_at: str = "") -> None:
-        super().__init__("pynvml")
-        self.cards = cards
-        self.fails_at = fails_at
-        self.is_open = False
-
-    def _call(self, name: str) -> None:
-        if name == self.fails_at:
-            raise self.NVMLError("Driver/library version mismatch")
-
-    def nvmlInit(self) -> None:
-        self._call("init")
-        self.is_open = True
-
-    def nvmlShutdown(self) -> None:
-        self.is_open = False
-
-    def nvmlDeviceGetCount(self) -> int:
-        self._call("count")
-        return self.cards
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return index
-
-    def nvmlDeviceGetName(self, handle: int) -> str | bytes:
-        return b"NVIDIA Old" if handle else "NVIDIA New"
-
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
-        return SimpleNamespace(total=8 * GIGABYTE, free=7 * GIGABYTE)
-
-
-def test_cards_are_listed_by_name_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = MadeUpDriver(cards=2)
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
-    gpus, problem = machine.find_gpus()
-    assert problem is None
-    assert gpus == tuple(Gpu(name, 8 * GIGABYTE, 7 * GIGABYTE) for name in ("NVIDIA New", "NVIDIA Old"))
-    assert not driver.is_open
-
-
-@pytest.mark.parametrize(
-    ("driver", "words"),
-    [
-        (None, "nvidia-ml-py is not installed"),
-        (MadeUpDriver(fails_at="init"), "no NVIDIA driver answers"),
-        (MadeUpDriver(), "the driver knows of no card"),
-        (MadeUpDriver(fails_at="count"), "Driver/library version mismatch"),
-    ],
-)
-def test_want_of_a_card_or_driver_is_a_reason_and_never_a_crash(
-    monkeypatch: pytest.MonkeyPatch, driver: MadeUpDriver | None, words: str
-) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
-    gpus, problem = machine.find_gpus()
-    assert gpus == ()
-    assert problem is not None
-    assert words in problem
-    assert driver is None or not driver.is_open

@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from audobon.compute import work as work_module
-from audobon.compute.work import Work, check_settings, model_names, passes_of, result_info, work_key
+from audobon.compute.work import (
+    Work,
+    check_settings,
+    loss_db,
+    model_names,
+    passes_of,
+    result_info,
+    work_key,
+)
 from audobon.errors import ModelNotFound, UnknownOperation, UnsupportedPicture
 from audobon.models.card import Card, built_in_card
 from audobon.pages.operations import (
@@ -15,6 +23,8 @@ from audobon.pages.operations import (
     LettersSettings,
     PanelsSettings,
     UpscaleSettings,
+    parse_settings,
+    settings_identity,
 )
 from audobon.pages.picture_info import PictureInfo
 
@@ -35,6 +45,7 @@ def test_a_key_is_the_same_each_time_and_a_digest() -> None:
         '{ "scale" : 2 }',
         '{"dpi":"keep","model":"waifu2x-upconv7-x2","scale":2}',
         '{"scale":2,"model":"waifu2x-upconv7-x2"}',
+        '{"scale":2,"quality":"full"}',
     ],
 )
 def test_how_settings_are_written_does_not_matter(settings: str) -> None:
@@ -49,10 +60,33 @@ def test_how_settings_are_written_does_not_matter(settings: str) -> None:
         {"settings": '{"scale":4}'},
         {"settings": '{"scale":2,"dpi":"scale"}'},
         {"settings": '{"scale":2,"model":"waifu2x-cunet-x2"}'},
+        {"settings": '{"scale":2,"quality":"draft"}'},
     ],
 )
 def test_everything_the_outcome_depends_on_changes_the_key(change: dict[str, str]) -> None:
     assert work_key(msgspec.structs.replace(WORK, **change), UPSCALE) != work_key(WORK, UPSCALE)
+
+
+def test_full_quality_is_known_by_the_words_it_had_before_there_were_drafts() -> None:
+    before = '{"dpi":"keep","model":"waifu2x-upconv7-x2","scale":2}'
+
+    assert settings_identity(UpscaleSettings()) == before
+    assert settings_identity(parse_settings(UPSCALE, before)) == before
+    assert settings_identity(UpscaleSettings(quality="draft")) == (
+        '{"dpi":"keep","model":"waifu2x-upconv7-x2","quality":"draft","scale":2}'
+    )
+
+
+def test_a_draft_is_another_model_and_says_how_far_it_is_from_the_full_one() -> None:
+    full, draft = UpscaleSettings(), UpscaleSettings(quality="draft")
+
+    assert (model_names(full), loss_db(full)) == (("waifu2x-upconv7-x2",), None)
+    assert model_names(draft) == ("waifu2x-upconv7-x2-draft",)
+    assert loss_db(draft) == built_in_card("waifu2x-upconv7-x2-draft").loss_db
+    # Asked for by its own name, it is a draft all the same.
+    by_name = UpscaleSettings(model="waifu2x-upconv7-x2-draft")
+    assert (model_names(by_name), loss_db(by_name)) == (model_names(draft), loss_db(draft))
+    assert loss_db(CleanSettings()) is None
 
 
 def test_a_new_version_of_the_operation_changes_the_key() -> None:

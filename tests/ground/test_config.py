@@ -51,7 +51,7 @@ def test_nothing_has_to_be_set(home: Path) -> None:
             max_megapixels=150, max_seconds=120.0, suspicious_megapixels=40, max_pixels_per_byte=2000
         ),
         archives=ArchiveSettings(max_entries=20_000, max_gigabytes=32, max_ratio=200),
-        models=ModelSettings(threads=0),
+        models=ModelSettings(threads=0, device="auto"),
         logs=LogSettings(level="info"),
     )
 
@@ -102,7 +102,10 @@ def test_a_section_of_another_shape_is_refused(home: Path, text: str) -> None:
 
 
 def test_all_faults_are_named_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(home, "[memory]\nshare = 2\nbudget = 'lots'\n[models]\nthreads = 'many'\n[colour]\nx = 1\n")
+    path = write(
+        home,
+        "[memory]\nshare = 2\nbudget = 'lots'\n[models]\nthreads = 'many'\ndevice = 'tpu'\n[colour]\nx = 1\n",
+    )
     monkeypatch.setenv("AUDOBON_ARCHIVES_MAX_ENTRIES", "0")
     monkeypatch.setenv("AUDOBON_LOGS_LEVEL", "loud")
     monkeypatch.setenv("AUDOBON_PICTURES_MAX_SECONDS", "inf")
@@ -113,6 +116,7 @@ def test_all_faults_are_named_at_once(home: Path, monkeypatch: pytest.MonkeyPatc
         f"{path}: models.threads: Expected `int`, got `str`",
         "memory.share must lie above 0 and not above 1",
         "memory.budget: 'lots' is not an amount of memory",
+        "models.device must be auto, cpu or cuda",
         "logs.level must be debug, info, warning or error",
         "pictures.max_seconds must lie above 0 and not above 1000000",
         "archives.max_entries must lie above 0 and not above 1000000",

@@ -1,5 +1,6 @@
 """Locks that die with their holder, and the memory of a family of processes."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
@@ -114,3 +115,18 @@ def test_a_process_that_has_ended_holds_no_memory(start_python: StartPython) -> 
 
 def test_some_memory_is_available() -> None:
     assert available_bytes() > 0
+
+
+def test_the_living_holder_is_known_without_trying_the_lock(
+    tmp_path: Path, start_python: StartPython
+) -> None:
+    lock = FileLock(tmp_path / "job.lock", purpose="this job")
+    assert lock.living_holder() is None
+    holder = hold(start_python, tmp_path / "job.lock", "alone")
+    assert lock.living_holder() == holder.pid
+    # As if the machine had started anew since: the number belongs to a younger process.
+    os.utime(tmp_path / "job.lock", (0, 0))
+    assert lock.living_holder() is None
+    end(holder)
+    os.utime(tmp_path / "job.lock")
+    assert lock.living_holder() is None

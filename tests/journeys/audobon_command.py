@@ -118,9 +118,9 @@ class Audobon:
     def done_events(self) -> list[tuple[str, int]]:
         """Return how often each page was finished by work of its own, over all jobs."""
         rows = self.query(
-            "SELECT entry.name, count(*) FROM task_event JOIN task ON task.id = task_event.task_id"
+            "SELECT entry.name, count(*) FROM task"
             " JOIN entry ON entry.job_id = task.job_id AND entry.ordinal = task.ordinal"
-            " WHERE task_event.kind = 'done' GROUP BY entry.name ORDER BY entry.name"
+            " WHERE task.state = 'done' AND task.attempt > 0 GROUP BY entry.name ORDER BY entry.name"
         )
         return [(str(name), int(count)) for name, count in rows]
 

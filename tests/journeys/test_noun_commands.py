@@ -64,7 +64,7 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
         "operation  upscale\n"
         f"source     {source}\n"
         f"target     {target}\n"
-        "settings   scale 2, model waifu2x-upconv7-x2, dpi keep\n"
+        "settings   scale 2, model waifu2x-upconv7-x2, dpi keep, quality full\n"
         "  done    page.png\n"
     )
     assert shown_json["report"]["pages"][0]["state"] == "done"

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from audobon.errors import ModelNotFound
-from audobon.models.card import Card, Footprint, built_in_card, built_in_cards, parse_card
+from audobon.errors import ModelNotFound, UnknownOperation
+from audobon.models.card import Card, Footprint, built_in_card, built_in_cards, draft_card, parse_card
 from audobon.models.golden import pattern
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +22,7 @@ def card_files() -> dict[str, str]:
 def test_every_file_is_a_card_named_like_the_model() -> None:
     names = {name: parse_card(text).name for name, text in card_files().items()}
 
-    assert len(names) == 17
+    assert len(names) == 20
     assert {f"{name}.toml" for name in built_in_cards()} == set(names)
     assert {name: f"{stated}.toml" for name, stated in names.items()} == {name: name for name in names}
 
@@ -49,6 +49,40 @@ def test_digests_and_source_are_exact(known_card: Card) -> None:
     assert len(source.files) == (2 if source.format == "ncnn" else 1)
     # Inside the package, whatever the card says.
     assert not [file.path for file in source.files if file.path.startswith("/") or ".." in file.path]
+
+
+def test_a_draft_is_named_after_its_full_model_and_says_what_it_loses(known_card: Card) -> None:
+    if known_card.draft_of is None:
+        assert (known_card.loss_db, known_card.ranges) == (None, {})
+        return
+    full = built_in_card(known_card.draft_of)
+    assert full.draft_of is None
+    assert known_card.name == f"{full.name}-draft"
+    assert (known_card.source, known_card.picture, known_card.licence) == (
+        full.source,
+        full.picture,
+        full.licence,
+    )
+    assert known_card.graph_bytes < full.graph_bytes / 3
+    assert known_card.loss_db is not None
+    assert known_card.loss_db >= 35
+    assert all(low <= 0 < high for low, high in known_card.ranges.values())
+
+
+@pytest.mark.parametrize("name", ["waifu2x-upconv7-x2", "waifu2x-upconv7-x2-draft"])
+def test_the_draft_of_a_model_is_found_and_a_draft_is_its_own(name: str) -> None:
+    assert draft_card(name).name == "waifu2x-upconv7-x2-draft"
+
+
+def test_a_model_without_a_draft_is_answered_with_those_that_have_one() -> None:
+    with pytest.raises(UnknownOperation) as caught:
+        draft_card("realesrgan-x4plus")
+
+    assert caught.value.message == "realesrgan-x4plus has no draft"
+    assert caught.value.hint == (
+        "--quality full, or one of the models with a draft: realesrgan-animevideov3-x2,"
+        " realesrgan-animevideov3-x4, waifu2x-upconv7-x2"
+    )
 
 
 def test_memory_grows_with_pixels_and_lean_is_the_smaller_way(known_card: Card) -> None:

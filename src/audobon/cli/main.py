@@ -13,8 +13,11 @@ from audobon.cli.config import config
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
 from audobon.cli.models import models
+from audobon.cli.queue import queue_group
+from audobon.cli.resources import resources
 from audobon.cli.run import run
 from audobon.cli.terminal import complain
+from audobon.cli.up import up
 from audobon.errors import AudobonError, UnknownOperation
 
 _INTERRUPTED = 130
@@ -42,7 +45,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, jobs, models, doctor, config):
+for command in (run, up, jobs, queue_group, models, doctor, resources, config):
     audobon.add_command(command)
 
 

@@ -57,6 +57,8 @@ def info(name: str, *, as_json: bool) -> None:
         ("digest", f"sha256 {card.graph_sha256}"),
         ("size", f"{card.graph_bytes / 1e6:.1f} MB as ONNX"),
     ]
+    if card.draft_of is not None:
+        rows.append(("draft of", f"{card.draft_of}, {card.loss_db:g} dB PSNR from it"))
     if (shape := card.picture) is not None:
         rows += [
             ("scale", f"×{shape.scale}"),

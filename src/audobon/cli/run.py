@@ -67,12 +67,19 @@ _target = click.option("-o", "--output", "target", metavar="OUT", type=_PATH, re
     show_default=True,
     help="Resolution noted in the file: keep the number, or scale it so that the print size stays.",
 )
-def upscale(scale: str, model: str | None, dpi: str, **common: Any) -> None:
+@click.option(
+    "--quality",
+    type=click.Choice(["full", "draft"]),
+    default="full",
+    show_default=True,
+    help="draft: two to three times faster and rougher, for a quick look; not for every model.",
+)
+def upscale(scale: str, model: str | None, dpi: str, quality: str, **common: Any) -> None:
     """Enlarge pages for print.
 
     IN and OUT are a picture, a folder, or a book (.cbz, .zip).
     """
-    settings: dict[str, Any] = {"scale": int(scale), "dpi": dpi}
+    settings: dict[str, Any] = {"scale": int(scale), "dpi": dpi, "quality": quality}
     if model is not None:
         settings["model"] = model
     _run("upscale", settings, **common)
@@ -161,6 +168,7 @@ def _run(
         target=target,
         overwrite=overwrite,
         budget_bytes=app.memory_budget_bytes(memory),
+        is_budget_asked=bool(memory or app.settings.memory.budget),
     )
     watcher = watcher_for(quiet=quiet)
     try:
@@ -190,6 +198,9 @@ def _summary(report: "JobReport") -> str:
         + (f", {report.pages_resumed} of them before this run" if report.pages_resumed else "")
         + (f", with {', '.join(report.models)}" if report.models else "")
     ]
+    if report.loss_db is not None:
+        distance = f"{report.loss_db:g} dB from the full model for each pass"
+        lines.append(f"  a draft, {distance}; --quality full is for print")
     for page in report.pages:
         lines += [f"  {page.name}: {note}" for note in page.notes]
     if report.unread_pictures:

@@ -32,9 +32,6 @@ MINIMUM_READ_MB_PER_S = 600.0
 _PROCESSOR_SECONDS_PER_MEGAPIXEL = 8
 _MEGAPIXELS_OF_A_PAGE = 3
 
-# To be taken out when `audobon.models.runtime` opens a model on the card.
-_NOT_USED_YET = "This version of Audobon runs its models on the processor all the same."
-
 _MINIMA = {
     "processor cores": f"{MINIMUM_CORES} cores",
     "memory": f"{MINIMUM_MEMORY_BYTES // GIGABYTE} GB, {RECOMMENDED_MEMORY_BYTES // GIGABYTE} GB recommended",
@@ -147,9 +144,9 @@ def _graphics_memory(machine: Machine) -> Finding:
     gpu = max(machine.gpus, key=lambda gpu: gpu.total_bytes)
     measured = f"{gpu.name}: {_gigabytes(gpu.total_bytes)}, {_gigabytes(gpu.free_bytes)} free now"
     if gpu.total_bytes >= MINIMUM_GRAPHICS_BYTES:
-        meaning = f"The card is large enough. {_NOT_USED_YET}"
+        meaning = "The card is large enough for every model at every tile size."
         return Finding("graphics memory", measured, gpu.total_bytes, "bytes", "ok", meaning)
-    meaning = f"The card may be too small for large tiles. {_NOT_USED_YET}"
+    meaning = "The card may be too small: a model that does not fit at the moment runs on the processor."
     return Finding("graphics memory", measured, gpu.total_bytes, "bytes", "below minimum", meaning)
 
 
@@ -157,13 +154,16 @@ def _cuda(machine: Machine) -> Finding:
     has_provider = "CUDAExecutionProvider" in machine.providers
     measured = "CUDA is" + (" offered" if has_provider else " not offered") + " by ONNX Runtime"
     if has_provider and machine.gpus:
-        meaning = f"Nothing is missing to use the card. {_NOT_USED_YET}"
+        meaning = "Models run on the card if CUDA starts; the device named below is the proof."
         return Finding("CUDA", measured, len(machine.gpus), "graphics cards", "ok", meaning)
     if not machine.gpus:
         measured += ", and no NVIDIA GPU was found"
         meaning = "Nothing runs on a graphics card here; the processor does all the work."
     elif machine.providers:
-        meaning = "The graphics card stays idle: the ONNX Runtime installed here is the one without CUDA."
+        meaning = (
+            "The graphics card stays idle: the ONNX Runtime installed here is the one without CUDA;"
+            " docs/guides/hardware.md tells how to exchange it."
+        )
     else:
         measured, meaning = "ONNX Runtime is not installed", "No model can run on this machine."
     return Finding("CUDA", measured, 0, "graphics cards", "missing", meaning)

@@ -5,7 +5,6 @@ Judges nothing; `hardware.judge` says what the values mean for the work.
 
 import os
 import shutil
-import warnings
 from pathlib import Path
 
 import msgspec
@@ -13,14 +12,8 @@ import msgspec
 from audobon.cgroup import read_limits
 from audobon.compute import disks
 from audobon.compute.disks import DiskKind, OtherDisk, ReadSpeed
-
-
-class Gpu(msgspec.Struct, frozen=True):
-    """An NVIDIA graphics card; free_bytes is what no program uses at this moment."""
-
-    name: str
-    total_bytes: int
-    free_bytes: int
+from audobon.models.devices import available_providers
+from audobon.telemetry.gpus import Gpu, find_gpus
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,47 +72,12 @@ def probe(folder: Path) -> Machine:
         available_bytes=min(memory.available, left_bytes),
         gpus=gpus,
         gpu_problem=gpu_problem,
-        providers=_providers(),
+        providers=tuple(available_providers()),
         disk_kind=disks.kind_of_disk(place),
         disk_free_bytes=free_bytes,
         speed=speed,
         speed_problem=speed_problem,
         other_disks=disks.other_disks(place),
-    )
-
-
-def find_gpus() -> tuple[tuple[Gpu, ...], str | None]:
-    """Return the NVIDIA cards, and why there is none; never raises for want of a card or a driver."""
-    with warnings.catch_warnings():
-        # Another package of the same name warns on import that it is outdated.
-        warnings.simplefilter("ignore")
-        try:
-            import pynvml
-        except ImportError:
-            return (), "no NVIDIA GPU found: the package nvidia-ml-py is not installed"
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError, OSError):
-        return (), "no NVIDIA GPU found: no NVIDIA driver answers"
-    try:
-        gpus = tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError as error:
-        return (), f"the NVIDIA driver answers, but not about its cards: {error}"
-    finally:
-        pynvml.nvmlShutdown()
-    return gpus, None if gpus else "no NVIDIA GPU found: the driver knows of no card"
-
-
-def _gpu(index: int) -> Gpu:
-    import pynvml
-
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    name = pynvml.nvmlDeviceGetName(handle)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Gpu(
-        name=name.decode() if isinstance(name, bytes) else str(name),
-        total_bytes=int(memory.total),
-        free_bytes=int(memory.free),
     )
 
 
@@ -129,17 +87,10 @@ def _affinity_cores(logical_cores: int) -> int:
     return logical_cores
 
 
-def _providers() -> tuple[str, ...]:
-    try:
-        import onnxruntime
-    except ImportError:
-        return ()
-    return tuple(onnxruntime.get_available_providers())
-
-
 def _measure(place: Path, free_bytes: int) -> tuple[ReadSpeed | None, str | None]:
+    """Return the disk's speed, and why it was not measured."""
     try:
         speed = disks.read_speed(place, free_bytes=free_bytes)
     except OSError as error:
         return None, f"not measured: {error.strerror or error}"
-    return speed, None if speed else "not measured: too little free space for a trial file"
+    return speed, None if speed else "not measured: there is too little room for a trial file"

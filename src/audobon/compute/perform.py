@@ -5,13 +5,15 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple, Protocol, cast
 
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.placement import Placement
+from audobon.compute.placement import PageLoad, Placement, device_notes, told_device
+from audobon.compute.tuning import Tuning
 from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
+from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
 from audobon.models.service import Models
 from audobon.pages.letters import LetterModels, read_letters
 from audobon.pages.operations import (
@@ -44,26 +46,53 @@ class LastStep(NamedTuple):
     may_run_beside: bool
 
 
+class PageMemory(Protocol):
+    """The memory a page may take."""
+
+    def room_bytes(self) -> int:
+        """Return what all tasks of this process may hold together now."""
+
+    def hold(self, ram_bytes: int) -> None:
+        """Reserve what the page is going to take; MemoryTooSmall when it is gone."""
+
+    def held_bytes(self) -> int:
+        """Return what all tasks of this process hold."""
+
+
 class Performer:
     """Does tasks with two codecs in turns and one set of models: one page is written as the next begins."""
 
     def __init__(
-        self, storage: Storage, models: Models, codecs: tuple[Codec, Codec], *, budget_bytes: int
+        self,
+        storage: Storage,
+        models: Models,
+        codecs: tuple[Codec, Codec],
+        *,
+        tuning: Tuning | None = None,
     ) -> None:
         self._storage = storage
         self._models = models
         self._codec, self._other_codec = codecs
-        self._budget_bytes = budget_bytes
+        self._tuning = tuning
+
+    @property
+    def needs_recycling(self) -> bool:
+        """Whether memory did not come back, so that this process should make way for a new one."""
+        return self._models.needs_recycling
+
+    def loaded_models(self) -> frozenset[str]:
+        """Return the names of the models in memory."""
+        return frozenset(model.name for model in self._models.resident())
 
     def perform(
-        self, work: Work, *, report: Report, publish: Publish, alone: Callable[[], None]
+        self, work: Work, *, report: Report, publish: Publish, memory: PageMemory, alone: Callable[[], None]
     ) -> LastStep | None:
         """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
         report   called as report(done, total) while it runs
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
                  while the blob is safe from being removed
-        alone    called before work that needs the whole budget; returns when no last step is left
+        alone    called before work that needs all the room there is; returns when no last step is left
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
@@ -78,12 +107,26 @@ class Performer:
         picture = self._codec.decode(data)
         del data  # the file may be as large as the pixels
         load = page_load(picture.info, file_bytes, work.format)
-        placement = place(load, settings, self._budget_bytes)
-        if not self._has_room_beside(placement):
+        room_bytes = memory.room_bytes()
+        budget_bytes = min(room_bytes, work.memory_bytes or room_bytes)
+        placement = place(load, settings, budget_bytes, tuning=self._tuning)
+        is_roomy = 2 * placement.peak_bytes <= budget_bytes
+        if not is_roomy:
             alone()
             self._other_codec.close()
+        memory.hold(placement.peak_bytes)
+        # What no task holds may be kept by models that are not in use now.
+        idle_bytes = max(0, room_bytes - memory.held_bytes())
+        self._models.set_budget(placement.model_bytes + idle_bytes)
         if isinstance(settings, UpscaleSettings | CleanSettings):
-            return self._restore(picture, settings, work, placement, report, timed)
+            try:
+                step = self._restore(picture, settings, work, placement, report, timed, is_roomy=is_roomy)
+            except (Exhausted, MemoryError) as error:
+                if isinstance(error, MemoryTooSmall | DiskFull):
+                    raise
+                placement = _smaller(load, settings, budget_bytes, placement, error)
+                step = self._restore(picture, settings, work, placement, report, timed, is_roomy=is_roomy)
+            return step
         if isinstance(settings, LettersSettings):
             self._read(picture, settings, placement, report, timed)
         else:
@@ -98,6 +141,8 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
+        *,
+        is_roomy: bool,
     ) -> LastStep:
         card = self._models.card(model_names(settings)[0])
         made = result_info(picture.info, settings, card, work.format)
@@ -106,7 +151,13 @@ class Performer:
         result = PageResult(width=made.width, height=made.height, notes=made.notes, placement=placement)
 
         codec = self._codec
-        with self._models.lease(card.name, lean=placement.lean) as model:
+        lease = self._models.lease(card.name, lean=placement.lean, peak_bytes=placement.model_bytes)
+        with lease as model:
+            result = msgspec.structs.replace(
+                result,
+                placement=told_device(placement, model.choice),
+                notes=(*made.notes, *device_notes(model.choice)),
+            )
             bands = restore(
                 picture,
                 PictureModel(shape, model),
@@ -115,14 +166,10 @@ class Performer:
                 report=report,
             )
             codec.send(made, bands)
-        is_roomy = self._has_room_beside(placement)
         if is_roomy:
             # It is busy writing now; the next page is opened by the other.
             self._codec, self._other_codec = self._other_codec, codec
         return LastStep(lambda: self._publish_blob(codec.receive, result, publish), may_run_beside=is_roomy)
-
-    def _has_room_beside(self, placement: Placement) -> bool:
-        return 2 * placement.peak_bytes <= self._budget_bytes
 
     def _read(
         self,
@@ -135,8 +182,11 @@ class Performer:
         names = model_names(settings)
         with ExitStack() as stack:
             # Lean: line widths vary, and an arena would keep room for each of them.
+            least = [self._models.card(name).graph_bytes for name in names]
+            least[0] = placement.model_bytes - sum(least[1:])
             detector, classifier, recogniser = (
-                stack.enter_context(self._models.lease(name, lean=True)) for name in names
+                stack.enter_context(self._models.lease(name, lean=True, peak_bytes=peak_bytes))
+                for name, peak_bytes in zip(names, least, strict=True)
             )
             alphabet = tuple(recogniser.metadata()["character"].split("\n"))
             found = read_letters(
@@ -195,6 +245,22 @@ class Performer:
         target = io.BytesIO()
         self._codec.encode(made, [pixels], target)
         return target.getvalue()
+
+
+def _smaller(
+    load: PageLoad,
+    settings: UpscaleSettings | CleanSettings,
+    budget_bytes: int,
+    tried: Placement,
+    error: Exception,
+) -> Placement:
+    """Return the placement for the one other try after memory ran out; raises the error if there is none."""
+    try:
+        placement = place(load, settings, budget_bytes, most_tile_px=tried.tile_px // 2)
+    except MemoryTooSmall:
+        raise error from None
+    reason = f"here: memory ran out with tiles of {tried.tile_px} px; tiles of {placement.tile_px} px instead"
+    return msgspec.structs.replace(placement, reason=reason)
 
 
 def _findings(info: PictureInfo, placement: Placement, **found: object) -> PageResult:

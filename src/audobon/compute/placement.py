@@ -4,6 +4,7 @@ import msgspec
 
 from audobon.errors import MemoryTooSmall
 from audobon.models.card import Card, Footprint
+from audobon.models.devices import Choice
 from audobon.pages.picture_info import PictureInfo
 from audobon.pages.tiles import plan_axis, window_pixels
 
@@ -26,6 +27,7 @@ class Placement(msgspec.Struct, frozen=True):
     lean        run the model in its smallest memory rather than its shortest time
     peak_bytes  predicted for all processes of the run together
     reason      for people
+    model_bytes of peak_bytes, what the models take at their peak
     """
 
     where: str
@@ -33,6 +35,7 @@ class Placement(msgspec.Struct, frozen=True):
     lean: bool
     peak_bytes: int
     reason: str
+    model_bytes: int = 0
 
 
 class PageLoad(msgspec.Struct, frozen=True):
@@ -67,25 +70,44 @@ class PageLoad(msgspec.Struct, frozen=True):
         return pixels * (stored + _ENCODER_BYTES_PER_PIXEL[self.target_format])
 
 
-def place_picture(page: PageLoad, card: Card, *, passes: int, budget_bytes: int) -> Placement:
+def place_picture(
+    page: PageLoad, card: Card, *, passes: int, budget_bytes: int, most_tile_px: int | None = None
+) -> Placement:
     """Return the fastest way to restore a page within a memory budget.
 
     passes        times the page goes through the model
     budget_bytes  for all processes of the run together
+    most_tile_px  no larger tiles than this; None: as large as the card allows
     raises        MemoryTooSmall when even the smallest tiles would not fit
     """
     if card.picture is None:
         raise ValueError(f"{card.name} is no picture model")
-    ways = [_way(page, card, passes, side, lean) for side in _sides(card) for lean in (False, True)]
+    sides = [side for side in _sides(card) if most_tile_px is None or side <= most_tile_px]
+    ways = [_way(page, card, passes, side, lean) for side in sides for lean in (False, True)]
     fitting = [(seconds, placement) for seconds, placement in ways if placement.peak_bytes <= budget_bytes]
     if not fitting:
-        least = min(placement.peak_bytes for _, placement in ways)
+        least = least_bytes(page, card, passes=passes)
         raise MemoryTooSmall(
             f"a page of {page.info.width}×{page.info.height} needs {_megabytes(least)} MB with {card.name},"
             f" the budget is {_megabytes(budget_bytes)} MB",
             hint=f"--memory {_megabytes(least) + 1}MB",
         )
     return min(fitting, key=lambda way: (way[0], way[1].peak_bytes))[1]
+
+
+def told_device(placement: Placement, choice: Choice) -> Placement:
+    """Return a placement that names the device when it is a card, or the processor in place of one."""
+    if choice.device.kind == "cpu" and not choice.is_fallback:
+        return placement
+    words = f"{placement.reason}; on {choice.device.name}"
+    if choice.reason is not None:
+        words += f", because {choice.reason}"
+    return msgspec.structs.replace(placement, reason=words)
+
+
+def device_notes(choice: Choice) -> tuple[str, ...]:
+    """Return what a user should know of the device: that it is the processor in place of a card."""
+    return (f"worked on by {choice.device.name}, because {choice.reason}",) if choice.is_fallback else ()
 
 
 def least_bytes(page: PageLoad, card: Card, *, passes: int) -> int:
@@ -116,7 +138,7 @@ def _way(page: PageLoad, card: Card, passes: int, side: int, lean: bool) -> tupl
     peak = COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _SLACK_BYTES + max(restoring, page.opening_bytes)
     how = "small memory" if lean else "full speed"
     reason = f"here: tiles of {side} px at {how} fit the budget"
-    return seconds, Placement("here", side, lean, peak, reason)
+    return seconds, Placement("here", side, lean, peak, reason, model_bytes=footprint.peak_bytes(fed))
 
 
 def _page_bytes(page: PageLoad, scale: int, passes: int, side: int) -> int:

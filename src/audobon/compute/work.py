@@ -12,8 +12,9 @@ from audobon.compute.placement import (
     least_bytes,
     place_picture,
 )
+from audobon.compute.tuning import Tuning, tuned_card
 from audobon.errors import MemoryTooSmall, UnknownOperation
-from audobon.models.card import Card, built_in_card
+from audobon.models.card import Card, built_in_card, draft_card
 from audobon.pages.letter_scale import detector_pixels
 from audobon.pages.operations import (
     CleanSettings,
@@ -22,6 +23,7 @@ from audobon.pages.operations import (
     PanelsSettings,
     Settings,
     UpscaleSettings,
+    settings_identity,
 )
 from audobon.pages.picture_formats import check_encodable
 from audobon.pages.picture_info import PictureInfo
@@ -32,17 +34,23 @@ _VISION_BYTES = 40 << 20
 _LETTER_MODELS = ("ppocr-v6-detector", "ppocr-v2-classifier", "ppocr-v6-recogniser")
 
 
+PAGE_KIND = "page"
+"""The kind of task that is one page of a job."""
+
+
 class Work(msgspec.Struct, frozen=True):
     """What is to be done to one page.
 
-    settings  JSON of the operation's settings
-    format    to write the page in; None keeps its own
+    settings      JSON of the operation's settings
+    format        to write the page in; None keeps its own
+    memory_bytes  most it may take, as asked for; None: what the engine allows
     """
 
     operation: str
     settings: str
     blob: str
     format: str | None = None
+    memory_bytes: int | None = None
 
 
 class PageResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +73,19 @@ class PageResult(msgspec.Struct, frozen=True, kw_only=True):
 def model_names(settings: Settings) -> tuple[str, ...]:
     """Return the models an operation runs, the main one first; () when it needs none."""
     if isinstance(settings, UpscaleSettings):
-        return (settings.model,)
+        return (settings.model if settings.quality == "full" else draft_card(settings.model).name,)
     if isinstance(settings, CleanSettings):
         return (f"waifu2x-cunet-clean{settings.level}",)
     if isinstance(settings, LettersSettings):
         return _LETTER_MODELS
     return ()
+
+
+def loss_db(settings: Settings) -> float | None:
+    """Return how far a draft is from the full model, as its card says; None when it is not a draft."""
+    if not isinstance(settings, UpscaleSettings):
+        return None
+    return built_in_card(model_names(settings)[0]).loss_db
 
 
 def check_settings(settings: Settings) -> None:
@@ -99,7 +114,7 @@ def work_key(work: Work, operation: Operation) -> str:
     identity = (
         operation.name,
         operation.version,
-        msgspec.json.encode(settings, order="sorted").decode(),
+        settings_identity(settings),
         [built_in_card(name).graph_sha256 for name in model_names(settings)],
         work.blob,
         work.format,
@@ -128,12 +143,25 @@ def result_info(info: PictureInfo, settings: Settings, card: Card, target_format
     return made
 
 
-def place(page: PageLoad, settings: Settings, budget_bytes: int) -> Placement:
-    """Return how a page will run; MemoryTooSmall when it does not fit the budget."""
+def place(
+    page: PageLoad,
+    settings: Settings,
+    budget_bytes: int,
+    *,
+    most_tile_px: int | None = None,
+    tuning: Tuning | None = None,
+) -> Placement:
+    """Return how a page will run; MemoryTooSmall when it does not fit the budget.
+
+    most_tile_px  no larger tiles than this; None: as large as the model's card allows
+    tuning        of this machine; None: tiles as the card says
+    """
     names = model_names(settings)
     if isinstance(settings, UpscaleSettings | CleanSettings):
-        card = built_in_card(names[0])
-        return place_picture(page, card, passes=passes_of(settings, card), budget_bytes=budget_bytes)
+        card = tuned_card(built_in_card(names[0]), tuning or Tuning())
+        return place_picture(
+            page, card, passes=passes_of(settings, card), budget_bytes=budget_bytes, most_tile_px=most_tile_px
+        )
     needed = least_budget(page, settings)
     if needed > budget_bytes:
         raise MemoryTooSmall(
@@ -141,7 +169,9 @@ def place(page: PageLoad, settings: Settings, budget_bytes: int) -> Placement:
             f" the budget is {budget_bytes >> 20} MB",
             hint=f"--memory {(needed >> 20) + 1}MB",
         )
-    return Placement("here", 0, True, needed, "here: it fits the budget")
+    return Placement(
+        "here", 0, True, needed, "here: it fits the budget", model_bytes=_model_bytes(page, settings)
+    )
 
 
 def least_budget(page: PageLoad, settings: Settings) -> int:
@@ -150,13 +180,20 @@ def least_budget(page: PageLoad, settings: Settings) -> int:
     if isinstance(settings, UpscaleSettings | CleanSettings):
         return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]))
     # The page as decoded, and as RGB for looking at, with transient copies of the latter.
-    working = page.held_bytes + page.pixels * 3 * 3 + sum(card.graph_bytes for card in cards)
-    if cards:
-        working += cards[0].memory.lean.peak_bytes(detector_pixels(page.info.width, page.info.height))
+    working = page.held_bytes + page.pixels * 3 * 3 + _model_bytes(page, settings)
     if isinstance(settings, PanelsSettings) and settings.pictures:
         # A panel may be the whole page: its pixels once more, in the codec, and as a file; and the drawing.
         working += page.held_bytes + page.encoding_bytes(page.pixels, page.info.mode) + page.pixels * (3 + 4)
     return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + max(working, page.opening_bytes)
+
+
+def _model_bytes(page: PageLoad, settings: Settings) -> int:
+    """Return what the models of a findings operation take at their peak."""
+    cards = [built_in_card(name) for name in model_names(settings)]
+    if not cards:
+        return 0
+    detecting = cards[0].memory.lean.peak_bytes(detector_pixels(page.info.width, page.info.height))
+    return sum(card.graph_bytes for card in cards) + detecting
 
 
 def page_load(info: PictureInfo, file_bytes: int, target_format: str | None) -> PageLoad:

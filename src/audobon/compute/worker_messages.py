@@ -5,26 +5,39 @@ import msgspec
 from audobon.pages.picture_limits import PictureLimits
 
 
-class Hello(msgspec.Struct, frozen=True):
-    """What the worker needs to get ready.
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker needs to begin.
 
-    folder   the data folder
-    threads  processors to use; 0: all it may
+    folder        the data folder
+    owner         its name on leases
+    pool          whose capacity its tasks are taken from
+    threads       processors to use; 0: as tuned, else all it may
+    device        what models run on: auto, cpu or cuda
+    budget_bytes  for all processes of the engine together
+    idle_seconds  it ends after so long without a task; 0: never
     """
 
     folder: str
+    owner: str
+    pool: str
     threads: int
     limits: PictureLimits
     max_seconds: float
+    budget_bytes: int
+    idle_seconds: float = 0.0
+    device: str = "auto"
 
 
-class Go(msgspec.Struct, frozen=True):
-    """What the worker is to do.
+class Order(msgspec.Struct, frozen=True):
+    """What the worker is told while it works.
 
-    owner         its name on leases
-    budget_bytes  for all processes of the run together
+    budget_bytes  the new budget; None: as before
+    is_end        take up no other task, and end when those at work are done
     """
 
-    job_id: str
-    owner: str
-    budget_bytes: int
+    budget_bytes: int | None = None
+    is_end: bool = False
+
+
+RECYCLE_STATUS = 75
+"""A worker ends with this when its memory did not come back; another one is to be started."""

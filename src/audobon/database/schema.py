@@ -3,7 +3,10 @@
 Instants are UTC seconds since 1970. Texts named `settings`, `payload`, `result` and `report` hold JSON.
 """
 
+from typing import Any
+
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -18,6 +21,9 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+# SQLite counts rows in its own INTEGER alone; PostgreSQL's is too small for bytes.
+_COUNT = BigInteger().with_variant(Integer, "sqlite")
 
 job = Table(
     "job",
@@ -56,9 +62,9 @@ queue = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("state", Text, nullable=False),
-    Column("ageing_step_seconds", Float, nullable=False),
-    Column("lease_seconds", Float, nullable=False),
-    Column("max_attempts", Integer, nullable=False),
+    Column("rules", Text, nullable=False, comment="JSON of its limits, ageing, leases and retries"),
+    Column("rate_tokens", Float, comment="tasks that might begin at rate_at; NULL while never limited"),
+    Column("rate_at", Float),
     CheckConstraint("state IN ('run', 'pause', 'drain')", name="queue_state"),
 )
 
@@ -67,54 +73,123 @@ resource_class = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("queue", Text, ForeignKey("queue.name"), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("model", Text, nullable=False),
-    Column("ram_bytes", Integer, nullable=False),
-    Column("vram_bytes", Integer, nullable=False),
-    UniqueConstraint("queue", "model", "ram_bytes", "vram_bytes", name="resource_class_once"),
+    Column("device", Text, nullable=False),
+    Column("ram_bytes", _COUNT, nullable=False),
+    Column("vram_bytes", _COUNT, nullable=False),
+    UniqueConstraint(
+        "queue", "kind", "model", "device", "ram_bytes", "vram_bytes", name="resource_class_once"
+    ),
+)
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("name", Text, primary_key=True, comment="a machine"),
+    Column("ram_bytes", _COUNT, nullable=False, comment="what tasks may hold together"),
+    Column("vram_bytes", _COUNT, nullable=False),
+)
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("pool", Text, nullable=False),
+    Column("boot_id", Text, nullable=False, comment="of its machine; another one means that it rebooted"),
+    Column("pid", Integer, nullable=False),
+    Column("beat", _COUNT, nullable=False, comment="rises while it lives"),
+    Column("started_at", Float, nullable=False),
 )
 
 task = Table(
     "task",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("job_id", Text, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
-    Column("ordinal", Integer, nullable=False, comment="the entry it works on"),
+    Column("id", _COUNT, primary_key=True),
     Column("class_id", Integer, ForeignKey("resource_class.id"), nullable=False),
-    Column("work_key", Text, nullable=False, comment="same operation, settings, model and page bytes"),
+    Column("job_id", Text, ForeignKey("job.id", ondelete="CASCADE")),
+    Column("ordinal", Integer, comment="the entry of the job's document it works on"),
+    Column("idempotency_key", Text, comment="queue/key"),
+    Column("work_key", Text, comment="same operation, settings, model and page bytes"),
     Column("state", Text, nullable=False),
     Column("priority", Integer, nullable=False),
+    Column("enqueued_at", Float, nullable=False),
     Column("run_at", Float, nullable=False),
-    Column("rank", Float, nullable=False, comment="run_at - priority * ageing step; lowest first"),
-    Column("attempt", Integer, nullable=False),
+    Column("rank", Float, nullable=False, comment="run_at - lead - priority * ageing step; lowest first"),
+    Column("deadline_at", Float),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("max_attempts", Integer, nullable=False),
-    Column("token", Integer, nullable=False, comment="rises with every lease; fences off late finishers"),
+    Column(
+        "token", Integer, nullable=False, server_default=text("0"), comment="rises; fences off late finishers"
+    ),
     Column("owner", Text),
-    Column("lease_until", Float),
+    Column("pool", Text),
+    Column("ram_bytes", _COUNT, comment="what it holds of its pool while it is leased"),
+    Column("vram_bytes", _COUNT),
     Column("payload", Text, nullable=False),
     Column("result_blob", Text),
     Column("result", Text),
     Column("error_code", Text),
     Column("error_message", Text),
-    Column("done_units", Integer, nullable=False),
+    Column("done_units", Integer, nullable=False, server_default=text("0")),
     Column("total_units", Integer, nullable=False),
+    Column("started_at", Float),
     Column("finished_at", Float),
-    CheckConstraint("state IN ('ready', 'leased', 'done', 'failed')", name="task_state"),
-    UniqueConstraint("job_id", "ordinal", name="task_once"),
+    Column("stop_asked_at", Float),
+    Column("stop_reason", Text),
+    CheckConstraint(
+        "state IN ('waiting', 'ready', 'leased', 'done', 'failed', 'cancelled')", name="task_state"
+    ),
+    # An id is never given twice, so an old token can never fit another task.
+    sqlite_autoincrement=True,
 )
-Index("task_ready", task.c.job_id, task.c.rank, task.c.id, sqlite_where=text("state = 'ready'"))
-Index("task_leased", task.c.job_id, task.c.owner, sqlite_where=text("state = 'leased'"))
-Index("task_finished", task.c.job_id, task.c.finished_at, sqlite_where=text("state IN ('done', 'failed')"))
-Index("task_done_work", task.c.work_key, sqlite_where=text("state = 'done'"))
+
+
+def _partial(name: str, *columns: Column[Any], where: str, unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_partial("task_once", task.c.job_id, task.c.ordinal, where="job_id IS NOT NULL", unique=True)
+_partial("task_key", task.c.idempotency_key, where="idempotency_key IS NOT NULL", unique=True)
+_partial("task_ready", task.c.class_id, task.c.rank, task.c.id, where="state = 'ready'")
+_partial("task_waiting", task.c.run_at, where="state = 'waiting'")
+_partial("task_leased", task.c.pool, task.c.owner, where="state = 'leased'")
+_partial("task_deadline", task.c.deadline_at, where="deadline_at IS NOT NULL AND finished_at IS NULL")
+_partial("task_dead", task.c.class_id, where="state = 'failed'")
+_partial("task_ended", task.c.finished_at, where="finished_at IS NOT NULL")
+_partial(
+    "task_ended_of_job",
+    task.c.job_id,
+    task.c.finished_at,
+    where="job_id IS NOT NULL AND finished_at IS NOT NULL",
+)
+_partial("task_done_work", task.c.work_key, where="state = 'done' AND work_key IS NOT NULL")
 
 task_event = Table(
     "task_event",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("task_id", Integer, ForeignKey("task.id", ondelete="CASCADE"), nullable=False),
+    Column("id", _COUNT, primary_key=True),
+    Column("task_id", _COUNT, ForeignKey("task.id", ondelete="CASCADE"), nullable=False),
     Column("at", Float, nullable=False),
     Column("kind", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 Index("task_event_by_task", task_event.c.task_id, task_event.c.id)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("queue", Text, ForeignKey("queue.name"), nullable=False),
+    Column("needs", Text, nullable=False, comment="JSON of what its tasks need"),
+    Column("cron", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("misfire", Text, nullable=False),
+    Column("is_paused", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    CheckConstraint("misfire IN ('skip', 'once', 'all')", name="schedule_misfire"),
+)
 
 TABLES = metadata.tables

@@ -11,7 +11,7 @@ from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigure
 from audobon.processes import FileLock
 from audobon.sqlite import connect
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The revision this version works with; a test keeps it equal to the newest migration."""
 
 _LITTLE_ROOM_BYTES = 4 << 20
@@ -24,7 +24,7 @@ class Database:
         self._folder = folder
         self.path = folder / "audobon.db"
 
-    def open(self, *, durable: bool = True) -> sqlite3.Connection:
+    def open(self, *, durable: bool = True, grouped: bool = False) -> sqlite3.Connection:
         """Return a connection to an up-to-date schema; see `sqlite.connect`.
 
         raises  Misconfigured when a newer Audobon wrote it, Corrupt when it is no database,
@@ -33,12 +33,12 @@ class Database:
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            connection = connect(self.path, durable=durable)
+            connection = connect(self.path, durable=durable, grouped=grouped)
             revision = _revision(connection)
             if revision != SCHEMA_REVISION:
                 connection.close()
                 self._migrate(revision)
-                connection = connect(self.path, durable=durable)
+                connection = connect(self.path, durable=durable, grouped=grouped)
         except sqlite3.Error as error:
             raise named(error, self.path) from error
         return connection

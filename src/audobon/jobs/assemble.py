@@ -9,7 +9,7 @@ from audobon.compute.work import PageResult
 from audobon.jobs.ingest import TakenEntry
 from audobon.jobs.report import PageReport
 from audobon.jobs.target import Piece
-from audobon.queue.service import TaskView
+from audobon.queue.tasks import TaskView
 from audobon.storage.service import Storage
 
 

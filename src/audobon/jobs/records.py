@@ -74,6 +74,11 @@ class JobRecords:
         ).fetchone()
         return None if row is None else str(row["id"])
 
+    def running(self) -> list[tuple[str, str]]:
+        """Return (id, key) of every job noted as running."""
+        rows = self._connection.execute("SELECT id, key FROM job WHERE state = 'running'")
+        return [(str(row["id"]), str(row["key"])) for row in rows]
+
     def entries(self, job_id: str) -> list[TakenEntry]:
         """Return the files of a job's document in order."""
         rows = self._connection.execute("SELECT * FROM entry WHERE job_id = ? ORDER BY ordinal", (job_id,))

@@ -14,6 +14,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     target        where the result goes; None: findings are only returned
     overwrite     the target may be replaced
     budget_bytes  memory for all processes together
+    is_budget_asked  the user named the budget; otherwise an engine's own holds
     """
 
     operation: Operation
@@ -22,6 +23,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     target: Path | None
     overwrite: bool
     budget_bytes: int
+    is_budget_asked: bool = False
 
 
 class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +57,7 @@ class JobReport(msgspec.Struct, frozen=True):
     place              where it ran
     seconds            this run, from request to published output
     peak_memory_bytes  most memory all processes of the run held together, shared pages counted each time
+    loss_db            PSNR of a draft's pages against the full model's, as its card says; None: not a draft
     cost_micros        millionths of a US dollar
     files              what was written into the output folder; empty for a single file
     unread_pictures    pictures of formats that are not worked on, carried over as they were
@@ -79,6 +82,7 @@ class JobReport(msgspec.Struct, frozen=True):
     files: list[str]
     unread_pictures: list[str]
     left_out: list[str]
+    loss_db: float | None = None
 
 
 class JobOutcome(msgspec.Struct, frozen=True):

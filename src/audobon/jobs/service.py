@@ -1,5 +1,6 @@
 """The jobs of a data folder: run, listed, discarded."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,13 +16,13 @@ from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, by_code
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
-from audobon.jobs.run import JobLimits, Rooms, Run
+from audobon.jobs.rooms import Rooms
+from audobon.jobs.run import Run
 from audobon.jobs.target import Target, check_names_fit, check_target, findings_target, picture_target
 from audobon.pages.documents import DocumentKind, open_document
-from audobon.pages.operations import PanelsSettings
+from audobon.pages.operations import PanelsSettings, settings_identity
 from audobon.processes import FileLock
-from audobon.storage.service import Storage
-from audobon.telemetry.logs import Log
+from audobon.queue.port import Queue
 
 _BROKEN_AFTER_SECONDS = 86_400.0
 _MOST_NAMES = 10
@@ -30,14 +31,11 @@ _MOST_NAMES = 10
 class Jobs:
     """The jobs of a data folder."""
 
-    def __init__(
-        self, folder: Path, database: Database, storage: Storage, log: Log, limits: JobLimits
-    ) -> None:
-        self._folder = folder
+    def __init__(self, database: Database, rooms: Rooms) -> None:
         self._database = database
-        self._storage = storage
-        self._log = log
-        self._limits = limits
+        self._rooms = rooms
+        self._folder = rooms.folder
+        self._storage = rooms.storage
 
     def run(self, request: JobRequest, watcher: Watcher) -> JobOutcome:
         """Do a job from document to published output, or go on where an earlier run of it ended.
@@ -48,7 +46,7 @@ class Jobs:
         started = time.monotonic()
         _check_names(request)
         check_settings(request.settings)
-        with open_document(request.source, self._limits.archives) as document:
+        with open_document(request.source, self._rooms.limits.archives) as document:
             target = _target(request, document.kind)
             if target is not None:
                 check_target(target, request.source, overwrite=request.overwrite)
@@ -60,11 +58,20 @@ class Jobs:
                 if target is not None:
                     place = self._lock(_place_key(target), purpose=f"writing {target.path}")
                     locks.enter_context(place)
-                rooms = Rooms(self._folder, self._storage, self._log, self._limits)
-                outcome = Run(rooms, connection, request, target, watcher, key, started).go(document)
+                run = Run(self._rooms, connection, request, target, watcher, key, started)
+                outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
                 self._sweep(JobRecords(connection))
                 return outcome
+
+    def _hold_orphans(self, connection: sqlite3.Connection, queue: Queue) -> None:
+        """Put aside the tasks of jobs whose runs were killed; the same command goes on with them."""
+        records = JobRecords(connection)
+        for job_id, key in records.running():
+            if self._state_now(job_id, key, "running") == "interrupted":
+                with queue.transaction():
+                    queue.cancel(job_id=job_id, reason="its run was killed")
+                    records.set_state(job_id, "interrupted")
 
     def list(self, *, only_unfinished: bool = False) -> list[JobSummary]:
         """Return jobs, newest first; one whose processes were killed counts as interrupted."""
@@ -143,7 +150,7 @@ def _target(request: JobRequest, kind: DocumentKind) -> Target | None:
 def _job_key(request: JobRequest, target: Target | None) -> str:
     identity = (
         request.operation.name,
-        msgspec.json.encode(request.settings, order="sorted").decode(),
+        settings_identity(request.settings),
         str(request.source.resolve()),
         None if target is None else str(target.path.resolve()),
     )

@@ -1,4 +1,4 @@
-"""Prepares one model in a process of its own: `python -m audobon.models.build NAME FOLDER`.
+"""Prepares one model in a process of its own: `python -m audobon.models.build NAME FOLDER [KIND]`.
 
 Conversion needs memory and libraries the work itself does not; both end with the process.
 """
@@ -11,16 +11,18 @@ import msgspec
 from audobon.atomic import disk_error
 from audobon.errors import AudobonError
 from audobon.models.card import built_in_card
+from audobon.models.devices import DeviceKind
 from audobon.models.store import prepare
 
 
 def main() -> int:
     """Prepare the named model; on failure print the error as JSON and return its exit status."""
-    name, folder = sys.argv[1], Path(sys.argv[2])
+    name, folder, *further = sys.argv[1:]
+    kind: DeviceKind = "cuda" if further == ["cuda"] else "cpu"
     try:
-        prepare(built_in_card(name), folder)
+        prepare(built_in_card(name), Path(folder), kind)
     except (AudobonError, OSError) as caught:
-        error = disk_error(caught, folder) if isinstance(caught, OSError) else caught
+        error = disk_error(caught, Path(folder)) if isinstance(caught, OSError) else caught
         report = {"code": error.code, "message": error.message, "hint": error.hint}
         sys.stdout.write(msgspec.json.encode(report).decode())
         return error.exit

@@ -9,10 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from audobon.errors import ModelNotFound
+from audobon.errors import ModelNotFound, UnknownOperation
 from audobon.pages.tiles import PictureShape
 
 Task = Literal["upscale", "clean", "find text", "turn text", "read text"]
+# What the name of a draft has more than that of its full model.
+_DRAFT = "-draft"
 
 
 class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +101,9 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     graph_sha256   of the ONNX made from the source; the model's identity
     graph_bytes    size of that ONNX
+    draft_of       name of the full model that this is a quicker, rougher copy of
+    loss_db        of a draft: PSNR of its pages against the full model's, the worst of the sample comic
+    ranges         of a draft: tensor -> lowest and highest value to keep apart in 8 bits
     """
 
     name: str
@@ -114,6 +119,9 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: Memory
     golden: Golden
     picture: PictureShape | None = None
+    draft_of: str | None = None
+    loss_db: float | None = None
+    ranges: dict[str, tuple[float, float]] = {}
 
 
 def parse_card(text: str) -> Card:
@@ -140,6 +148,25 @@ def built_in_card(name: str) -> Card:
         if entry.is_file():
             return parse_card(entry.read_text(encoding="utf-8"))
     raise unknown_model(name, (e.name.removesuffix(".toml") for e in folder.iterdir()))
+
+
+def draft_card(name: str) -> Card:
+    """Return the card of a model's draft; a draft is its own.
+
+    raises  ModelNotFound, UnknownOperation when there is no draft of the model
+    """
+    card = built_in_card(name)
+    if card.draft_of is not None:
+        return card
+    folder = resources.files("audobon.models").joinpath("cards")
+    if not folder.joinpath(f"{name}{_DRAFT}.toml").is_file():
+        names = (entry.name.removesuffix(".toml") for entry in folder.iterdir())
+        drafted = sorted(n.removesuffix(_DRAFT) for n in names if n.endswith(_DRAFT))
+        raise UnknownOperation(
+            f"{name} has no draft",
+            hint=f"--quality full, or one of the models with a draft: {', '.join(drafted)}",
+        )
+    return built_in_card(f"{name}{_DRAFT}")
 
 
 def unknown_model(name: str, known: Iterable[str]) -> ModelNotFound:

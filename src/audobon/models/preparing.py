@@ -8,16 +8,17 @@ import msgspec
 
 from audobon.errors import CorruptModel, by_code
 from audobon.models.card import Card
+from audobon.models.devices import DeviceKind
 
 
-def prepare_apart(card: Card, models_folder: Path) -> None:
-    """Convert and optimise a model; see `store.prepare`.
+def prepare_apart(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> None:
+    """Convert and optimise a model for a kind of device; see `store.prepare`.
 
     The libraries and memory this takes end with the process it runs in.
     raises  ModelNotFound when its package is missing, CorruptModel when a byte differs
     """
     # -P: the folder we are started in may hold anything, modules included.
-    command = [sys.executable, "-P", "-m", "audobon.models.build", card.name, str(models_folder)]
+    command = [sys.executable, "-P", "-m", "audobon.models.build", card.name, str(models_folder), kind]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode == 0:
         return
@@ -26,5 +27,5 @@ def prepare_apart(card: Card, models_folder: Path) -> None:
     except msgspec.DecodeError:
         tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise CorruptModel(f"preparing {card.name} ended with {done.returncode}: {tail[0]}") from None
-    kind = by_code(report["code"] or "")
-    raise kind(report["message"] or f"preparing {card.name} failed", hint=report["hint"])
+    error = by_code(report["code"] or "")
+    raise error(report["message"] or f"preparing {card.name} failed", hint=report["hint"])

@@ -1,23 +1,24 @@
-"""Runs one ONNX model with ONNX Runtime, on the processor."""
+"""Runs one ONNX model with ONNX Runtime, on the processor or on a card, and watches its memory."""
 
 import ctypes
-import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from audobon.cgroup import read_limits
-from audobon.errors import CorruptModel, Exhausted
-
-Tensor = npt.NDArray[np.float32]
+from audobon.models.devices import Choice
+from audobon.models.meter import METER
+from audobon.models.running import Running
+from audobon.models.sessions import Session
+from audobon.models.sessions import Tensor as Tensor
+from audobon.processes import usable_threads as usable_threads
 
 _LOG_ERRORS_ONLY = 3
+# Lines of lettering come in any width: enough of them are watched to know the model.
+_MOST_SHAPES = 64
 
 
-def session_options(*, threads: int, arena: bool, optimise: bool) -> Any:
-    """Return ONNX Runtime options: quiet, unspinning, and with our threads."""
+def session_options(*, threads: int, arena: bool, optimise: bool, spinning: bool = False) -> Any:
+    """Return ONNX Runtime options: quiet, unspinning unless asked to, and with our threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -26,69 +27,150 @@ def session_options(*, threads: int, arena: bool, optimise: bool) -> Any:
     options.enable_cpu_mem_arena = arena
     options.log_severity_level = _LOG_ERRORS_ONLY
     # Waiting threads would burn the cores that decode and encode pages; measured free of cost.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     level = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     return options
 
 
-def usable_threads() -> int:
-    """Return how many processors this process may keep busy, by its affinity and its group's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = read_limits().cores
-    return count if quota is None else max(1, min(count, round(quota)))
+class Observation(NamedTuple):
+    """What running a model was seen to take; see `Footprint`.
+
+    pixels      fed at once
+    peak_bytes  growth of the process at its peak, weights included
+    """
+
+    pixels: int
+    peak_bytes: int
 
 
 class LoadedModel:
     """A model in memory; call it with one tensor, get one tensor.
 
     Not for two threads at once. `close` gives the memory back.
+    path    as prepared for the kind of the device
+    choice  the device; on a card only the processor's side of its memory is watched
+    raises  CorruptModel; Misconfigured when CUDA does not start, Unavailable when a card does not take it
+    opened_bytes  what the process grew by when it was loaded, if that could be seen
+    load_seconds  what loading it took
+    on_close      called once, when it is closed; all three are set by whoever loaded it
     """
 
-    def __init__(self, path: Path, *, threads: int, arena: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int,
+        arena: bool,
+        choice: Choice | None = None,
+        running: Running | None = None,
+    ) -> None:
         self._path = path
-        self._options = session_options(threads=threads, arena=arena, optimise=False)
+        self._threads = threads
         self._arena = arena
+        self.choice = choice or Choice()
+        self._running = running or Running()
         self._shape: tuple[int, ...] | None = None
+        self.opened_bytes: int | None = None
+        self.load_seconds = 0.0
+        self.on_close: Callable[[], None] | None = None
+        self._observations: list[Observation] = []
+        self._kept_bytes: int | None = 0
+        self._runs_to_watch = 0
+        self._watched_shapes: set[tuple[int, ...]] = set()
         self._open()
 
     def _open(self) -> None:
-        import onnxruntime
+        options = session_options(
+            threads=self._threads,
+            arena=self._arena,
+            # What was prepared for a card is not finished: the rest depends on the card itself.
+            optimise=self.choice.device.kind != "cpu",
+            spinning=self._running.spinning,
+        )
+        self._session = Session(self._path, options, self.choice, lean=not self._arena, running=self._running)
+        self._kept_bytes = 0
 
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(self._path), self._options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises its own classes straight from C++
-            raise CorruptModel(
-                f"{self._path} cannot be loaded: {error}", hint="audobon models verify"
-            ) from error
-        self._input = self._session.get_inputs()[0].name
+    @property
+    def held_bytes(self) -> int | None:
+        """Return what it holds between runs; None when other activity hid that."""
+        if self.opened_bytes is None or self._kept_bytes is None:
+            return None
+        return self.opened_bytes + self._kept_bytes
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Return the model's answer, float32; Exhausted when memory ran out."""
-        if self._arena and self._shape not in (None, tensor.shape):
-            # An arena keeps room for every shape it ever saw; a new session starts small,
-            # and costs a few milliseconds against the minutes of a page.
-            self._session = None
-            self._open()
-        self._shape = tensor.shape
+        if tensor.shape != self._shape:
+            self._meet(tensor.shape)
+        if self._runs_to_watch:
+            return self._watched_run(tensor)
+        mark = METER.begin()
         try:
-            answer: Tensor = self._session.run(None, {self._input: tensor})[0]
-        except Exception as error:  # as above: no Python base class to catch
-            if "alloc" in str(error).lower():
-                raise Exhausted(f"memory ran out for an input of shape {tensor.shape}") from error
-            raise CorruptModel(f"the model failed on an input of shape {tensor.shape}: {error}") from error
+            return self._session.run(tensor)
+        finally:
+            METER.end(mark)
+
+    def _meet(self, shape: tuple[int, ...]) -> None:
+        if self._arena and self._shape is not None:
+            self.shrink()
+        self._shape = shape
+        if self._arena or (shape not in self._watched_shapes and len(self._watched_shapes) < _MOST_SHAPES):
+            self._watched_shapes.add(shape)
+            # An arena grows again in the second run, when the memory for the shape has been planned.
+            self._runs_to_watch = 2 if self._arena else 1
+
+    def _watched_run(self, tensor: Tensor) -> Tensor:
+        self._runs_to_watch -= 1
+        with METER.weighing(peak=True) as weighing:
+            answer = self._session.run(tensor)
+        kept = self._kept_bytes
+        if not weighing.is_alone:
+            self._kept_bytes = None if self._arena else kept
+        elif kept is not None:
+            # What a run takes of a card does not show in the process.
+            is_here = self.choice.device.kind == "cpu"
+            if is_here and weighing.peak_bytes is not None and self.opened_bytes is not None:
+                pixels = tensor.shape[0] * tensor.shape[-2] * tensor.shape[-1]
+                peak_bytes = self.opened_bytes + kept + weighing.peak_bytes
+                self._observations.append(Observation(pixels, peak_bytes))
+            self._kept_bytes = max(0, kept + weighing.grown_bytes - answer.nbytes)
         return answer
+
+    def shrink(self) -> None:
+        """Give back what runs left behind, down to the weights.
+
+        An arena keeps room for every shape it ever saw. A new session starts small and costs milliseconds;
+        ONNX Runtime's own shrinking costs a run, and was measured to leave up to 50 MB.
+        """
+        if self._arena and self._shape is not None:
+            self._session.close()
+            self._shape = None
+            self._open()
+        trim_heap()
+
+    def take_observations(self) -> list[Observation]:
+        """Return what runs with a new shape were seen to take since the last call; mostly nothing."""
+        seen = self._observations
+        if seen:
+            self._observations = []
+        return seen
 
     def metadata(self) -> dict[str, str]:
         """Return the texts stored inside the model file."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        return self._session.metadata()
 
     def close(self) -> None:
         """Drop the session and hand freed memory back to the system."""
-        self._session = None
+        self._session.close()
         trim_heap()
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            on_close()
+
+
+def import_runtime() -> None:
+    """Import ONNX Runtime, the dearest import of all, before it is needed."""
+    import onnxruntime  # noqa: F401
 
 
 # source: glibc, malloc/malloc.h (M_MMAP_THRESHOLD)

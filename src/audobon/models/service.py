@@ -1,16 +1,22 @@
 """The models of this machine: listed, proved and lent for work."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 import msgspec
 
+from audobon.clock import utc_now
 from audobon.models import golden
+from audobon.models.accounts import Entry, Key
 from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.models.devices import Devices, Wanted
 from audobon.models.loading import load
-from audobon.models.runtime import LoadedModel, usable_threads
+from audobon.models.observed import PeakMemory
+from audobon.models.residency import Residency
+from audobon.models.running import Running
+from audobon.models.runtime import LoadedModel, Observation, usable_threads
 from audobon.models.sources import package_folder, read_graph
 from audobon.models.store import is_prepared
 
@@ -40,16 +46,54 @@ class Verification(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Models:
-    """The models of this machine.
+class ResidentModel(msgspec.Struct, frozen=True):
+    """A model in memory.
 
-    Keeps what it lent loaded until `close`; one process, one thread at a time.
+    resident_bytes  what it holds when idle, measured where that was possible
+    uses            leases so far
+    loaded_seconds  what loading it took
+    last_used_at    start of its last lease, seconds since 1970, UTC
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    name: str
+    lean: bool
+    resident_bytes: int
+    in_use: bool
+    uses: int
+    loaded_seconds: float
+    last_used_at: float
+
+
+# `Models.list` hides the built-in name inside the class.
+Residents = list[ResidentModel]
+
+
+class Models:
+    """The models of this machine, for all threads of this process.
+
+    What was lent stays loaded while the budget allows; a model is used by one thread at a time.
+    budget_bytes  what all models of this process may hold together; None sets no bound
+    device        what models run on; anything but cpu falls back to the processor when it must
+    running       how sessions are opened and run
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        budget_bytes: int | None = None,
+        device: Wanted = "cpu",
+        running: Running | None = None,
+    ) -> None:
         self._folder = folder
         self._threads = threads or usable_threads()
-        self._loaded: dict[tuple[str, bool], LoadedModel] = {}
+        self._devices = None if device == "cpu" else Devices()
+        self._device: Wanted = device
+        self._running = running
+        self._residency: Residency[LoadedModel] = Residency(self._load, budget_bytes=budget_bytes)
+        self._peaks = PeakMemory(folder, threads=self._threads)
+        self._largest: dict[Key, tuple[int, int]] = {}
 
     def card(self, name: str) -> Card:
         """Return a model's card; ModelNotFound when nobody has the name."""
@@ -62,22 +106,75 @@ class Models:
             for card in built_in_cards().values()
         ]
 
-    @contextmanager
-    def lease(self, name: str, *, lean: bool = False) -> Iterator[LoadedModel]:
-        """Lend a loaded model for a while, loading it when it is not in memory.
+    def lease(self, name: str, *, lean: bool = False, peak_bytes: int | None = None) -> "ModelLease":
+        """Lend a loaded model to this thread for a `with` block, loading it when it is not in memory.
 
-        lean    run it in the smallest memory rather than the shortest time
-        raises  ModelNotFound, CorruptModel
+        Makes room by evicting idle models; waits while other threads use the model, or what it needs. Who
+        needs several models at once should take them in one order everywhere.
+        lean        run it in the smallest memory rather than the shortest time
+        peak_bytes  predicted growth of the process in use, weights included; None takes the card's largest
+        raises      ModelNotFound, CorruptModel, MemoryTooSmall when it cannot fit, Exhausted when its turn
+                    did not come within five minutes
         """
-        model = self._loaded.get((name, lean))
-        if model is None:
-            # The other way of running it keeps memory that this one was not planned with.
-            other = self._loaded.pop((name, not lean), None)
-            if other is not None:
-                other.close()
-            model = load(self.card(name), self._folder, threads=self._threads, arena=not lean)
-            self._loaded[name, lean] = model
-        yield model
+        card = self.card(name)
+        key = Key(card.name, lean, card.graph_sha256)
+        if peak_bytes is None:
+            peak_bytes = self._largest_peak(card, key)
+        return ModelLease(self, self._residency, card, key, peak_bytes)
+
+    def predict_peak(self, name: str, pixels: int, *, lean: bool = False) -> int:
+        """Return the growth of the process expected for running a model; see `PeakMemory.predict`."""
+        return self._peaks.predict(self.card(name), pixels, lean=lean)
+
+    def learn(self, card: Card, observations: Iterable[Observation], *, lean: bool) -> None:
+        """Correct predictions by what runs were seen to take."""
+        for pixels, peak_bytes in observations:
+            self._peaks.observe(card, pixels, peak_bytes, lean=lean)
+
+    def pin(self, name: str) -> None:
+        """Keep a model in memory once it is loaded, whichever way it runs."""
+        self._residency.pin(self.card(name).name)
+
+    def unpin(self, name: str) -> None:
+        """Let a pinned model be evicted again."""
+        self._residency.unpin(name)
+
+    def set_budget(self, budget_bytes: int | None) -> None:
+        """Change what all models may hold; idle ones go at once, those in use when they are given back."""
+        self._residency.set_budget(budget_bytes)
+
+    def resident(self) -> Residents:
+        """Return the models in memory, by name."""
+        behind = utc_now() - time.monotonic()
+        return sorted(
+            (
+                ResidentModel(
+                    name=entry.key.name,
+                    lean=entry.key.lean,
+                    resident_bytes=entry.resident_bytes,
+                    in_use=entry.owner is not None,
+                    uses=entry.uses,
+                    loaded_seconds=entry.load_seconds,
+                    last_used_at=behind + entry.used_at,
+                )
+                for entry in self._residency.entries()
+            ),
+            key=lambda model: (model.name, model.lean),
+        )
+
+    def unexplained_bytes(self) -> int:
+        """Return what this process grew by since its first model, beyond what its models account for."""
+        return self._residency.unexplained_bytes()
+
+    @property
+    def needs_recycling(self) -> bool:
+        """Tell whether memory was lost, so that this process should end after its task; see the reason."""
+        return self.recycling_reason is not None
+
+    @property
+    def recycling_reason(self) -> str | None:
+        """Return why this process should be replaced; None while it need not be. Ask between tasks."""
+        return self._residency.recycling_reason()
 
     def verify(self, name: str) -> Verification:
         """Prove a model from its source: digests, conversion, optimisation, golden result.
@@ -87,7 +184,7 @@ class Models:
         start = time.perf_counter()
         card = self.card(name)
         read_graph(card)
-        model = load(card, self._folder, threads=self._threads, arena=False)
+        model = self._load(Key(card.name, lean=True, graph_sha256=card.graph_sha256))
         try:
             difference = golden.check(card, model)
         finally:
@@ -95,7 +192,57 @@ class Models:
         return Verification(name, difference, card.golden.tolerance, time.perf_counter() - start)
 
     def close(self) -> None:
-        """Give all models back."""
-        for model in self._loaded.values():
-            model.close()
-        self._loaded.clear()
+        """Give all models back, pinned ones as well; those in use follow when their leases end."""
+        self._residency.close()
+
+    def _largest_peak(self, card: Card, key: Key) -> int:
+        revision = self._peaks.revision
+        known = self._largest.get(key)
+        if known is None or known[0] != revision:
+            known = self._largest[key] = (revision, self._peaks.largest(card, lean=key.lean))
+        return known[1]
+
+    def _load(self, key: Key) -> LoadedModel:
+        return load(
+            self.card(key.name),
+            self._folder,
+            threads=self._threads,
+            arena=not key.lean,
+            running=self._running,
+            devices=self._devices,
+            wanted=self._device,
+        )
+
+
+class ModelLease:
+    """The right of this thread to use a model during a `with` block."""
+
+    __slots__ = ("_card", "_entry", "_key", "_models", "_peak_bytes", "_residency")
+
+    def __init__(
+        self, models: Models, residency: Residency[LoadedModel], card: Card, key: Key, peak_bytes: int
+    ) -> None:
+        self._models = models
+        self._residency = residency
+        self._card = card
+        self._key = key
+        self._peak_bytes = peak_bytes
+        self._entry: Entry[LoadedModel] | None = None
+
+    def __enter__(self) -> LoadedModel:
+        entry = self._residency.acquire(
+            self._key, peak_bytes=self._peak_bytes, resident_bytes=self._card.graph_bytes
+        )
+        assert entry.model is not None
+        self._entry = entry
+        return entry.model
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._entry is not None
+        entry, self._entry = self._entry, None
+        seen = entry.model.take_observations() if entry.model is not None else None
+        self._residency.release(entry)
+        if seen:
+            self._models.learn(self._card, seen, lean=self._key.lean)

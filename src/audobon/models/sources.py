@@ -65,7 +65,12 @@ def to_onnx(card: Card, files: list[bytes]) -> bytes:
     from audobon.models.convert import ncnn_to_onnx
 
     graph, weights = files
-    return ncnn_to_onnx(graph.decode("ascii", "replace"), weights, name=card.name)
+    made = ncnn_to_onnx(graph.decode("ascii", "replace"), weights, name=card.name)
+    if card.draft_of is None:
+        return made
+    from audobon.models.quantise import quantise
+
+    return quantise(made, card.ranges, name=card.name)
 
 
 def read_graph(card: Card) -> bytes:

@@ -22,6 +22,7 @@ import msgspec
 
 from audobon.errors import CorruptModel, DiskFull
 from audobon.models.card import Card
+from audobon.models.devices import DeviceKind
 from audobon.models.sources import read_graph
 
 _GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
@@ -35,27 +36,28 @@ class _Receipt(msgspec.Struct, frozen=True):
     digests: dict[str, str]
 
 
-def prepared_folder(card: Card, models_folder: Path) -> Path:
-    """Return where the prepared model lies, or will lie.
+def prepared_folder(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
+    """Return where the model prepared for a kind of device lies, or will lie.
 
-    The name carries all the preparation depends on: the model, ONNX Runtime, the processor.
+    The name carries all the preparation depends on: the model, ONNX Runtime, the processor, the device.
     """
-    return models_folder / card.name / f"{card.graph_sha256[:16]}-{_machine_digest()}"
+    device = "" if kind == "cpu" else f"-{kind}"
+    return models_folder / card.name / f"{card.graph_sha256[:16]}-{_machine_digest()}{device}"
 
 
-def is_prepared(card: Card, models_folder: Path) -> bool:
+def is_prepared(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> bool:
     """Tell whether a model was prepared, without reading it again."""
-    return (prepared_folder(card, models_folder) / _RECEIPT).is_file()
+    return (prepared_folder(card, models_folder, kind) / _RECEIPT).is_file()
 
 
-def prepared_path(card: Card, models_folder: Path) -> Path:
+def prepared_path(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
     """Return the file to load of a prepared model."""
-    return prepared_folder(card, models_folder) / _GRAPH
+    return prepared_folder(card, models_folder, kind) / _GRAPH
 
 
-def is_intact(card: Card, models_folder: Path) -> bool:
+def is_intact(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> bool:
     """Tell whether every byte of a prepared model is as it was written."""
-    folder = prepared_folder(card, models_folder)
+    folder = prepared_folder(card, models_folder, kind)
     try:
         receipt = msgspec.json.decode((folder / _RECEIPT).read_bytes(), type=_Receipt)
         return all(
@@ -66,25 +68,25 @@ def is_intact(card: Card, models_folder: Path) -> bool:
         return False
 
 
-def prepare(card: Card, models_folder: Path) -> Path:
+def prepare(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
     """Check, convert and optimise a model; return the file to load.
 
     Safe beside other processes doing the same: the first one's copy stays, equal to all others.
     raises  ModelNotFound, CorruptModel, OSError when the disk refuses
     """
     graph = read_graph(card)
-    target = prepared_folder(card, models_folder)
+    target = prepared_folder(card, models_folder, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target.parent)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=target.parent) as scratch:
         folder = Path(scratch) / "model"
         folder.mkdir()
-        _optimise(card, graph, folder)
+        _optimise(card, graph, folder, kind)
         digests = {
             path.name: blake3.blake3(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())
         }
         (folder / _RECEIPT).write_bytes(msgspec.json.encode(_Receipt(digests)))
-        while not _moved(folder, target) and not is_intact(card, models_folder):
+        while not _moved(folder, target) and not is_intact(card, models_folder, kind):
             # Damaged: out of the way in one step, to be removed with the scratch folder.
             with suppress(FileNotFoundError):
                 target.rename(Path(scratch) / f"damaged-{secrets.token_hex(4)}")
@@ -111,12 +113,17 @@ def _remove_leftovers(folder: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _optimise(card: Card, graph: bytes, folder: Path) -> None:
+def _optimise(card: Card, graph: bytes, folder: Path, kind: DeviceKind) -> None:
     import onnxruntime
 
     from audobon.models.runtime import session_options
 
     options = session_options(threads=1, arena=False, optimise=True)
+    if kind != "cpu":
+        # What goes further lays tensors out for this processor, which no other device can run.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    if card.draft_of is not None and not _multiplies_bytes_exactly():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.optimized_model_filepath = str(folder / _GRAPH)
     for key, value in {
         "session.optimized_model_external_initializers_file_name": _WEIGHTS,
@@ -131,20 +138,35 @@ def _optimise(card: Card, graph: bytes, folder: Path) -> None:
         raise CorruptModel(f"{card.name} cannot be optimised: {error}") from error
 
 
+def _multiplies_bytes_exactly() -> bool:
+    """Tell whether this processor is known to add up products of 8-bit numbers without a bound.
+
+    x86 before VNNI adds pairs of them in 16 bits, where ONNX Runtime's fast kernels overflow without a word;
+    its slower ones give the same numbers everywhere. It asks itself only whether the two differ.
+    """
+    return bool({"avx512_vnni", "avx_vnni"} & set(_processor_features().split()))
+
+
+@cache
+def _processor_features() -> str:
+    """Return the features of the processor as the system names them; nothing where it does not."""
+    if sys.platform != "linux":
+        return ""
+    # The first processor speaks for all; the system writes the rest only when it is read.
+    with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
+        text = file.read(_CPUINFO_CHARACTERS)
+    return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+
+
 @cache
 def _machine_digest() -> str:
     """Name what optimised graphs depend on besides the model: runtime version and processor."""
-    features = ""
-    if sys.platform == "linux":
-        # The first processor speaks for all; the system writes the rest only when it is read.
-        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
-            text = file.read(_CPUINFO_CHARACTERS)
-        features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
-    identity = (_RECIPE, _runtime_version(), platform.machine(), platform.processor(), features)
+    features = _processor_features()
+    identity = (_RECIPE, runtime_version(), platform.machine(), platform.processor(), features)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
-def _runtime_version() -> str:
+def runtime_version() -> str:
     """Return ONNX Runtime's version from its source: importing it, or importlib.metadata, is far dearer."""
     loaded = sys.modules.get("onnxruntime")
     if loaded is not None:

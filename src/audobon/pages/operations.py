@@ -12,12 +12,14 @@ from audobon.pages.boxes import Order
 class UpscaleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to enlarge.
 
-    dpi  keep: the number stays, so the page prints larger; scale: it grows, so the print size stays
+    dpi      keep: the number stays, so the page prints larger; scale: it grows, so the print size stays
+    quality  draft: the model's quicker, rougher copy in its place
     """
 
     scale: Literal[2, 4] = 2
     model: str = "waifu2x-upconv7-x2"
     dpi: Literal["keep", "scale"] = "keep"
+    quality: Literal["full", "draft"] = "full"
 
 
 class CleanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +92,15 @@ def operation_named(name: str) -> Operation:
             f"no operation is named {name!r}; there are {choice}",
             hint=f"did you mean {near[0]}?" if near else None,
         ) from None
+
+
+def settings_identity(settings: Settings) -> str:
+    """Return settings as JSON that is equal for equal outcomes, and stays what it was in earlier versions."""
+    facts = msgspec.to_builtins(settings)
+    if facts.get("quality") == "full":
+        # Newer than work that may still lie in storage: there it was not written, and meant the same.
+        del facts["quality"]
+    return msgspec.json.encode(facts, order="sorted").decode()
 
 
 def parse_settings(operation: Operation, text: str | bytes) -> Settings:

@@ -1,127 +1,210 @@
-"""The queue's SQL, as text: these run for every task, and their plans are asserted in tests."""
+"""The queue's SQL, as text for SQLite and PostgreSQL alike; the hot ones' plans are asserted in tests."""
 
-ENSURE_QUEUE = """
-INSERT INTO queue (name, state, ageing_step_seconds, lease_seconds, max_attempts)
-VALUES (:name, 'run', :ageing_step_seconds, :lease_seconds, :max_attempts)
-ON CONFLICT (name) DO NOTHING
+QUEUES = "SELECT name, state, rules, rate_tokens, rate_at FROM queue ORDER BY name"
+
+PUT_QUEUE = """
+INSERT INTO queue (name, state, rules) VALUES (:name, :state, :rules)
+ON CONFLICT (name) DO UPDATE SET state = excluded.state, rules = excluded.rules
 """
 
-ENSURE_CLASS = """
-INSERT INTO resource_class (queue, model, ram_bytes, vram_bytes)
-VALUES (:queue, :model, :ram_bytes, 0)
-ON CONFLICT (queue, model, ram_bytes, vram_bytes) DO UPDATE SET queue = excluded.queue
+ADD_QUEUE = """
+INSERT INTO queue (name, state, rules) VALUES (:name, :state, :rules) ON CONFLICT (name) DO NOTHING
+"""
+
+SET_STATE = "UPDATE queue SET state = :state WHERE name = :name"
+
+SET_RATE = "UPDATE queue SET rate_tokens = :rate_tokens, rate_at = :rate_at WHERE name = :name"
+
+SET_CAPACITY = """
+INSERT INTO pool (name, ram_bytes, vram_bytes) VALUES (:name, :ram_bytes, :vram_bytes)
+ON CONFLICT (name) DO UPDATE SET ram_bytes = excluded.ram_bytes, vram_bytes = excluded.vram_bytes
+"""
+
+CAPACITY = "SELECT ram_bytes, vram_bytes FROM pool WHERE name = :pool"
+
+RESERVED = """
+SELECT coalesce(sum(ram_bytes), 0), coalesce(sum(vram_bytes), 0), count(*)
+FROM task WHERE state = 'leased' AND pool = :pool
+"""
+
+RUNNING = """
+SELECT count(*) FROM task JOIN resource_class ON resource_class.id = task.class_id
+WHERE task.state = 'leased' AND resource_class.queue = :queue
+"""
+
+POOLS = """
+SELECT pool.name, pool.ram_bytes, pool.vram_bytes,
+       coalesce(sum(task.ram_bytes), 0), coalesce(sum(task.vram_bytes), 0)
+FROM pool LEFT JOIN task ON task.pool = pool.name AND task.state = 'leased'
+GROUP BY pool.name, pool.ram_bytes, pool.vram_bytes ORDER BY pool.name
+"""
+
+FIND_CLASS = """
+SELECT id FROM resource_class
+WHERE queue = :queue AND kind = :kind AND model = :model AND device = :device
+  AND ram_bytes = :ram_bytes AND vram_bytes = :vram_bytes
+"""
+
+ADD_CLASS = """
+INSERT INTO resource_class (queue, kind, model, device, ram_bytes, vram_bytes)
+VALUES (:queue, :kind, :model, :device, :ram_bytes, :vram_bytes)
+ON CONFLICT (queue, kind, model, device, ram_bytes, vram_bytes) DO UPDATE SET queue = excluded.queue
 RETURNING id
 """
 
-ENQUEUE = """
-INSERT INTO task (
-    job_id, ordinal, class_id, work_key, state, priority, run_at, rank, attempt, max_attempts, token,
-    payload, done_units, total_units
+TASK_COLUMNS = (
+    "id",
+    "class_id",
+    "job_id",
+    "ordinal",
+    "idempotency_key",
+    "work_key",
+    "state",
+    "priority",
+    "enqueued_at",
+    "run_at",
+    "rank",
+    "deadline_at",
+    "max_attempts",
+    "payload",
+    "total_units",
 )
-SELECT
-    :job_id, :ordinal, :class_id, :work_key, 'ready', :priority, :now,
-    :now - :priority * queue.ageing_step_seconds, 0, queue.max_attempts, 0, :payload, 0, :total_units
-FROM queue WHERE queue.name = :queue
-RETURNING id
-"""
+"""What an added task brings; the rest has defaults."""
 
-# Work done before, for this job or another, is adopted instead of repeated.
+FIND_KEY = "SELECT id FROM task WHERE idempotency_key = :key"
+
 FIND_DONE = """
-SELECT result_blob, result FROM task
-WHERE work_key = :work_key AND state = 'done'
+SELECT result_blob, result FROM task WHERE work_key = :work_key AND state = 'done'
 ORDER BY finished_at DESC LIMIT 1
 """
 
 ADOPT = """
 UPDATE task SET
-    state = 'done', result_blob = :result_blob, result = :result, finished_at = :now,
-    done_units = total_units, error_code = NULL, error_message = NULL
-WHERE id = :id AND state = 'ready'
+    state = 'done', result_blob = :blob, result = :result, finished_at = :now, done_units = total_units
+WHERE id = :id AND state IN ('waiting', 'ready')
+"""
+
+# Delayed tasks become ready in handfuls, so that a crowd of them costs no single claim dear.
+PROMOTE = """
+UPDATE task SET state = 'ready' WHERE id IN (
+    SELECT id FROM task WHERE state = 'waiting' AND run_at <= :now ORDER BY run_at LIMIT 1000
+)
+"""
+
+EXPIRE = """
+UPDATE task SET
+    state = 'failed', finished_at = :now, error_code = 'deadline_exceeded',
+    error_message = 'its deadline passed before its turn came'
+WHERE id IN (
+    SELECT id FROM task
+    WHERE deadline_at <= :now AND finished_at IS NULL AND state IN ('waiting', 'ready') LIMIT 1000
+)
+RETURNING id
 """
 
 CLAIM = """
 UPDATE task SET
-    state = 'leased', owner = :owner, token = token + 1, attempt = attempt + 1,
-    lease_until = :now + (
-        SELECT queue.lease_seconds FROM resource_class JOIN queue ON queue.name = resource_class.queue
-        WHERE resource_class.id = task.class_id
-    )
-WHERE id = (
-    SELECT task.id FROM task JOIN resource_class ON resource_class.id = task.class_id
-    WHERE task.job_id = :job_id AND task.state = 'ready' AND task.run_at <= :now
-      AND resource_class.ram_bytes <= :free_ram_bytes
-    ORDER BY task.rank, task.id LIMIT 1
+    state = 'leased', owner = :owner, pool = :pool, token = token + 1, attempt = attempt + 1,
+    started_at = :now, ram_bytes = :ram_bytes, vram_bytes = :vram_bytes
+WHERE id IN (
+    SELECT id FROM task
+    WHERE class_id = :class_id AND state = 'ready' AND (rank, id) < (:rank_bound, :id_bound)
+    ORDER BY rank, id LIMIT :limit
 )
-RETURNING id, job_id, ordinal, token, attempt, payload
+RETURNING id, token, attempt, payload, job_id, ordinal, deadline_at, rank
 """
 
-# Every transition compares state and token, so a late finisher changes nothing.
-FINISH = """
-UPDATE task SET
-    state = 'done', result_blob = :result_blob, result = :result, finished_at = :now, owner = NULL,
-    lease_until = NULL, done_units = total_units, error_code = NULL, error_message = NULL
+WAITING_IS_DUE = "SELECT id FROM task WHERE state = 'waiting' AND run_at <= :now LIMIT 1"
+
+NEXT_RUN_AT = "SELECT min(run_at) FROM task WHERE state = 'waiting'"
+
+RESERVE = """
+UPDATE task SET ram_bytes = :ram_bytes, vram_bytes = :vram_bytes
 WHERE id = :id AND token = :token AND state = 'leased'
 """
 
-FAIL = """
-UPDATE task SET
-    state = CASE WHEN :retry AND attempt < max_attempts THEN 'ready' ELSE 'failed' END,
-    finished_at = CASE WHEN :retry AND attempt < max_attempts THEN NULL ELSE :now END,
-    run_at = :retry_at, owner = NULL, lease_until = NULL, done_units = 0,
-    error_code = :error_code, error_message = :error_message
-WHERE id = :id AND token = :token AND state = 'leased'
-RETURNING state
+HELD = """
+SELECT pool, ram_bytes, vram_bytes, stop_asked_at, stop_reason, deadline_at, max_attempts
+FROM task WHERE id = :id AND token = :token AND state = 'leased'
 """
 
 PROGRESS = """
 UPDATE task SET done_units = :done_units, total_units = :total_units
 WHERE id = :id AND token = :token AND state = 'leased'
+RETURNING stop_asked_at, deadline_at
 """
 
-RENEW = """
-UPDATE task SET lease_until = :lease_until WHERE job_id = :job_id AND owner = :owner AND state = 'leased'
-"""
-
-# An owner that is known to be gone gives its tasks back.
-ABANDONED = """
-SELECT id FROM task
-WHERE job_id = :job_id AND state = 'leased' AND (:owner IS NULL OR owner = :owner)
-"""
-
-GIVE_BACK = """
+FINISH = """
 UPDATE task SET
-    state = CASE WHEN attempt < max_attempts OR :is_blameless THEN 'ready' ELSE 'failed' END,
-    finished_at = CASE WHEN attempt < max_attempts OR :is_blameless THEN NULL ELSE :now END,
-    attempt = CASE WHEN :is_blameless THEN max(0, attempt - 1) ELSE attempt END,
-    token = token + 1, owner = NULL, lease_until = NULL, done_units = 0,
-    error_code = CASE WHEN :is_blameless THEN NULL ELSE 'worker_died' END,
-    error_message = CASE WHEN :is_blameless THEN NULL ELSE :reason END
-WHERE id = :id AND state = 'leased'
-RETURNING state
+    state = 'done', result_blob = :blob, result = :result, finished_at = :now, owner = NULL, pool = NULL,
+    done_units = total_units, error_code = NULL, error_message = NULL,
+    stop_asked_at = NULL, stop_reason = NULL
+WHERE id = :id AND token = :token AND state = 'leased'
 """
 
-RETRY_FAILED = """
+# The token rises, so that whoever had the task can change nothing more.
+LET_GO = """
 UPDATE task SET
-    state = 'ready', attempt = 0, run_at = :now, done_units = 0, finished_at = NULL,
-    error_code = NULL, error_message = NULL
-WHERE job_id = :job_id AND state = 'failed'
-RETURNING id
+    state = :state, run_at = :run_at, finished_at = :finished_at, attempt = :attempt, token = token + 1,
+    owner = NULL, pool = NULL, done_units = 0, error_code = :error_code, error_message = :error_message,
+    stop_asked_at = NULL, stop_reason = NULL
+WHERE id = :id AND token = :token AND state = 'leased'
 """
 
-# A clock that was set back would otherwise keep tasks waiting until it has caught up.
-MAKE_DUE = "UPDATE task SET run_at = :now WHERE job_id = :job_id AND state = 'ready' AND run_at > :now"
+REGISTER = """
+INSERT INTO owner (name, pool, boot_id, pid, beat, started_at)
+VALUES (:name, :pool, :boot_id, :pid, :beat, :started_at)
+ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, boot_id = excluded.boot_id, pid = excluded.pid
+"""
+
+BEAT = "UPDATE owner SET beat = beat + 1 WHERE name = :name"
+
+OWNERS = "SELECT name, pool, boot_id, pid, beat, started_at FROM owner ORDER BY name"
+
+FORGET_OWNER = "DELETE FROM owner WHERE name = :name"
+
+HELD_BY = """
+SELECT task.id, task.token, task.attempt, task.max_attempts, task.stop_asked_at, task.stop_reason,
+       task.deadline_at
+FROM task WHERE task.state = 'leased' AND task.owner = :owner ORDER BY task.id
+"""
+
+CANCEL_PENDING = """
+UPDATE task SET state = 'cancelled', finished_at = :now, error_code = 'cancelled', error_message = :reason
+WHERE %s AND state IN ('waiting', 'ready') RETURNING id
+"""
+
+CANCEL_LEASED = """
+UPDATE task SET stop_asked_at = :now, stop_reason = :reason
+WHERE %s AND state = 'leased' AND stop_asked_at IS NULL RETURNING id
+"""
+
+STOP_REQUESTS = """
+SELECT id, owner, coalesce(stop_asked_at, deadline_at), coalesce(stop_reason, 'its deadline passed')
+FROM task
+WHERE state = 'leased' AND (stop_asked_at IS NOT NULL OR deadline_at <= :now) ORDER BY 3, 1
+"""
+
+REPLAY = """
+UPDATE task SET
+    state = 'ready', attempt = 0, token = token + 1, run_at = :now, done_units = 0, finished_at = NULL,
+    deadline_at = NULL, error_code = NULL, error_message = NULL
+WHERE %s AND state IN ('failed', 'cancelled') RETURNING id
+"""
+
+BY_ID = "id = :id"
+
+BY_JOB = "job_id = :job_id"
+
+AMEND = """
+UPDATE task SET payload = :payload
+WHERE id = :id AND state IN ('waiting', 'ready', 'failed', 'cancelled')
+"""
+
+MAKE_DUE = "UPDATE task SET state = 'ready', run_at = :now WHERE job_id = :job_id AND state = 'waiting'"
+
+PRUNE = """
+DELETE FROM task WHERE job_id IS NULL AND finished_at IS NOT NULL AND finished_at < :before
+"""
 
 RECORD_EVENT = "INSERT INTO task_event (task_id, at, kind, detail) VALUES (:task_id, :now, :kind, :detail)"
-
-_VIEW = """
-SELECT id, ordinal, state, attempt, owner, result_blob, result, error_code, error_message,
-       done_units, total_units, finished_at
-FROM task WHERE job_id = :job_id"""
-
-TASKS_OF_JOB = _VIEW + " ORDER BY ordinal"
-
-LEASED = _VIEW + " AND state = 'leased'"
-
-FINISHED_SINCE = _VIEW + " AND state IN ('done', 'failed') AND finished_at >= :since ORDER BY finished_at, id"
-
-NEXT_RUN_AT = "SELECT min(run_at) AS run_at FROM task WHERE job_id = :job_id AND state = 'ready'"

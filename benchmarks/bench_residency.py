@@ -1,0 +1,244 @@
+"""What does it cost to keep models in memory within a budget, and does the budget hold?"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import residency_probes as probes
+from audobon.models.card import Footprint, Memory, built_in_card
+from audobon.models.observed import PeakMemory
+from measuring import interleave, save, table, verdict
+from residency_traces import Outcome, Size, largest_first, lru, optimum, ours, traces
+
+MEGABYTE = 1 << 20
+ROUNDS = 3
+# Seeds that the half-life of the policy was not chosen on.
+SEEDS = range(100, 112)
+SHARES = (0.4, 0.6)
+# Two sizes to calibrate with, then the sizes to predict.
+PREDICTED: dict[str, list[tuple[int, ...]]] = {
+    "waifu2x-upconv7-x2": [
+        (1, 3, 78, 78),
+        (1, 3, 206, 206),
+        (1, 3, 62, 62),
+        (1, 3, 110, 142),
+        (1, 3, 174, 174),
+    ],
+    "realesrgan-animevideov3-x2": [(1, 3, 104, 104), (1, 3, 232, 232), (1, 3, 136, 136), (1, 3, 168, 200)],
+    "realesrgan-animevideov3-x4": [(1, 3, 104, 104), (1, 3, 232, 232), (1, 3, 136, 136), (1, 3, 168, 200)],
+    "waifu2x-cunet-clean0": [(1, 3, 116, 116), (1, 3, 312, 312), (1, 3, 184, 184), (1, 3, 248, 248)],
+    "ppocr-v6-detector": [(1, 3, 736, 544), (1, 3, 1472, 1056), (1, 3, 1088, 768), (1, 3, 960, 640)],
+    "ppocr-v6-recogniser": [(1, 3, 48, 320), (6, 3, 48, 960), (6, 3, 48, 320), (3, 3, 48, 640)],
+    "ppocr-v2-classifier": [(1, 3, 48, 192), (8, 3, 48, 192), (4, 3, 48, 192), (6, 3, 48, 192)],
+}
+
+
+def main() -> None:
+    figures: dict[str, Any] = {}
+    rows: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        probes.prepared(folder)
+        for measure in (overhead, cycles, budget, prediction, hits, thrash, policies):
+            found, lines = measure(folder)
+            figures[measure.__name__] = found
+            rows += lines
+            print(f"{measure.__name__} is done", flush=True)
+    table("Models in memory", ["what", "measured", "beside", "goal", ""], rows)
+    save("residency", {"rounds": ROUNDS, "figures": figures, "rows": rows})
+
+
+def probe(folder: Path, *arguments: object) -> dict[str, Any]:
+    """Run one probe in a process of its own."""
+    command = [sys.executable, str(Path(probes.__file__)), str(arguments[0]), str(folder)]
+    command += [str(argument) for argument in arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def overhead(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G1."""
+    runs = [probe(folder, "overhead") for _ in range(ROUNDS)]
+    half, most = (statistics.median(run["paired_us"][index] for run in runs) for index in (0, 1))
+    raw = statistics.median(run["raw_us"][0] for run in runs)
+    processor = statistics.median(run["processor_us"]["ours"] - run["processor_us"]["raw"] for run in runs)
+    return runs, [
+        [
+            "lease over a bare run, p50",
+            f"{half:.1f} µs",
+            f"run {raw:.0f} µs",
+            "<= 25 µs",
+            verdict(half <= 25),
+        ],
+        ["the same, p99", f"{most:.1f} µs", "", "<= 250 µs", verdict(most <= 250)],
+        ["the same, processor", f"{processor:.1f} µs", "", "", ""],
+    ]
+
+
+def cycles(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G4."""
+    runs = {how: probe(folder, "cycles", how) for how in ("ours", "bare")}
+
+    def tell(how: str) -> tuple[float, float]:
+        return max(runs[how]["grown_bytes"]) / MEGABYTE, runs[how]["slope_bytes"] / MEGABYTE
+
+    (most, slope), (bare_most, bare_slope) = tell("ours"), tell("bare")
+    return runs, [
+        [
+            "200 × load, run, evict five models: growth",
+            f"{most:.1f} MB",
+            f"bare {bare_most:.0f} MB",
+            "<= 16 MB",
+            verdict(most <= 16),
+        ],
+        [
+            "the same, per cycle",
+            f"{slope:.3f} MB",
+            f"bare {bare_slope:.3f} MB",
+            "<= 0.05 MB",
+            verdict(slope <= 0.05),
+        ],
+    ]
+
+
+def budget(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G5."""
+    found = probe(folder, "budget")
+    share = found["highest_bytes"] / found["budget_bytes"]
+    failed = len(found["failures"])
+    return found, [
+        [
+            "500 requests, six models, budget 40 % of their peaks",
+            f"{share * 100:.0f} % of it",
+            f"{found['budget_bytes'] >> 20} of {found['summed_peaks_bytes'] >> 20} MB",
+            "<= 105 %",
+            verdict(share <= 1.05),
+        ],
+        ["the same, failures", str(failed), f"{found['seconds']:.0f} s", "0", verdict(failed == 0)],
+    ]
+
+
+def prediction(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G6: calibrated with two sizes, as a card is, then asked for others; again after runs of these."""
+    pairs = []
+    for name, shapes in PREDICTED.items():
+        for way in ("fast", "lean"):
+            peaks = [
+                max(probe(folder, "peak", name, json.dumps(shape), way)["bytes"] for _ in range(2))
+                for shape in shapes
+            ]
+            sizes = [probes.pixels_of(shape) for shape in shapes]
+            known = Footprint(
+                peak_bytes_by_pixels=dict(zip(sizes[:2], peaks[:2], strict=True)), seconds_per_megapixel=1
+            )
+            memory = Memory(fast=known, lean=known)
+            card = probes.with_memory(built_in_card(name), memory)
+            expected = PeakMemory(folder / "nothing", threads=2)
+            claims = msgspec.json.encode(memory).decode()
+            later = probe(folder, "learn", name, way, claims, json.dumps(shapes[2:]))["predicted"]
+            for size, measured, learned in zip(sizes[2:], peaks[2:], later, strict=True):
+                predicted = expected.predict(card, size, lean=way == "lean")
+                pairs.append([name, way, size, measured, predicted, learned])
+    return pairs, [
+        _accuracy("predicted peak within 15 % of the measured", pairs, 4),
+        _accuracy("the same, after three sessions with the size", pairs, 5),
+    ]
+
+
+def _accuracy(what: str, pairs: list[list[Any]], column: int) -> list[str]:
+    errors = [(pair[column] / pair[3] - 1, pair) for pair in pairs]
+    share = sum(abs(error) <= 0.15 for error, _ in errors) / len(errors)
+    worst, (name, way, *_) = max(errors, key=lambda found: abs(found[0]))
+    return [
+        what,
+        f"{share * 100:.0f} % of {len(errors)}",
+        f"worst {worst * 100:+.0f} % ({name}, {way})",
+        ">= 95 %",
+        verdict(share >= 0.95),
+    ]
+
+
+def hits(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G9."""
+    runs = [probe(folder, "hits") for _ in range(ROUNDS)]
+    own = statistics.median(run["own_us"][1] for run in runs)
+    mixed = statistics.median(run["mixed_us"][1] for run in runs)
+    loads = max(run["loads_for_100_misses"] for run in runs)
+    together = statistics.median(run["together_seconds"] / run["one_by_one_seconds"] for run in runs)
+    return runs, [
+        ["hit with eight threads, p99", f"{own:.1f} µs", "a model each", "<= 100 µs", verdict(own <= 100)],
+        ["the same, all after the same eight models", f"{mixed:.0f} µs", "waits for them included", "", ""],
+        ["loads for 100 misses of one model at once", str(loads), "", "1", verdict(loads == 1)],
+        ["four cold models at once / one by one", f"{together:.2f}", "two cores", "", ""],
+    ]
+
+
+def thrash(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G10."""
+    bound = 2.0
+    runs = interleave(
+        ROUNDS,
+        {
+            "ours": lambda: probe(folder, "thrash", bound),
+            "first in, first out": lambda: probe(folder, "thrash", 0),
+        },
+    )
+    loads, plain = (statistics.median(run["loads"] for run in found) for found in runs.values())
+    longest = max(run["longest_wait_seconds"] for run in runs["ours"])
+    return runs, [
+        [
+            "A B A A C A B C × 50, room for one: loads",
+            f"{loads:.0f}",
+            f"first in, first out {plain:.0f}",
+            "<= 40 %",
+            verdict(loads <= 0.4 * plain),
+        ],
+        ["the same, longest wait", f"{longest:.2f} s", "", f"<= {bound:g} s", verdict(longest <= bound)],
+    ]
+
+
+def policies(folder: Path) -> tuple[Any, list[list[str]]]:
+    """G13: seconds of loading that hits save, against the most that could be saved."""
+    sizes = {name: Size(*found) for name, found in probe(folder, "sizes").items()}
+    largest = max(size.resident_bytes for size in sizes.values())
+    total = sum(size.resident_bytes for size in sizes.values())
+    contenders = {"ours": ours, "LRU": lru, "largest first": largest_first}
+    regrets: dict[str, dict[str, list[float]]] = {}
+    for seed in SEEDS:
+        for trace_name, trace in traces(list(sizes), seed).items():
+            for share in SHARES:
+                room = max(round(share * total), largest)
+                best = optimum(trace, sizes, room)
+                for name, replay in contenders.items():
+                    regret = _regret(replay(trace, sizes, room), best)
+                    regrets.setdefault(trace_name, {}).setdefault(name, []).append(regret)
+    rows = []
+    for trace_name, found in regrets.items():
+        mean = {name: statistics.mean(values) * 100 for name, values in found.items()}
+        rows.append(
+            [
+                f"trace '{trace_name}': behind the best possible",
+                f"{mean['ours']:.1f} % (worst {max(found['ours']) * 100:.0f} %)",
+                f"LRU {mean['LRU']:.1f} %, largest first {mean['largest first']:.1f} %",
+                "<= 10 %",
+                verdict(mean["ours"] <= 10),
+            ]
+        )
+    return {"sizes": sizes, "regrets": regrets}, rows
+
+
+def _regret(outcome: Outcome, best: Outcome) -> float:
+    return 1 - outcome.saved_seconds / best.saved_seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Audobon's queue on PostgreSQL.
+
+option batch  tasks a worker claims at once; the last batch is finished and the next claimed in one commit
+"""
+
+from audobon.queue.postgres import PostgresQueue
+from place import Place, here
+from systems.ours_sqlite import OursAdapter, work
+
+from audobon.queue.port import Queue
+
+
+def open_queue(place: Place) -> Queue:
+    """Open the queue of a place."""
+    return PostgresQueue(place.postgres_url)
+
+
+class Adapter(OursAdapter):
+    program = "systems.ours_postgres"
+
+    def open(self) -> Queue:
+        return open_queue(self.place)
+
+
+if __name__ == "__main__":
+    work(open_queue(here()), here().options["batch"])

@@ -1,0 +1,83 @@
+"""How the commands of `audobon queue` come by the queue, and find what was named."""
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from audobon.errors import InvalidInput, JobNotFound, QueueNotFound, TaskNotFound
+
+if TYPE_CHECKING:
+    from audobon.queue.port import Queue
+    from audobon.queue.rules import QueueRules
+    from audobon.queue.tasks import TaskRecord
+
+NOTHING = "nothing was ever enqueued here"
+MOST_TASKS = 100_000
+"""Tasks that one command takes up."""
+
+
+@contextmanager
+def queue_to_change() -> "Iterator[Queue]":
+    """Open the queue, creating its database when there is none."""
+    from audobon.app import open_app
+
+    with open_app().queue() as queue:
+        yield queue
+
+
+@contextmanager
+def queue_to_look_at() -> "Iterator[Queue | None]":
+    """Open the queue; None, and nothing created, when nothing was ever enqueued."""
+    from audobon.app import open_app
+
+    app = open_app()
+    if not app.database.path.exists():
+        yield None
+        return
+    with app.queue() as queue:
+        yield queue
+
+
+def rules_of(queue: "Queue | None", name: str) -> "QueueRules":
+    """Return the rules of a queue; QueueNotFound, with the nearest name, when there is none."""
+    from audobon.queue.rules import default_rules
+    from audobon.queue.tasks import CATEGORIES
+
+    found = queue.rules() if queue is not None else [default_rules(category) for category in CATEGORIES]
+    known = {rules.name: rules for rules in found}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    raise QueueNotFound(
+        f"there is no queue {name!r}", hint=f"did you mean {near[0]}?" if near else "audobon queue list"
+    )
+
+
+def task_of(queue: "Queue | None", task_id: int) -> "TaskRecord":
+    """Return a task; TaskNotFound when there is none."""
+    try:
+        if queue is not None:
+            return queue.find(task_id)
+    except (TaskNotFound, OverflowError):
+        # A number beyond what a database counts names no task either.
+        pass
+    raise TaskNotFound(f"there is no task {task_id}", hint="audobon queue list --tasks")
+
+
+def tasks_of_job(queue: "Queue | None", job_id: str) -> "list[TaskRecord]":
+    """Return the tasks of a job, newest first; JobNotFound when it has none."""
+    found = queue.select(job_id=job_id, limit=MOST_TASKS) if queue is not None else []
+    if not found:
+        raise JobNotFound(f"no job {job_id} is in the queue", hint="audobon jobs list")
+    return found
+
+
+def one_way(**ways: bool) -> None:
+    """Let exactly one way of naming things stand; the names are those a person types."""
+    if sum(ways.values()) != 1:
+        names = [name.replace("_", "-") for name in ways]
+        raise InvalidInput(
+            "say which" if not any(ways.values()) else "say it in one way only",
+            hint="one of: " + ", ".join("ID..." if name == "ids" else f"--{name}" for name in names),
+        )

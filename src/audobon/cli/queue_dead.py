@@ -1,0 +1,88 @@
+"""`audobon queue dead`: tasks that were given up, and forgetting what ended long ago."""
+
+import click
+
+from audobon.cli.durations import parse_duration
+from audobon.cli.queue_access import MOST_TASKS, NOTHING, queue_to_look_at, rules_of
+from audobon.cli.terminal import print_json, say
+
+
+@click.command()
+@click.option("--queue", "name", metavar="NAME", help="Only those of this queue.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N")
+@click.option("--prune", is_flag=True, help="Forget what ended long ago.")
+@click.option("--older-than", type=parse_duration, metavar="SPAN", help="With --prune: how long ago, as 30d.")
+@click.option("--dry-run", is_flag=True, help="With --prune: only say what would be forgotten.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
+def dead(
+    *,
+    name: str | None,
+    limit: int,
+    prune: bool,
+    older_than: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """List dead letters: tasks that were given up, with when and why.
+
+    --prune forgets for good the tasks that ended longer ago than --older-than and belong to no job: dead
+    letters, and done and cancelled tasks with them. Those of a job go with it: audobon jobs discard JOB.
+    """
+    if prune != (older_than is not None):
+        raise click.UsageError("--prune and --older-than go together")
+    if dry_run and not prune:
+        raise click.UsageError("--dry-run goes with --prune")
+    if older_than is not None:
+        if name is not None:
+            raise click.UsageError("--prune takes all queues")
+        _prune(older_than, dry_run=dry_run, as_json=as_json)
+        return
+    with queue_to_look_at() as queue:
+        if name is not None:
+            rules_of(queue, name)
+        found = queue.select(queue=name, states=("failed",), limit=limit) if queue else []
+        figures = queue.figures() if queue else []
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say(NOTHING if queue is None else "no dead letters")
+        return
+    from audobon.cli.queue_words import columns, moment
+
+    rows = [
+        (
+            str(task.id),
+            task.queue,
+            task.kind,
+            f"{task.attempt}/{task.max_attempts}",
+            moment(task.finished_at or task.enqueued_at)[:-3],
+            f"{task.error_code or ''}: {task.error_message or ''}",
+        )
+        for task in found
+    ]
+    headings = ("id", "queue", "kind", "tries", "given up", "reason")
+    click.echo("\n".join(columns(headings, rows, right=("id", "tries"))))
+    total = sum(each.dead for each in figures if name in (None, each.queue))
+    if total > len(found):
+        say(f"these are the newest {len(found)} of {total}; --limit shows more")
+    only = "" if name is None else f" --queue {name}"
+    say(f"replay them: audobon queue retry --all-dead{only}, or: audobon queue retry {found[0].id}")
+
+
+def _prune(older_than_seconds: float, *, dry_run: bool, as_json: bool) -> None:
+    from audobon.cli.queue_words import counted
+    from audobon.clock import utc_now
+
+    before = utc_now() - older_than_seconds
+    forgotten = 0
+    with queue_to_look_at() as queue:
+        if queue is not None and dry_run:
+            ended = queue.select(states=("failed", "cancelled", "done"), limit=MOST_TASKS)
+            forgotten = sum(task.job_id is None and (task.finished_at or before) < before for task in ended)
+        elif queue is not None:
+            forgotten = queue.prune(finished_before=before)
+    if as_json:
+        print_json({"dry_run": dry_run, "forgotten": forgotten})
+    else:
+        say(f"{'would be ' if dry_run else ''}forgotten: {counted(forgotten, 'task')}")

@@ -1,0 +1,150 @@
+"""`audobon queue configure`: how a queue treats its tasks."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audobon.cli.durations import parse_duration, span
+from audobon.cli.queue_access import queue_to_change, queue_to_look_at, rules_of
+from audobon.cli.terminal import print_json, printable, say
+from audobon.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from audobon.queue.rules import QueueRules, RetryPolicy
+
+_NO_LIMIT = "none"
+
+
+def _count_or_none(text: str) -> int | str:
+    if text == _NO_LIMIT:
+        return text
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise InvalidInput(f"{text!r} is not a number of tasks", hint="write it like 2, or none")
+    return int(text)
+
+
+def _rate_or_none(text: str) -> float | str:
+    if text == _NO_LIMIT:
+        return text
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)/s", text, re.ASCII)
+    if match is None:
+        raise InvalidInput(f"{text!r} is not a rate", hint="write it like 2/s or 0.5/s, or none")
+    return float(match[1])
+
+
+@click.command()
+@click.argument("name", metavar="QUEUE")
+@click.option("--max-running", type=_count_or_none, metavar="N|none", help="Tasks at work at once.")
+@click.option(
+    "--rate", "rate_per_second", type=_rate_or_none, metavar="N/s|none", help="Tasks begun per second."
+)
+@click.option("--burst", type=int, metavar="N", help="Tasks that may begin at once under a rate.")
+@click.option(
+    "--ageing-step",
+    "ageing_step_seconds",
+    type=parse_duration,
+    metavar="SPAN",
+    help="Waiting so long is worth one priority; for tasks added from now on.",
+)
+@click.option(
+    "--patience",
+    "patience_seconds",
+    type=parse_duration,
+    metavar="SPAN",
+    help="A task too large for the free memory lets smaller ones pass for so long.",
+)
+@click.option(
+    "--warm-bonus",
+    "warm_bonus_seconds",
+    type=parse_duration,
+    metavar="SPAN",
+    help="A task whose model is in memory counts so much older.",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Times a task is tried; for tasks added from now on.",
+)
+@click.option("--kind", metavar="KIND", help="With --attempts: only for tasks of this kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON.")
+def configure(name: str, *, attempts: int | None, kind: str | None, as_json: bool, **options: Any) -> None:
+    """Show the rules of a queue, or change them.
+
+    Without options the rules are shown. What is at work goes on under changed rules. A SPAN is a time such as
+    30s, 5m, 2h or 7d.
+    """
+    if kind is not None and attempts is None:
+        raise click.UsageError("--kind goes with --attempts")
+    changes = {
+        rule: None if value == _NO_LIMIT else value for rule, value in options.items() if value is not None
+    }
+    if changes or attempts is not None:
+        rules = _change(name, changes, attempts, kind)
+        say(f"the rules of {name} are changed")
+    else:
+        with queue_to_look_at() as queue:
+            rules = rules_of(queue, name)
+    if as_json:
+        print_json(rules)
+        return
+    for label, value in _rows_of(rules):
+        click.echo(printable(f"{label:<16} {value}"))
+
+
+def _change(name: str, changes: dict[str, Any], attempts: int | None, kind: str | None) -> "QueueRules":
+    import msgspec
+
+    with queue_to_change() as queue:
+        with queue.transaction():
+            rules = rules_of(queue, name)
+            if attempts is not None:
+                changes |= _with_attempts(rules, attempts, kind)
+            rules = msgspec.structs.replace(rules, **changes)
+            queue.configure(rules)
+        # Workers that wait are told that there may be something for them.
+        queue.wake()
+    return rules
+
+
+def _with_attempts(rules: "QueueRules", attempts: int, kind: str | None) -> dict[str, Any]:
+    import msgspec
+
+    if kind is None:
+        return {"retry": msgspec.structs.replace(rules.retry, max_attempts=attempts)}
+    policy = msgspec.structs.replace(rules.retry_for(kind), max_attempts=attempts)
+    return {"retry_by_kind": rules.retry_by_kind | {kind: policy}}
+
+
+def _rows_of(rules: "QueueRules") -> list[tuple[str, str]]:
+    from audobon.cli.queue_words import STATE_WORDS
+
+    rate, most = rules.rate_per_second, rules.max_running
+    lead = rules.lead_seconds
+    rows = [
+        ("queue", rules.name),
+        ("state", STATE_WORDS[rules.state]),
+        ("max-running", _NO_LIMIT if most is None else str(most)),
+        ("rate", _NO_LIMIT if rate is None else f"{rate:g}/s, {rules.burst} at once"),
+        ("ageing-step", span(rules.ageing_step_seconds)),
+        ("patience", span(rules.patience_seconds)),
+        ("warm-bonus", span(rules.warm_bonus_seconds)),
+        ("attempts", _policy_in_words(rules.retry)),
+    ]
+    rows += [
+        (f"  of {kind}", _policy_in_words(policy)) for kind, policy in sorted(rules.retry_by_kind.items())
+    ]
+    ahead = "ahead of" if lead > 0 else "behind"
+    rows.append(("lead", f"{span(abs(lead))} {ahead} other queues" if lead else "none"))
+    rows.append(("lease", f"lost after {span(rules.lease_seconds)} without a sign of life"))
+    return rows
+
+
+def _policy_in_words(policy: "RetryPolicy") -> str:
+    if policy.max_attempts == 1:
+        return "1"
+    return (
+        f"{policy.max_attempts}, with rests of up to {span(policy.first_seconds)} that double,"
+        f" at most {span(policy.most_seconds)}"
+    )

@@ -1,0 +1,84 @@
+"""The memory a worker may take for a task, and what it holds of its machine's pool."""
+
+import threading
+
+from audobon.errors import MemoryTooSmall
+from audobon.queue.port import Queue
+from audobon.queue.tasks import Lease
+
+_ATTEMPTS = 5
+
+
+class Allowance:
+    """What one worker may take of its pool, beside the other workers.
+
+    Its own leases are known here, so the pool's figures tell what the others hold.
+    """
+
+    def __init__(self, queue: Queue, pool: str, lock: threading.Lock) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._lock = lock
+        self._held: dict[int, int] = {}
+
+    def held_bytes(self) -> int:
+        """Return what this worker's tasks hold together."""
+        return sum(self._held.values())
+
+    def take_up(self, lease: Lease) -> None:
+        """Count what the claim reserved."""
+        self._held[lease.id] = lease.ram_bytes
+
+    def let_go(self, lease: Lease) -> None:
+        """Stop counting a task that ended."""
+        self._held.pop(lease.id, None)
+
+    def room_bytes(self) -> int:
+        """Return what all tasks of this worker may hold together now: the pool less what others hold."""
+        with self._lock:
+            pools = {figures.pool: figures for figures in self._queue.pools()}
+        figures = pools.get(self._pool)
+        if figures is None:
+            return 0
+        return figures.ram_bytes - max(0, figures.reserved_ram_bytes - self.held_bytes())
+
+    def of_task(self, lease: Lease) -> "TaskMemory":
+        """Return the memory of one task."""
+        return TaskMemory(self, lease)
+
+    def hold(self, lease: Lease, ram_bytes: int) -> None:
+        """Reserve what a task is going to take, in place of what its claim reserved.
+
+        raises  MemoryTooSmall when another worker took it meanwhile, LeaseLost
+        """
+        for _ in range(_ATTEMPTS):
+            with self._lock:
+                is_held = self._queue.reserve(lease, ram_bytes=ram_bytes)
+            if is_held:
+                self._held[lease.id] = ram_bytes
+                return
+            if ram_bytes > self.room_bytes():
+                break
+        raise MemoryTooSmall(
+            f"{ram_bytes >> 20} MB were free and are taken now", hint="run the same command again"
+        )
+
+
+class TaskMemory:
+    """The memory one task may take, as those who do it see it."""
+
+    def __init__(self, allowance: Allowance, lease: Lease) -> None:
+        self._allowance = allowance
+        self._lease = lease
+
+    def room_bytes(self) -> int:
+        """Return what all tasks of this worker may hold together now."""
+        return self._allowance.room_bytes()
+
+    def held_bytes(self) -> int:
+        """Return what all tasks of this worker hold."""
+        return self._allowance.held_bytes()
+
+    def hold(self, ram_bytes: int) -> None:
+        """Reserve what the task is going to take; MemoryTooSmall when it is gone."""
+        self._allowance.hold(self._lease, ram_bytes)

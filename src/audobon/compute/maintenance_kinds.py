@@ -1,0 +1,7 @@
+"""The kinds of upkeep a schedule can ask for."""
+
+MAINTENANCE_KINDS: dict[str, str] = {
+    "sweep-blobs": "free the room of finished pages that no job needs any more",
+    "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
+}
+"""Each kind, and what it does in words."""

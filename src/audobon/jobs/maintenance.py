@@ -1,0 +1,54 @@
+"""Does the upkeep that the queue's schedules ask for."""
+
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+
+from audobon.clock import utc_now
+from audobon.errors import AlreadyRunning, UnknownOperation
+from audobon.jobs.records import JobRecords
+from audobon.queue.port import Queue
+from audobon.storage.service import Storage
+
+_BROKEN_AFTER_SECONDS = 86_400.0
+_KEEP_TASKS_SECONDS = 30 * 86_400.0
+
+
+class Upkeep(msgspec.Struct, frozen=True):
+    """What upkeep works on."""
+
+    connection: sqlite3.Connection
+    queue: Queue
+    storage: Storage
+
+
+def maintain(kind: str, upkeep: Upkeep) -> str:
+    """Do one kind of upkeep; return what came of it, as JSON.
+
+    raises  UnknownOperation when nobody knows the kind
+    """
+    deed = _DEEDS.get(kind)
+    if deed is None:
+        raise UnknownOperation(f"no upkeep is named {kind!r}", hint="audobon queue schedule add --help")
+    return msgspec.json.encode(deed(upkeep)).decode()
+
+
+def _sweep_blobs(upkeep: Upkeep) -> dict[str, int]:
+    records = JobRecords(upkeep.connection)
+    try:
+        freed = upkeep.storage.sweep(records.needed_blobs, broken_before=utc_now() - _BROKEN_AFTER_SECONDS)
+    except AlreadyRunning:
+        # A run is taking pages in; what is left behind goes with the next sweep.
+        freed = 0
+    return {"freed_bytes": freed}
+
+
+def _prune_tasks(upkeep: Upkeep) -> dict[str, int]:
+    return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
+
+
+_DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
+    "sweep-blobs": _sweep_blobs,
+    "prune-tasks": _prune_tasks,
+}

@@ -1,0 +1,194 @@
+"""Takes a document in and puts its job on record, or finds it on record from before."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from audobon.clock import utc_now
+from audobon.compute.codec import Codec
+from audobon.compute.work import (
+    PAGE_KIND,
+    Work,
+    least_budget,
+    model_names,
+    page_load,
+    place,
+    units,
+    work_key,
+)
+from audobon.ids import new_id
+from audobon.jobs.ingest import Ingest, TakenEntry
+from audobon.jobs.records import JobRecords
+from audobon.jobs.report import JobRequest
+from audobon.jobs.rooms import Rooms
+from audobon.jobs.target import Target
+from audobon.pages.documents import Document, DocumentKind
+from audobon.queue.port import Queue
+from audobon.queue.tasks import Needs, NewTask, TaskState
+
+# Classes of need are rounded up to eighths of a power of two, so that pages of all sizes make few of them.
+_STEPS_PER_DOUBLING = 8
+_UNFINISHED: tuple[TaskState, ...] = ("waiting", "ready", "failed", "cancelled")
+_ALL = 1_000_000
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A job on record.
+
+    resumed  places in the document that are done already
+    """
+
+    job_id: str
+    entries: list[TakenEntry]
+    resumed: frozenset[int]
+
+
+class Recording:
+    """Takes in the document of a request."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        queue: Queue,
+        records: JobRecords,
+        request: JobRequest,
+        target: Target | None,
+        key: str,
+    ) -> None:
+        self._rooms = rooms
+        self._queue = queue
+        self._records = records
+        self._request = request
+        self._target = target
+        self._key = key
+
+    def take_in(
+        self, document: Document, *, on_stage: Callable[[str], None], on_step: Callable[[], None]
+    ) -> Recorded:
+        """Store a document's files and enqueue its pages; equal work done before is adopted.
+
+        on_stage  told what begins, in words
+        on_step   called after every file
+        """
+        limits = self._rooms.limits
+        codec = Codec(limits.pictures, max_seconds=limits.max_seconds)
+        ingest = Ingest(
+            self._rooms.storage,
+            codec,
+            self._request.settings,
+            target_format=self._format(),
+            budget_bytes=self._request.budget_bytes,
+        )
+        # Findings carry nothing over, so other files are left alone.
+        is_carrying = self._request.operation.makes == "pictures"
+        entries = [entry for entry in document.entries if entry.is_page or is_carrying]
+        if len(entries) > 1:
+            on_stage(f"reading {len(entries)} files")
+        try:
+            with self._rooms.storage.sharing():
+                taken = []
+                for entry in entries:
+                    taken.append(ingest.take(document, entry))
+                    on_step()
+                with self._queue.transaction():
+                    job_id = self._record(document, taken)
+                    tasks = self._queue.tasks(job_id)
+        finally:
+            codec.close()
+        self._queue.wake()
+        return Recorded(job_id, taken, frozenset(task.ordinal for task in tasks if task.state == "done"))
+
+    def _record(self, document: Document, taken: list[TakenEntry]) -> str:
+        earlier = self._records.unfinished(self._key)
+        if earlier is not None and self._can_resume(earlier, taken):
+            self._resume(earlier)
+            return earlier
+        job_id = new_id()
+        values = {
+            "id": job_id,
+            "key": self._key,
+            "operation": self._request.operation.name,
+            "settings": msgspec.json.encode(self._request.settings).decode(),
+            "source": str(self._request.source.resolve()),
+            "target": None if self._target is None else str(self._target.path.resolve()),
+            "document_kind": document.kind,
+            "created_at": utc_now(),
+        }
+        self._records.add(values, taken)
+        self._enqueue(job_id, document.kind, taken)
+        if earlier is not None:
+            # The document changed: pages that did not were adopted above.
+            self._records.replace(earlier, by=job_id)
+        return job_id
+
+    def _resume(self, job_id: str) -> None:
+        for task in self._queue.select(job_id=job_id, states=_UNFINISHED, limit=_ALL):
+            work = msgspec.json.decode(task.payload, type=Work)
+            if work.memory_bytes != self._memory_bytes():
+                work = msgspec.structs.replace(work, memory_bytes=self._memory_bytes())
+                self._queue.amend(task.id, msgspec.json.encode(work).decode())
+        self._queue.replay(job_id=job_id)
+        self._queue.make_due(job_id)
+        self._records.set_state(job_id, "running")
+
+    def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
+        """Tell whether a job's document is unchanged and its finished pages are still there."""
+        results = [task.result_blob for task in self._queue.tasks(job_id) if task.result_blob is not None]
+        return _what_was_taken(self._records.entries(job_id)) == _what_was_taken(taken) and all(
+            self._rooms.storage.has(blob) for blob in results
+        )
+
+    def _enqueue(self, job_id: str, kind: DocumentKind, taken: list[TakenEntry]) -> None:
+        settings = self._request.settings
+        names = model_names(settings)
+        new: list[NewTask] = []
+        for ordinal, item in enumerate(taken):
+            if not item.entry.is_page or item.fault is not None or item.info is None or item.blob is None:
+                continue
+            work = Work(
+                self._request.operation.name,
+                msgspec.json.encode(settings).decode(),
+                item.blob,
+                self._format(),
+                self._memory_bytes(),
+            )
+            load = page_load(item.info, item.size_bytes, self._format())
+            placement = place(load, settings, self._request.budget_bytes)
+            # The least, not what this run would take: the engine may have less, now or later.
+            needs = Needs(
+                kind=PAGE_KIND,
+                model=names[0] if names else "",
+                ram_bytes=_rounded_up(least_budget(load, settings)),
+            )
+            new.append(
+                NewTask(
+                    needs=needs,
+                    payload=msgspec.json.encode(work).decode(),
+                    job_id=job_id,
+                    ordinal=ordinal,
+                    work_key=work_key(work, self._request.operation),
+                    total_units=units(item.info, settings, placement),
+                )
+            )
+        ids = self._queue.enqueue("interactive" if kind == "picture" else "batch", new)
+        for task_id, task in zip(ids, new, strict=True):
+            assert task.work_key is not None
+            done = self._queue.find_done(task.work_key)
+            if done is not None and (done[0] is None or self._rooms.storage.has(done[0])):
+                self._queue.adopt(task_id, *done)
+
+    def _format(self) -> str | None:
+        return None if self._target is None else self._target.picture_format
+
+    def _memory_bytes(self) -> int | None:
+        return self._request.budget_bytes if self._request.is_budget_asked else None
+
+
+def _what_was_taken(entries: list[TakenEntry]) -> list[tuple[str, str | None, bool]]:
+    # The same bytes may be usable now and not before, when a limit was raised.
+    return [(taken.entry.name, taken.blob, taken.fault is None) for taken in entries]
+
+
+def _rounded_up(count_bytes: int) -> int:
+    step = max(1, 1 << max(0, count_bytes.bit_length() - 1)) // _STEPS_PER_DOUBLING or 1
+    return -(-count_bytes // step) * step

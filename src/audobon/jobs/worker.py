@@ -1,0 +1,78 @@
+"""The process that does tasks: `python -m audobon.jobs.worker`; pages by `compute`, upkeep by `jobs`."""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from audobon.compute.codec import Codec
+from audobon.compute.fence import fence_memory
+from audobon.compute.orders import Orders
+from audobon.compute.perform import Performer
+from audobon.compute.tuning import load_tuning, threads_to_use
+from audobon.compute.worker import WorkLoop
+from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
+from audobon.database.service import Database
+from audobon.errors import DiskFull, Unavailable
+from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.models.devices import Wanted
+from audobon.models.runtime import import_runtime, return_memory_at_once
+from audobon.models.service import Models
+from audobon.queue.embedded import SqliteQueue
+from audobon.storage.service import Storage
+
+
+def main() -> None:
+    """Do tasks until told to end."""
+    return_memory_at_once()
+    hello = msgspec.json.decode(_first_line() or b"null", type=Hello | None)
+    if hello is None:
+        return
+    folder = Path(hello.folder)
+    fence_memory(hello.budget_bytes)
+    orders = Orders(on_budget=fence_memory)
+    orders.listen(sys.stdin.buffer)
+    codecs = (
+        Codec(hello.limits, max_seconds=hello.max_seconds),
+        Codec(hello.limits, max_seconds=hello.max_seconds),
+    )
+    codecs[0].start()
+    import_runtime()
+    storage, database = Storage(folder), Database(folder)
+    tuning = load_tuning(folder)
+    models = Models(
+        folder / "models",
+        threads=threads_to_use(hello.threads, tuning) or None,
+        device=msgspec.convert(hello.device, Wanted),
+        running=tuning.running,
+    )
+    performer = Performer(storage, models, codecs, tuning=tuning)
+    try:
+        with database.errors():
+            connection = database.open(grouped=True)
+
+            with SqliteQueue(connection) as queue:
+                upkeep = Upkeep(connection, queue, storage)
+                work = WorkLoop(queue, performer, hello, orders, lambda lease: maintain(lease.kind, upkeep))
+                work.run()
+    except (DiskFull, Unavailable) as error:
+        sys.stderr.write(error.message + "\n")
+        sys.exit(error.exit)
+    finally:
+        for codec in codecs:
+            codec.close()
+    if performer.needs_recycling:
+        sys.exit(RECYCLE_STATUS)
+
+
+def _first_line() -> bytes:
+    # Byte by byte, so that what follows is left for the thread that reads orders.
+    line = b""
+    while (byte := os.read(sys.stdin.fileno(), 1)) not in (b"", b"\n"):
+        line += byte
+    return line
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The queue on SQLite: no server, one file."""
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audobon import sqlite
+from audobon.clock import Clock, utc_now
+from audobon.queue import statements as sql
+from audobon.queue.choosing import Choice, Head
+from audobon.queue.sql_looking import SqlQueue
+from audobon.queue.waking import Bell
+
+_HEADS = """
+SELECT resource_class.id, resource_class.queue, resource_class.kind, resource_class.model,
+       resource_class.device, resource_class.ram_bytes, resource_class.vram_bytes,
+       task.id, task.rank, task.run_at
+FROM resource_class JOIN task ON task.id = (
+    SELECT head.id FROM task AS head
+    WHERE head.class_id = resource_class.id AND head.state = 'ready' ORDER BY head.rank, head.id LIMIT 1
+)
+"""
+_LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = 'task'"
+_ADD = (
+    f"INSERT INTO task ({', '.join(sql.TASK_COLUMNS)})"  # noqa: S608  (names of our own)
+    f" VALUES ({', '.join('?' * len(sql.TASK_COLUMNS))})"
+)
+_IS_ANYTHING_DUE = """
+SELECT EXISTS (SELECT 1 FROM task WHERE state = 'ready')
+    OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+"""
+
+
+class SqliteQueue(SqlQueue):
+    """The queue in the database of a data folder, over a connection of `sqlite.connect`."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        clock: Clock = utc_now,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__(clock=clock, draw=draw)
+        self._connection = connection
+        self._bell = Bell(Path(connection.execute("PRAGMA database_list").fetchone()[2]).parent / "wake")
+        self._must_wake = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        is_outermost = not self._connection.in_transaction
+        with sqlite.transaction(self._connection):
+            yield
+        if is_outermost and self._must_wake:
+            self._must_wake = False
+            self._bell.ring()
+
+    @contextmanager
+    def _hasty(self) -> Iterator[None]:
+        with sqlite.transaction(self._connection, is_hasty=True):
+            yield
+
+    def close(self) -> None:
+        self._bell.close()
+
+    def wake(self) -> None:
+        if self._connection.in_transaction:
+            self._must_wake = True
+        else:
+            self._bell.ring()
+
+    def wait(self, timeout_seconds: float) -> None:
+        self._bell.wait(timeout_seconds)
+
+    def claim(self, claimant: Any, *, limit: int = 1, may_exceed: bool = False) -> Any:
+        # Whoever finds nothing must not keep those out who write.
+        (is_due,) = self._connection.execute(_IS_ANYTHING_DUE, {"now": self._clock()}).fetchone()
+        return super().claim(claimant, limit=limit, may_exceed=may_exceed) if is_due else []
+
+    def _rows(self, statement: str, values: dict[str, Any]) -> list[Sequence[Any]]:
+        return self._connection.execute(statement, values).fetchall()
+
+    def _count(self, statement: str, values: dict[str, Any]) -> int:
+        return self._connection.execute(statement, values).rowcount
+
+    def _heads(self) -> list[Head]:
+        return [Head(*row) for row in self._connection.execute(_HEADS)]
+
+    def _take(self, choice: Choice, values: dict[str, Any]) -> list[Sequence[Any]]:
+        return self._connection.execute(sql.CLAIM, values).fetchall()
+
+    def _new_ids(self, count: int) -> Sequence[int]:
+        row = self._connection.execute(_LAST_ID).fetchone()
+        first = 1 if row is None else int(row[0]) + 1
+        return range(first, first + count)
+
+    def _add_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._connection.executemany(_ADD, rows)

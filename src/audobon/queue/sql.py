@@ -1,0 +1,316 @@
+"""What both SQL drivers of the queue share: working on tasks, owners, stopping and trying again."""
+
+import random
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audobon.clock import Clock, utc_now
+from audobon.errors import Cancelled, DeadlineExceeded, LeaseLost, QueueNotFound, WorkerDied
+from audobon.queue import statements as sql
+from audobon.queue.port import Queue
+from audobon.queue.rules import QueueRules, default_rules
+from audobon.queue.tasks import (
+    CATEGORIES,
+    Capacity,
+    Lease,
+    Owner,
+    QueueState,
+    Result,
+    Standing,
+    StopRequest,
+    TaskState,
+)
+
+Row = Sequence[Any]
+
+
+class QueueRow(NamedTuple):
+    """A row of the queue table."""
+
+    rules: QueueRules
+    rate_tokens: float | None
+    rate_at: float | None
+
+
+class SqlTasks(Queue):
+    """The part of the queue that changes tasks, over statements both databases understand.
+
+    A driver brings `_rows` and `_count` to run a statement, and `transaction`.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now, draw: Callable[[], float] = random.random) -> None:
+        self._clock = clock
+        self._draw = draw
+
+    @abstractmethod
+    def _rows(self, statement: str, values: dict[str, Any]) -> list[Row]:
+        """Run a statement; return its rows."""
+
+    @abstractmethod
+    def _count(self, statement: str, values: dict[str, Any]) -> int:
+        """Run a statement; return how many rows it changed."""
+
+    @contextmanager
+    def _hasty(self) -> Iterator[None]:
+        """A transaction whose end need not reach the disk."""
+        with self.transaction():
+            yield
+
+    # Rules and capacity
+
+    def configure(self, rules: QueueRules) -> None:
+        rules.check()
+        values = {"name": rules.name, "state": rules.state, "rules": msgspec.json.encode(rules).decode()}
+        with self.transaction():
+            self._count(sql.PUT_QUEUE, values)
+
+    def rules(self) -> list[QueueRules]:
+        known = {name: row.rules for name, row in self._queues().items()}
+        for category in CATEGORIES:
+            known.setdefault(category, default_rules(category))
+        return [known[name] for name in sorted(known)]
+
+    def set_state(self, queue: str, state: QueueState) -> None:
+        with self.transaction():
+            self._ensure(queue)
+            self._count(sql.SET_STATE, {"name": queue, "state": state})
+
+    def set_capacity(self, pool: str, capacity: Capacity) -> None:
+        values = {"name": pool, "ram_bytes": capacity.ram_bytes, "vram_bytes": capacity.vram_bytes}
+        with self.transaction():
+            self._count(sql.SET_CAPACITY, values)
+
+    def _queues(self) -> dict[str, QueueRow]:
+        return {
+            name: QueueRow(_parse_rules(rules, state), tokens, at)
+            for name, state, rules, tokens, at in self._rows(sql.QUEUES, {})
+        }
+
+    def _ensure(self, queue: str) -> QueueRules:
+        """Return the rules of a queue, creating a category's on first use."""
+        known = self._queues().get(queue)
+        if known is not None:
+            return known.rules
+        for category in CATEGORIES:
+            if category == queue:
+                rules = default_rules(category)
+                text = msgspec.json.encode(rules).decode()
+                self._count(sql.ADD_QUEUE, {"name": queue, "state": rules.state, "rules": text})
+                return rules
+        raise QueueNotFound(f"there is no queue {queue!r}", hint="audobon queue list")
+
+    # Working
+
+    def progress(self, lease: Lease, done_units: int, total_units: int, *, note: str = "") -> Standing:
+        values = {"id": lease.id, "token": lease.token, "done_units": done_units, "total_units": total_units}
+        with self._hasty():
+            rows = self._rows(sql.PROGRESS, values)
+            if rows and note:
+                self._record(lease.id, "progress", note)
+        return self._standing(*rows[0]) if rows else "lost"
+
+    def standing(self, lease: Lease) -> Standing:
+        held = self._held(lease)
+        return "lost" if held is None else self._standing(held[3], held[5])
+
+    def _standing(self, stop_asked_at: float | None, deadline_at: float | None) -> Standing:
+        is_late = deadline_at is not None and deadline_at <= self._clock()
+        return "asked to stop" if is_late or stop_asked_at is not None else "held"
+
+    def _held(self, lease: Lease) -> Row | None:
+        rows = self._rows(sql.HELD, {"id": lease.id, "token": lease.token})
+        return rows[0] if rows else None
+
+    def finish(self, lease: Lease, *, blob: str | None = None, result: str | None = None) -> None:
+        if self.finish_all([Result(lease, blob, result)]):
+            raise _lost(lease)
+
+    def finish_all(self, results: Sequence[Result]) -> list[Lease]:
+        now = self._clock()
+        with self.transaction():
+            return [
+                done.lease
+                for done in results
+                if self._count(
+                    sql.FINISH,
+                    {
+                        "id": done.lease.id,
+                        "token": done.lease.token,
+                        "blob": done.blob,
+                        "result": done.result,
+                        "now": now,
+                    },
+                )
+                != 1
+            ]
+
+    def fail(self, lease: Lease, *, code: str, message: str, retry: bool) -> TaskState:
+        with self.transaction():
+            held = self._held(lease)
+            if held is None:
+                raise _lost(lease)
+            _, _, _, asked_at, asked_why, deadline_at, max_attempts = held
+            end = self._end_of_stopped(asked_at, asked_why, deadline_at)
+            if end is None and retry and lease.attempt < max_attempts:
+                policy = self._ensure(lease.queue).retry_for(lease.kind)
+                rest = policy.rest_seconds(lease.attempt, draw=self._draw)
+                self._let_go(lease, "waiting" if rest > 0 else "ready", lease.attempt, rest, code, message)
+                self._record(lease.id, "retried", message)
+                return "waiting" if rest > 0 else "ready"
+            state, code, message = end or ("failed", code, message)
+            self._let_go(lease, state, lease.attempt, 0.0, code, message)
+            self._record(lease.id, state, message)
+            return state
+
+    def release(self, lease: Lease, *, reason: str) -> None:
+        with self.transaction():
+            held = self._held(lease)
+            if held is not None:
+                self._give_back(lease, held[3], held[4], held[5], held[6], reason, is_blameless=True)
+
+    def _let_go(
+        self,
+        lease: Lease,
+        state: TaskState,
+        attempt: int,
+        rest_seconds: float,
+        code: str | None,
+        message: str | None,
+    ) -> None:
+        now = self._clock()
+        values = {
+            "id": lease.id,
+            "token": lease.token,
+            "state": state,
+            "run_at": now + rest_seconds,
+            "finished_at": None if state in ("waiting", "ready") else now,
+            "attempt": attempt,
+            "error_code": code,
+            "error_message": message,
+        }
+        self._count(sql.LET_GO, values)
+
+    def _end_of_stopped(
+        self, asked_at: float | None, asked_why: str | None, deadline_at: float | None
+    ) -> tuple[TaskState, str, str] | None:
+        if asked_at is not None:
+            return "cancelled", Cancelled.code, asked_why or ""
+        if deadline_at is not None and deadline_at <= self._clock():
+            return "failed", DeadlineExceeded.code, "its deadline passed while it was worked on"
+        return None
+
+    def _give_back(
+        self,
+        lease: Lease,
+        asked_at: float | None,
+        asked_why: str | None,
+        deadline_at: float | None,
+        max_attempts: int,
+        reason: str,
+        *,
+        is_blameless: bool,
+    ) -> None:
+        end = self._end_of_stopped(asked_at, asked_why, deadline_at)
+        if end is None and (is_blameless or lease.attempt < max_attempts):
+            attempt = lease.attempt - 1 if is_blameless else lease.attempt
+            code = None if is_blameless else WorkerDied.code
+            self._let_go(lease, "ready", attempt, 0.0, code, None if is_blameless else reason)
+            self._record(lease.id, "given back", reason)
+            return
+        state, code, message = end or ("failed", WorkerDied.code, reason)
+        self._let_go(lease, state, lease.attempt, 0.0, code, message)
+        self._record(lease.id, state, message)
+
+    # Owners
+
+    def register(self, owner: Owner) -> None:
+        with self._hasty():
+            self._count(sql.REGISTER, msgspec.structs.asdict(owner))
+
+    def beat(self, owners: Iterable[str]) -> None:
+        with self._hasty():
+            for name in owners:
+                self._count(sql.BEAT, {"name": name})
+
+    def owners(self) -> list[Owner]:
+        return [Owner(*row) for row in self._rows(sql.OWNERS, {})]
+
+    def retire(self, owner: str, *, reason: str, is_blameless: bool) -> int:
+        with self.transaction():
+            rows = self._rows(sql.HELD_BY, {"owner": owner})
+            for task_id, token, attempt, most, asked_at, asked_why, deadline_at in rows:
+                lease = Lease(task_id, token, attempt, "", "", "", "", None, None, 0, 0, deadline_at)
+                self._give_back(
+                    lease, asked_at, asked_why, deadline_at, most, reason, is_blameless=is_blameless
+                )
+            self._count(sql.FORGET_OWNER, {"name": owner})
+        if rows:
+            self.wake()
+        return len(rows)
+
+    # Stopping and trying again
+
+    def cancel(self, *, task_ids: Sequence[int] = (), job_id: str | None = None, reason: str) -> int:
+        values = {"now": self._clock(), "reason": reason}
+        count = 0
+        with self.transaction():
+            for where, which in _chosen(task_ids, job_id):
+                for (task_id,) in self._rows(sql.CANCEL_PENDING % where, values | which):
+                    self._record(task_id, "cancelled", reason)
+                    count += 1
+                for (task_id,) in self._rows(sql.CANCEL_LEASED % where, values | which):
+                    self._record(task_id, "asked to stop", reason)
+                    count += 1
+        return count
+
+    def stop_requests(self) -> list[StopRequest]:
+        return [StopRequest(*row) for row in self._rows(sql.STOP_REQUESTS, {"now": self._clock()})]
+
+    def replay(self, *, task_ids: Sequence[int] = (), job_id: str | None = None) -> int:
+        count = 0
+        with self.transaction():
+            for where, which in _chosen(task_ids, job_id):
+                for (task_id,) in self._rows(sql.REPLAY % where, which | {"now": self._clock()}):
+                    self._record(task_id, "replayed", "")
+                    count += 1
+        if count:
+            self.wake()
+        return count
+
+    def amend(self, task_id: int, payload: str) -> bool:
+        with self.transaction():
+            return self._count(sql.AMEND, {"id": task_id, "payload": payload}) == 1
+
+    def make_due(self, job_id: str) -> None:
+        with self.transaction():
+            self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()})
+
+    def prune(self, *, finished_before: float) -> int:
+        with self.transaction():
+            return self._count(sql.PRUNE, {"before": finished_before})
+
+    def _record(self, task_id: int, kind: str, detail: str) -> None:
+        values = {"task_id": task_id, "now": self._clock(), "kind": kind, "detail": detail}
+        self._count(sql.RECORD_EVENT, values)
+
+
+@lru_cache(maxsize=64)
+def _parse_rules(text: str, state: QueueState) -> QueueRules:
+    return msgspec.structs.replace(msgspec.json.decode(text, type=QueueRules), state=state)
+
+
+def _chosen(task_ids: Sequence[int], job_id: str | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return the conditions that pick tasks, each with its values."""
+    chosen: list[tuple[str, dict[str, Any]]] = [(sql.BY_ID, {"id": task_id}) for task_id in task_ids]
+    if job_id is not None:
+        chosen.append((sql.BY_JOB, {"job_id": job_id}))
+    return chosen
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"task {lease.id} was handed on while it was being worked on")

@@ -1,0 +1,234 @@
+"""What both SQL drivers of the queue share: adding tasks, and handing them out."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from audobon.errors import LeaseLost, QueueDrained
+from audobon.queue import statements as sql
+from audobon.queue.choosing import Choice, Head, Room, choose
+from audobon.queue.rules import QueueRules
+from audobon.queue.sql import QueueRow, SqlTasks
+from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
+
+
+class SqlHandout(SqlTasks):
+    """Adds and hands out tasks; a driver brings the statements that differ."""
+
+    @abstractmethod
+    def _heads(self) -> list[Head]:
+        """Return the first ready task of every class that has one."""
+
+    @abstractmethod
+    def _add_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        """Insert tasks; values as in `TASK_COLUMNS`."""
+
+    @abstractmethod
+    def _new_ids(self, count: int) -> Sequence[int]:
+        """Return ids never given before, in rising order."""
+
+    @abstractmethod
+    def _take(self, choice: Choice, values: dict[str, Any]) -> list[Sequence[Any]]:
+        """Lease the tasks of a choice; return the rows of the CLAIM statement."""
+
+    def _hold_still(self, pool: str | None, limited: Iterable[str]) -> None:
+        """Keep others from taking of a pool, or of queues with limits, until the transaction ends."""
+
+    # Adding
+
+    def enqueue(self, queue: str, tasks: Iterable[NewTask]) -> list[int]:
+        with self.transaction():
+            rules = self._ensure(queue)
+            if rules.state == "drain":
+                raise QueueDrained(
+                    f"the queue {queue} takes no new tasks while it drains",
+                    hint=f"audobon queue resume {queue}",
+                )
+            ids = self._add(queue, rules, list(tasks))
+        self.wake()
+        return ids
+
+    def _add(self, queue: str, rules: QueueRules, tasks: list[NewTask]) -> list[int]:
+        now = self._clock()
+        classes: dict[Needs, int] = {}
+        keyed: dict[str, int] = {}
+        rows: list[tuple[Any, ...]] = []
+        ids: list[int] = []
+        fresh: Iterator[int] = iter(self._new_ids(len(tasks)))
+        for task in tasks:
+            key = None if task.idempotency_key is None else f"{queue}/{task.idempotency_key}"
+            if key is not None:
+                known = keyed.get(key) or self._known(key)
+                if known is not None:
+                    ids.append(known)
+                    continue
+            task_id = next(fresh)
+            if key is not None:
+                keyed[key] = task_id
+            class_id = classes.get(task.needs)
+            if class_id is None:
+                class_id = classes[task.needs] = self._class_of(queue, task.needs)
+            run_at = now + max(0.0, task.delay_seconds)
+            rank = run_at - rules.lead_seconds - task.priority * rules.ageing_step_seconds
+            state = "waiting" if task.delay_seconds > 0 else "ready"
+            most = rules.retry_for(task.needs.kind).max_attempts
+            rows.append(
+                (
+                    task_id, class_id, task.job_id, task.ordinal, key, task.work_key, state, task.priority,
+                    now, run_at, rank, task.deadline_at, most, task.payload, task.total_units,
+                )
+            )  # fmt: skip
+            ids.append(task_id)
+        self._add_rows(rows)
+        return ids
+
+    def _known(self, key: str) -> int | None:
+        rows = self._rows(sql.FIND_KEY, {"key": key})
+        return int(rows[0][0]) if rows else None
+
+    def _class_of(self, queue: str, needs: Needs) -> int:
+        values = {"queue": queue, **msgspec.structs.asdict(needs)}
+        found = self._rows(sql.FIND_CLASS, values) or self._rows(sql.ADD_CLASS, values)
+        return int(found[0][0])
+
+    def find_done(self, work_key: str) -> tuple[str | None, str | None] | None:
+        rows = self._rows(sql.FIND_DONE, {"work_key": work_key})
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def adopt(self, task_id: int, blob: str | None, result: str | None) -> None:
+        values = {"id": task_id, "blob": blob, "result": result, "now": self._clock()}
+        with self.transaction():
+            if self._count(sql.ADOPT, values) == 1:
+                self._record(task_id, "adopted", "")
+
+    # Handing out
+
+    def claim(self, claimant: Claimant, *, limit: int = 1, may_exceed: bool = False) -> list[Lease]:
+        with self.transaction():
+            now = self._clock()
+            self._count(sql.PROMOTE, {"now": now})
+            for (task_id,) in self._rows(sql.EXPIRE, {"now": now}):
+                self._record(task_id, "failed", "deadline")
+            leases: list[Lease] = []
+            while len(leases) < limit:
+                taken = self._claim_of_one_class(claimant, now, limit - len(leases), may_exceed)
+                if not taken:
+                    break
+                leases += taken
+            return leases
+
+    def _claim_of_one_class(
+        self, claimant: Claimant, now: float, limit: int, may_exceed: bool
+    ) -> list[Lease]:
+        heads = self._heads()
+        if not heads:
+            return []
+        queues = self._queues()
+        limited = [name for name, row in queues.items() if _is_limited(row.rules)]
+        self._hold_still(claimant.pool, limited)
+        if limited:
+            queues = self._queues()
+        rules = {name: row.rules for name, row in queues.items()}
+        room = self._room(claimant.pool, {name: queues[name] for name in limited}, now)
+        choice = choose(heads, claimant, rules, room, now=now, limit=limit, may_exceed=may_exceed)
+        if choice is None:
+            return []
+        head = choice.head
+        values = {
+            "owner": claimant.owner,
+            "pool": claimant.pool,
+            "now": now,
+            "class_id": head.class_id,
+            "ram_bytes": head.ram_bytes,
+            "vram_bytes": head.vram_bytes,
+            "rank_bound": choice.rank_bound,
+            "id_bound": choice.id_bound,
+            "limit": choice.limit,
+        }
+        # The database returns them in any order; (rank, id) is theirs.
+        rows = sorted(self._take(choice, values), key=lambda row: (row[7], row[0]))
+        if head.queue in limited and rules[head.queue].rate_per_second is not None:
+            self._spend(head.queue, queues[head.queue], now, len(rows))
+        return [
+            Lease(
+                task_id,
+                token,
+                attempt,
+                head.queue,
+                head.kind,
+                head.model,
+                payload,
+                job_id,
+                ordinal,
+                head.ram_bytes,
+                head.vram_bytes,
+                deadline_at,
+            )
+            for task_id, token, attempt, payload, job_id, ordinal, deadline_at, _ in rows
+        ]
+
+    def _room(self, pool: str | None, limited: dict[str, QueueRow], now: float) -> Room:
+        starts = {}
+        for name, row in limited.items():
+            starts[name] = 1 << 30
+            if row.rules.max_running is not None:
+                running = int(self._rows(sql.RUNNING, {"queue": name})[0][0])
+                starts[name] = row.rules.max_running - running
+            if row.rules.rate_per_second is not None:
+                starts[name] = min(starts[name], int(_rate_tokens(row, now)))
+        if pool is None:
+            return Room(None, None, True, starts)
+        rows = self._rows(sql.CAPACITY, {"pool": pool})
+        whole = Capacity(*rows[0]) if rows else Capacity(0, 0)
+        ram_bytes, vram_bytes, count = self._rows(sql.RESERVED, {"pool": pool})[0]
+        free = Capacity(whole.ram_bytes - int(ram_bytes), whole.vram_bytes - int(vram_bytes))
+        return Room(free, whole, count == 0, starts)
+
+    def _spend(self, queue: str, row: QueueRow, now: float, count: int) -> None:
+        values = {"name": queue, "rate_tokens": _rate_tokens(row, now) - count, "rate_at": now}
+        self._count(sql.SET_RATE, values)
+
+    def has_due(self) -> bool:
+        heads = self._heads()
+        if heads:
+            queues = self._queues()
+            if any(queues[head.queue].rules.state != "pause" for head in heads):
+                return True
+        return bool(self._rows(sql.WAITING_IS_DUE, {"now": self._clock()}))
+
+    def next_run_at(self) -> float | None:
+        at = self._rows(sql.NEXT_RUN_AT, {})[0][0]
+        return None if at is None else float(at)
+
+    def reserve(self, lease: Lease, *, ram_bytes: int, vram_bytes: int = 0) -> bool:
+        with self._hasty():
+            held = self._held(lease)
+            if held is None:
+                raise LeaseLost(f"task {lease.id} was handed on while it was being worked on")
+            pool, held_ram_bytes, held_vram_bytes = held[:3]
+            if pool is not None:
+                self._hold_still(pool, ())
+                free = self._room(pool, {}, self._clock()).free
+                assert free is not None
+                grows = ram_bytes > held_ram_bytes or vram_bytes > held_vram_bytes
+                lacks_ram = ram_bytes - held_ram_bytes > free.ram_bytes
+                lacks_vram = vram_bytes - held_vram_bytes > free.vram_bytes
+                if grows and (lacks_ram or lacks_vram):
+                    return False
+            values = {"id": lease.id, "token": lease.token, "ram_bytes": ram_bytes, "vram_bytes": vram_bytes}
+            return self._count(sql.RESERVE, values) == 1
+
+
+def _is_limited(rules: QueueRules) -> bool:
+    return rules.max_running is not None or rules.rate_per_second is not None
+
+
+def _rate_tokens(row: QueueRow, now: float) -> float:
+    """Return how many tasks a rate lets begin now; a bucket that was never used is full."""
+    rate, burst = row.rules.rate_per_second, row.rules.burst
+    if rate is None or row.rate_tokens is None or row.rate_at is None:
+        return float(burst)
+    # A clock set back must not empty the bucket for as long as it was set back.
+    return min(float(burst), row.rate_tokens + max(0.0, now - row.rate_at) * rate)
