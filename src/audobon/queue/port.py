@@ -174,7 +174,7 @@ class Queue(ABC):
 
     @abstractmethod
     def owners(self) -> list[Owner]:
-        """Return every worker that is known, by name."""
+        """Return every worker that is known or holds a task, by name; unknown ones without boot and pid."""
 
     @abstractmethod
     def retire(self, owner: str, *, reason: str, is_blameless: bool) -> int:

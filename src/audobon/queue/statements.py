@@ -159,7 +159,15 @@ ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, boot_id = excluded.boot_i
 
 BEAT = "UPDATE owner SET beat = beat + 1 WHERE name = :name"
 
-OWNERS = "SELECT name, pool, boot_id, pid, beat, started_at FROM owner ORDER BY name"
+# One that was thought dead and is not may hold tasks still: it must be there to be retired again.
+OWNERS = """
+SELECT name, pool, boot_id, pid, beat, started_at FROM owner
+UNION ALL
+SELECT owner, coalesce(pool, ''), '', 0, 0, min(started_at) FROM task
+WHERE state = 'leased' AND owner NOT IN (SELECT name FROM owner)
+GROUP BY owner, coalesce(pool, '')
+ORDER BY 1
+"""
 
 FORGET_OWNER = "DELETE FROM owner WHERE name = :name"
 
