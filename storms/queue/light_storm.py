@@ -77,7 +77,9 @@ class LightStorm:
         )
 
     def _strike(self, queue: Queue) -> None:
-        kind = self._draw.choices(["worker", "engine", "enqueuer", "handover"], [5, 2, 2, 2])[0]
+        kind = self._draw.choices(
+            ["worker", "engine", "enqueuer", "handover"], [5, 2, 2, 20 if self._breaking else 2]
+        )[0]
         if kind == "handover":
             owners = queue.owners()
             if owners:

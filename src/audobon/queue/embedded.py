@@ -28,9 +28,27 @@ _ADD = (
     f"INSERT INTO task ({', '.join(sql.TASK_COLUMNS)})"  # noqa: S608  (names of our own)
     f" VALUES ({', '.join('?' * len(sql.TASK_COLUMNS))})"
 )
-_IS_ANYTHING_DUE = """
-SELECT EXISTS (SELECT 1 FROM task WHERE state = 'ready')
-    OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+# What nothing fits, nobody need be kept out for; and what is late must be given up by somebody.
+_MAY_CLAIM = """
+SELECT EXISTS (
+    SELECT 1 FROM resource_class
+    WHERE (
+        :pool IS NULL
+        OR (:may_exceed AND NOT EXISTS (SELECT 1 FROM task WHERE state = 'leased' AND pool = :pool))
+        OR (
+            ram_bytes <= (SELECT ram_bytes FROM pool WHERE name = :pool)
+                - (SELECT coalesce(sum(ram_bytes), 0) FROM task WHERE state = 'leased' AND pool = :pool)
+            AND vram_bytes <= (SELECT vram_bytes FROM pool WHERE name = :pool)
+                - (SELECT coalesce(sum(vram_bytes), 0) FROM task WHERE state = 'leased' AND pool = :pool)
+        )
+    ) AND EXISTS (SELECT 1 FROM task WHERE class_id = resource_class.id AND state = 'ready')
+)
+OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+OR EXISTS (
+    SELECT 1 FROM task
+    WHERE deadline_at IS NOT NULL AND finished_at IS NULL AND deadline_at <= :now
+        AND state IN ('waiting', 'ready')
+)
 """
 
 
@@ -76,9 +94,13 @@ class SqliteQueue(SqlQueue):
         self._bell.wait(timeout_seconds)
 
     def claim(self, claimant: Any, *, limit: int = 1, may_exceed: bool = False) -> Any:
-        # Whoever finds nothing must not keep those out who write.
-        (is_due,) = self._connection.execute(_IS_ANYTHING_DUE, {"now": self._clock()}).fetchone()
-        return super().claim(claimant, limit=limit, may_exceed=may_exceed) if is_due else []
+        values = {"now": self._clock(), "pool": claimant.pool, "may_exceed": may_exceed}
+        (may_claim,) = self._connection.execute(_MAY_CLAIM, values).fetchone()
+        if not may_claim:
+            return []
+        # The disk is not waited for: a power cut that forgets a lease ends its worker too.
+        with self._hasty():
+            return super().claim(claimant, limit=limit, may_exceed=may_exceed)
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Sequence[Any]]:
         return self._connection.execute(statement, values).fetchall()
