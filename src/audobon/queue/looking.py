@@ -7,8 +7,8 @@ FROM task WHERE job_id = :job_id"""
 
 TASKS_OF_JOB = _VIEW + " ORDER BY ordinal"
 
-# The job's id as an expression, so that SQLite looks through the leased tasks, not all of the job.
-LEASED_OF_JOB = _VIEW.replace("job_id =", "job_id || '' =") + " AND state = 'leased' ORDER BY ordinal"
+# The id as an expression, and unordered, so that SQLite looks through the leased tasks, not all of the job.
+LEASED_OF_JOB = _VIEW.replace("job_id =", "coalesce(job_id, '') =") + " AND state = 'leased'"
 
 FINISHED_SINCE = _VIEW + " AND finished_at IS NOT NULL AND finished_at >= :since ORDER BY finished_at, id"
 
