@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from audobon.cli.queue_looks import Look
+    from audobon.cli.queue_names import TaskNames
 
 _LEAST_SECONDS = 0.1
 _MOST_SECONDS = 3600.0
 _KEPT_HAPPENINGS = 100
-_EARLIER_EVENTS = 20
+# Nobody is to guess how wide a file is.
+_PIPED_CELLS = 120
 # A queue of a million tasks is dear to look at: this part of the time is spent with looking at most.
 _LOOKING_SHARE = 0.1
 
@@ -38,14 +41,16 @@ _LOOKING_SHARE = 0.1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each change as one line of JSON.")
 def watch(*, once: bool, interval: float, as_json: bool) -> None:
-    """Watch the queue: its figures, what is at work, and what happens.
+    """Watch the queue at work.
+
+    Its figures, what is at work, and what happens.
 
     A live screen at a terminal, a line for each happening elsewhere. Ctrl-C ends it, with status 130.
 
     \b
     With --json all that is there is told first, then each change, as
-    {"at": UTC seconds, "change": C, C: ...}. C is queue, pool, worker, event, or task: one that is at
-    work, or was at the last look.
+    {"at": UTC seconds, "change": C, C: ...}. C is engine, queue, pool, worker, event, or task: one that
+    is at work or was, or that ended.
     """
     pause_seconds = min(max(interval, _LEAST_SECONDS), _MOST_SECONDS)
     if as_json:
@@ -62,28 +67,46 @@ def watch(*, once: bool, interval: float, as_json: bool) -> None:
         _tell_all(PlainLines().tell, pause_seconds, once=False)
 
 
-def _looks(pause_seconds: float) -> "Generator[Look | None]":
-    """Yield looks for ever; None as long as nothing was ever enqueued."""
-    from audobon.cli.queue_looks import Looker
+def _looks(pause_seconds: float) -> "Generator[tuple[Look | None, TaskNames]]":
+    """Yield looks for ever, with the names of tasks; None as long as nothing was ever enqueued.
 
+    The database may come later, go, or be exchanged for another.
+    """
+    from audobon.app import open_app
+    from audobon.cli.queue_looks import Looker
+    from audobon.cli.queue_names import TaskNames
+
+    app = open_app()
+    names = TaskNames(app.jobs.page_names())
     while True:
+        opened = _file_id(app.database.path)
         with queue_to_look_at() as queue:
             if queue is not None:
-                looker = Looker(queue, earlier_events=_EARLIER_EVENTS)
-                while True:
+                looker = Looker(queue, engine_pid=app.engine_pid)
+                while _file_id(app.database.path) == opened:
                     began_seconds = time.monotonic()
                     look = looker.look()
+                    names.learn(look.mentioned.values())
                     took_seconds = time.monotonic() - began_seconds
-                    yield look
+                    yield look, names
                     time.sleep(max(pause_seconds, took_seconds / _LOOKING_SHARE))
-        yield None
+                continue
+        yield None, names
         time.sleep(pause_seconds)
 
 
-def _tell_all(tell: "Callable[[Look | None], None]", pause_seconds: float, *, once: bool) -> None:
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _tell_all(tell: "Callable[[Look | None, TaskNames], None]", pause_seconds: float, *, once: bool) -> None:
     with closing(_looks(pause_seconds)) as looks:
-        for look in looks:
-            tell(look)
+        for look, names in looks:
+            tell(look, names)
             if once:
                 return
 
@@ -103,12 +126,13 @@ def _show_once() -> None:
     from audobon.cli.queue_screen import screen
 
     with closing(_looks(0.0)) as looks:
-        look = next(looks)
+        look, names = next(looks)
     if look is None:
         say(NOTHING)
         return
-    console = Console(highlight=False)
-    console.print(screen(look, happenings(look), height=_KEPT_HAPPENINGS, ending=""))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_CELLS)
+    told = happenings(look, names)
+    console.print(screen(look, names, told, width=console.width, height=_KEPT_HAPPENINGS, ending=""))
 
 
 def _show_live(pause_seconds: float) -> None:
@@ -125,10 +149,13 @@ def _show_live(pause_seconds: float) -> None:
         closing(_looks(pause_seconds)) as looks,
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
-        for look in looks:
+        for look, names in looks:
             if look is None:
                 live.update(Text(f"{NOTHING}; waiting. Ctrl-C ends this.", style="dim"), refresh=True)
                 continue
-            happened.extend(happenings(look))
-            picture = screen(look, list(happened), height=console.height, ending="Ctrl-C ends this")
+            happened.extend(happenings(look, names))
+            width, height = console.size
+            picture = screen(
+                look, names, list(happened), width=width, height=height, ending="Ctrl-C ends this"
+            )
             live.update(picture, refresh=True)
