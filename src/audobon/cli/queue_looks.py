@@ -94,7 +94,10 @@ class Looker:
             self._figures_at = now
             workers = self._look_at_workers(now)
             self._figures = (self._engine_pid(), self._queue.figures(), self._queue.pools(), workers)
-        at_work = {task.id: task for task in self._queue.select(states=("leased",), limit=_MOST_AT_WORK)}
+        leased = self._queue.select(states=("leased",), limit=_MOST_AT_WORK)
+        at_work = {
+            task.id: task for task in sorted(leased, key=lambda each: (each.started_at or 0.0, each.id))
+        }
         before, self._at_work = self._at_work, at_work
         begun = [task for task in at_work.values() if not _is_same(before.get(task.id), task)]
         left = self._ended()
@@ -107,7 +110,7 @@ class Looker:
         return Look(
             self._clock(),
             *self._figures,
-            sorted(at_work.values(), key=lambda task: (task.started_at or 0.0, task.id)),
+            list(at_work.values()),
             begun,
             left,
             events,

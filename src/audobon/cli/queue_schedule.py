@@ -146,6 +146,8 @@ def run(name: str | None, *, as_json: bool) -> None:
             print_json({"added": count, "ids": []})
         else:
             say(f"added: {count} due")
+            if count:
+                say_when_nobody_works()
         return
     from audobon.queue.tasks import NewTask
 
