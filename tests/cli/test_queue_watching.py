@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from unittest.mock import Mock
 
 import pytest
 from queue_desk import HARMLESS, HOSTILE, JOB, MB, MODEL, START, Desk
 from rich.console import Console
 
+from audobon.cli.queue_access import NOTHING
 from audobon.cli.queue_lines import JsonLines, PlainLines
 from audobon.cli.queue_looks import Happening, Look, Looker, happenings
 from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_screen import screen, shortened
+from audobon.cli.queue_watch import _looks
 from audobon.database.service import Database
+from audobon.errors import Unavailable
 from audobon.jobs.page_names import PageNames
 from audobon.queue.tasks import Capacity, Claimant
 
@@ -271,8 +274,8 @@ def test_lines_tell_each_change_once(desk: Desk, capsys: pytest.CaptureFixture[s
     desk.add_job("1.png")
     lines = PlainLines()
     with watching(desk) as watch, desk.opened() as queue:
-        lines.tell(None, watch.names)
-        lines.tell(None, watch.names)
+        lines.tell(NOTHING, watch.names)
+        lines.tell(NOTHING, watch.names)
         lines.tell(watch.look(), watch.names)
 
         # when
@@ -347,6 +350,37 @@ def test_once_shows_how_it_stands_and_ends(desk: Desk) -> None:
     assert "\x1b" not in words.out
     changes = [json.loads(line)["change"] for line in as_json.out.splitlines()]
     assert changes == ["engine", "queue", "queue", "queue", "pool", "worker", "task"]
+
+
+def test_a_database_that_does_not_answer_is_waited_for_but_not_by_one_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    desk.add_job("1.png")
+    locked = Unavailable("it is kept locked by another process")
+    answers = [Looker.look, locked, locked, Looker.look, locked]
+
+    def look(looker: Looker) -> Look:
+        answer = answers.pop(0)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer(looker)
+
+    monkeypatch.setattr(Looker, "look", look)
+
+    # when
+    with closing(_looks(0.0, is_patient=True)) as looks:
+        told = [next(looks)[0] for _ in range(4)]
+    once = desk.queue("watch", "--once")
+
+    # then
+    assert [each if isinstance(each, str) else len(each.queues) for each in told] == [
+        3,
+        locked.message,
+        locked.message,
+        3,
+    ]
+    assert (once.status, once.out, once.err) == (8, "", f"error: {locked.message}\n")
 
 
 @pytest.mark.parametrize("interval", ["soon", "5", "-1s"])

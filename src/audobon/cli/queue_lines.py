@@ -5,7 +5,6 @@ from typing import Any
 import click
 import msgspec
 
-from audobon.cli.queue_access import NOTHING
 from audobon.cli.queue_looks import Look, happenings
 from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_words import STATE_WORDS, clock_time
@@ -20,16 +19,16 @@ class PlainLines:
     def __init__(self) -> None:
         self._queues: dict[str, str] = {}
         self._engine_pid: int | None = None
-        self._is_waiting = False
+        self._waiting = ""
 
-    def tell(self, look: Look | None, names: TaskNames) -> None:
-        """Write what changed; None: nothing was ever enqueued."""
-        if look is None:
-            if not self._is_waiting:
-                say(f"{NOTHING}; waiting")
-            self._is_waiting = True
+    def tell(self, look: Look | str, names: TaskNames) -> None:
+        """Write what changed, or why there is nothing to look at."""
+        if isinstance(look, str):
+            if look != self._waiting:
+                say(f"{look}; waiting")
+            self._waiting = look
             return
-        self._is_waiting = False
+        self._waiting = ""
         if look.engine_pid != self._engine_pid:
             ended, self._engine_pid = self._engine_pid, look.engine_pid
             words = f"process {ended} ended" if look.engine_pid is None else f"process {look.engine_pid}"
@@ -57,9 +56,9 @@ class JsonLines:
         self._workers: dict[str, Any] = {}
         self._tasks: dict[int, TaskRecord] = {}
 
-    def tell(self, look: Look | None, names: TaskNames) -> None:
-        """Write what changed; None: nothing was ever enqueued."""
-        if look is None:
+    def tell(self, look: Look | str, names: TaskNames) -> None:
+        """Write what changed; nothing when there is nothing to look at."""
+        if isinstance(look, str):
             return
         if _is_news(self._engine, "pid", (look.engine_pid,)):
             _write(look, "engine", {"pid": look.engine_pid})

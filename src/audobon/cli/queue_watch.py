@@ -12,11 +12,13 @@ import click
 
 from audobon.cli.durations import parse_duration
 from audobon.cli.queue_access import NOTHING, queue_to_look_at
-from audobon.cli.terminal import say
+from audobon.cli.terminal import printable, say
+from audobon.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from audobon.app import App
     from audobon.cli.queue_looks import Look
     from audobon.cli.queue_names import TaskNames
 
@@ -67,32 +69,50 @@ def watch(*, once: bool, interval: float, as_json: bool) -> None:
         _tell_all(PlainLines().tell, pause_seconds, once=False)
 
 
-def _looks(pause_seconds: float) -> "Generator[tuple[Look | None, TaskNames]]":
-    """Yield looks for ever, with the names of tasks; None as long as nothing was ever enqueued.
+def _looks(pause_seconds: float, *, is_patient: bool) -> "Generator[tuple[Look | str, TaskNames]]":
+    """Yield looks for ever, with the names of tasks; words, as long as there is nothing to look at.
 
     The database may come later, go, or be exchanged for another.
+    is_patient  one that does not answer is waited for too; otherwise Unavailable is raised
     """
     from audobon.app import open_app
-    from audobon.cli.queue_looks import Looker
     from audobon.cli.queue_names import TaskNames
 
     app = open_app()
     names = TaskNames(app.jobs.page_names())
     while True:
-        opened = _file_id(app.database.path)
-        with queue_to_look_at() as queue:
-            if queue is not None:
-                looker = Looker(queue, engine_pid=app.engine_pid)
-                while _file_id(app.database.path) == opened:
-                    began_seconds = time.monotonic()
-                    look = looker.look()
-                    names.learn(look.mentioned.values())
-                    took_seconds = time.monotonic() - began_seconds
-                    yield look, names
-                    time.sleep(max(pause_seconds, took_seconds / _LOOKING_SHARE))
+        words = NOTHING
+        try:
+            yield from _looks_at_one(app, names, pause_seconds)
+            if app.database.path.exists():
+                # Another took its place.
                 continue
-        yield None, names
+        except Unavailable as error:
+            if not is_patient:
+                raise
+            words = error.message
+        yield words, names
         time.sleep(pause_seconds)
+
+
+def _looks_at_one(
+    app: "App", names: "TaskNames", pause_seconds: float
+) -> "Generator[tuple[Look, TaskNames]]":
+    """Yield looks at the database that is there now, until it is there no longer."""
+    from audobon.cli.queue_looks import Looker
+
+    opened = _file_id(app.database.path)
+    with queue_to_look_at() as queue:
+        if queue is None:
+            return
+        looker = Looker(queue, engine_pid=app.engine_pid)
+        while _file_id(app.database.path) == opened:
+            began_seconds = time.monotonic()
+            look = looker.look()
+            names.learn(look.mentioned.values())
+            took_seconds = time.monotonic() - began_seconds
+            yield look, names
+            time.sleep(max(pause_seconds, took_seconds / _LOOKING_SHARE))
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
@@ -103,8 +123,8 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _tell_all(tell: "Callable[[Look | None, TaskNames], None]", pause_seconds: float, *, once: bool) -> None:
-    with closing(_looks(pause_seconds)) as looks:
+def _tell_all(tell: "Callable[[Look | str, TaskNames], None]", pause_seconds: float, *, once: bool) -> None:
+    with closing(_looks(pause_seconds, is_patient=not once)) as looks:
         for look, names in looks:
             tell(look, names)
             if once:
@@ -125,10 +145,10 @@ def _show_once() -> None:
     from audobon.cli.queue_looks import happenings
     from audobon.cli.queue_screen import screen
 
-    with closing(_looks(0.0)) as looks:
+    with closing(_looks(0.0, is_patient=False)) as looks:
         look, names = next(looks)
-    if look is None:
-        say(NOTHING)
+    if isinstance(look, str):
+        say(look)
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_CELLS)
     told = happenings(look, names)
@@ -146,12 +166,13 @@ def _show_live(pause_seconds: float) -> None:
     console = Console(highlight=False)
     happened: deque[Happening] = deque(maxlen=_KEPT_HAPPENINGS)
     with (
-        closing(_looks(pause_seconds)) as looks,
+        closing(_looks(pause_seconds, is_patient=True)) as looks,
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
         for look, names in looks:
-            if look is None:
-                live.update(Text(f"{NOTHING}; waiting. Ctrl-C ends this.", style="dim"), refresh=True)
+            if isinstance(look, str):
+                words = printable(f"{look}; waiting. Ctrl-C ends this.")
+                live.update(Text(words, style="dim"), refresh=True)
                 continue
             happened.extend(happenings(look, names))
             width, height = console.size
