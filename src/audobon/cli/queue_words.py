@@ -123,7 +123,7 @@ def queue_cells(figures: QueueFigures) -> tuple[str, ...]:
         str(figures.waiting),
         str(figures.leased),
         str(figures.dead),
-        span(int(figures.oldest_age_seconds)) if figures.ready else "-",
+        span(int(figures.oldest_age_seconds)) if figures.ready or figures.oldest_age_seconds else "-",
         per_minute(figures.done_per_second),
         per_minute(figures.failed_per_second),
     )
