@@ -81,6 +81,11 @@ def model_names(settings: Settings) -> tuple[str, ...]:
     return ()
 
 
+def models_with(name: str) -> tuple[str, ...]:
+    """Return all models that run where this one is the main one."""
+    return _LETTER_MODELS if name == _LETTER_MODELS[0] else (name,)
+
+
 def loss_db(settings: Settings) -> float | None:
     """Return how far a draft is from the full model, as its card says; None when it is not a draft."""
     if not isinstance(settings, UpscaleSettings):
