@@ -266,7 +266,7 @@ def test_reading_ahead_asks_the_system_for_the_prepared_files(
 
     def note(descriptor: int, start: int, length: int, advice: int) -> None:
         assert (start, length) == (0, 0)
-        asked.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, advice))
+        asked.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, advice))
 
     monkeypatch.setattr(running.os, "posix_fadvise", note)
     folder = prepared_folder(built_in_card(FIRST), tmp_path)

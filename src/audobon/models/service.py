@@ -146,6 +146,11 @@ class Models:
         least_bytes = min(card.memory.lean.peak_bytes_by_pixels.values())
         return self._residency.load_ahead(key, resident_bytes=self._opened_bytes.get(key, least_bytes))
 
+    @property
+    def peaks(self) -> PeakMemory:
+        """What runs of models were seen to take on this machine."""
+        return self._peaks
+
     def predict_peak(self, name: str, pixels: int, *, lean: bool = False) -> int:
         """Return the growth of the process expected for running a model; see `PeakMemory.predict`."""
         return self._peaks.predict(self.card(name), pixels, lean=lean)
