@@ -1,4 +1,4 @@
-"""`audobon run`: one operation on a page, a folder or a book; and the options that `audobon plan` shares."""
+"""`audobon run`: one operation on a page, a folder or a book; `audobon plan` shares its options."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +31,7 @@ class Operations(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that was named; UnknownOperation when there is none."""
         if arguments and not arguments[0].startswith("-") and arguments[0] not in self.commands:
             from audobon.pages.operations import operation_named
 

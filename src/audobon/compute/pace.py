@@ -92,7 +92,10 @@ def paces_of(queue: Queue, *, threads: int) -> Paces:
 
 
 def total(pages: Iterable[Seconds | None], *, workers: int = 1) -> Seconds | None:
-    """Return how long some pages take one after the other, or beside each other; None when one is unknown."""
+    """Return how long some pages take together; None when that of one is unknown.
+
+    workers  that do them beside each other
+    """
     known = []
     for seconds in pages:
         if seconds is None:
