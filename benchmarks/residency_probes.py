@@ -22,12 +22,14 @@ import onnxruntime
 
 from audobon.models.accounts import Key
 from audobon.models.card import Card, Memory, built_in_card
+from audobon.models.devices import Choice
 from audobon.models.golden import pattern
 from audobon.models.loading import load
 from audobon.models.observed import FILE
 from audobon.models.residency import Residency
 from audobon.models.runtime import LoadedModel, return_memory_at_once, session_options
 from audobon.models.service import Models
+from audobon.models.sessions import Session
 from audobon.models.store import prepared_path
 from audobon.processes import resident_bytes
 
@@ -365,10 +367,11 @@ def peak(folder: Path, name: str, shape: str, way: str) -> dict[str, Any]:
     tensor = np.ones(json.loads(shape), dtype=np.float32)
     Path("/proc/self/clear_refs").write_text("5")
     before = own_bytes()
-    model = LoadedModel(prepared_path(built_in_card(name), folder), threads=2, arena=way == "fast")
-    # Not watched: watching sets the peak back.
+    # The session alone: a loaded model watches its first runs, and that sets the peak back.
+    options = session_options(threads=2, arena=way == "fast", optimise=False)
+    session = Session(prepared_path(built_in_card(name), folder), options, Choice(), lean=way == "lean")
     for _ in range(2):
-        model._run(tensor)
+        session.run(tensor)
     return {"bytes": int(_status("VmHWM")) * 1024 - before}
 
 
