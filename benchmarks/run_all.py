@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("overhead", "peers", "memory", "session_load", "quality", "draft", "queue", "resources")
+ALL = ("overhead", "peers", "memory", "session_load", "residency", "quality", "draft", "queue", "resources")
 
 
 def main() -> None:
