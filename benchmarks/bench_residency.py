@@ -35,6 +35,8 @@ DEFAULTS = (
 # Seeds that the half-life of the policy was not chosen on.
 SEEDS = range(100, 112)
 SHARES = (0.4, 0.6)
+# Of the budget; the first is the goal's.
+CAPS = (1.1, 1.25)
 # Two sizes to calibrate with, then the sizes to predict. The smallest one a model is used with is among the
 # first two: below what was measured a card promises nothing smaller, on purpose.
 PREDICTED: dict[str, list[tuple[int, ...]]] = {
@@ -165,25 +167,31 @@ def cycles(folder: Path, extent: Extent) -> tuple[Any, list[list[str]]]:
 
 def budget(folder: Path, extent: Extent) -> tuple[Any, list[list[str]]]:
     """G5."""
-    found = probe(folder, "budget", extent.requests)
-    share = found["highest_bytes"] / found["budget_bytes"]
-    failed = len(found["failures"])
-    return found, [
+    runs = {cap: probe(folder, "budget", extent.requests, cap) for cap in CAPS}
+    highest = max(run["highest_bytes"] / run["budget_bytes"] for run in runs.values())
+    first = runs[CAPS[0]]
+    rows = [
         [
             f"{extent.requests} requests, six models, budget 40 % of their peaks: peak",
-            f"{share * 100:.0f} % of it",
-            f"{found['budget_bytes'] >> 20} of {found['summed_peaks_bytes'] >> 20} MB",
+            f"{highest * 100:.0f} % of it",
+            f"{first['budget_bytes'] >> 20} of {first['summed_peaks_bytes'] >> 20} MB",
             "<= 105 %",
-            verdict(share <= 1.05),
-        ],
-        [
-            "the same, failures; the system refuses what is over 110 %",
-            str(failed),
-            f"{found['seconds']:.0f} s",
-            "0",
-            verdict(failed == 0),
-        ],
+            verdict(highest <= 1.05),
+        ]
     ]
+    for cap, run in runs.items():
+        failed = len(run["failures"])
+        is_goal = cap == CAPS[0]
+        rows.append(
+            [
+                f"the same, failures when the system refuses more than {cap * 100:.0f} %",
+                str(failed),
+                f"{run['seconds']:.0f} s",
+                "0" if is_goal else "",
+                verdict(failed == 0) if is_goal else "",
+            ]
+        )
+    return runs, rows
 
 
 def prediction(folder: Path, extent: Extent) -> tuple[Any, list[list[str]]]:

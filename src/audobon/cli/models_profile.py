@@ -90,4 +90,5 @@ def _lines(found: "Profile") -> list[str]:
 
 def _weight(point: "MemoryPoint") -> str:
     way = "lean" if point.lean else "fast"
-    return f"{way} {point.peak_bytes >> 20:5} MB ({point.expected_bytes >> 20} MB)"
+    card = f"({point.expected_bytes >> 20} MB)"
+    return f"{way} {point.peak_bytes >> 20:5} MB {card:>9}"
