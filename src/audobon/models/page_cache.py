@@ -1,4 +1,4 @@
-"""The system's copies of files in memory: let go of, so that opening them is as cold as after a start."""
+"""The system's copies of files: let go of, so that opening them is as cold as after a start."""
 
 import os
 from collections.abc import Iterable

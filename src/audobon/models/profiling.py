@@ -1,4 +1,4 @@
-"""What a model takes: to load, operator by operator, and in memory by size; for those who work on models."""
+"""What a model takes: to load, operator by operator, and in memory by size."""
 
 import statistics
 from pathlib import Path
