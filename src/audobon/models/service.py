@@ -155,8 +155,8 @@ class Models:
 
     def learn(self, card: Card, observations: Iterable[Observation], *, lean: bool) -> None:
         """Correct predictions by what runs were seen to take."""
-        for pixels, peak_bytes in observations:
-            self._peaks.observe(card, pixels, peak_bytes, lean=lean)
+        for pixels, peak_bytes, is_settled in observations:
+            self._peaks.observe(card, pixels, peak_bytes, lean=lean, is_settled=is_settled)
 
     def pin(self, name: str) -> None:
         """Keep a model in memory once it is loaded, whichever way it runs."""
