@@ -186,7 +186,7 @@ def budget(folder: Path, extent: Extent) -> tuple[Any, list[list[str]]]:
             [
                 f"the same, failures when the system refuses more than {cap * 100:.0f} %",
                 str(failed),
-                f"{run['seconds']:.0f} s",
+                f"{run['seconds']:.0f} s, {run['fence']}",
                 "0" if is_goal else "",
                 verdict(failed == 0) if is_goal else "",
             ]

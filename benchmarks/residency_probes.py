@@ -3,6 +3,7 @@
 Prints one line of JSON.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -209,10 +210,7 @@ def budget(folder: Path, count: str, cap: str) -> dict[str, Any]:
     # The system's own peak, read every millisecond, since watched runs set it back.
     Path("/proc/self/clear_refs").write_text("5")
     before, highest, ended = own_bytes(), [0], threading.Event()
-    # What is over is refused by the system, and the request fails. It counts private memory that was asked
-    # for, touched or not: an arena asks for up to twice what it uses.
-    held = int(_status("VmData")) * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (held + round(float(cap) * allowed), resource.RLIM_INFINITY))
+    fence = _fence(round(float(cap) * allowed))
 
     def watch() -> None:
         while not ended.wait(0.001):
@@ -243,7 +241,41 @@ def budget(folder: Path, count: str, cap: str) -> dict[str, Any]:
         "failures": failures,
         "seconds": seconds,
         "needs_recycling": models.recycling_reason,
+        "fence": fence,
     }
+
+
+def _fence(growth_bytes: int) -> str:
+    """Let this process grow by so much and no more; return what sees to that.
+
+    A control group counts memory that is used, and the system ends who goes beyond. Where none may be made
+    (this needs root and version 1), what is asked for is limited: an arena asks for up to twice what it uses.
+    """
+    group = next(
+        (
+            line.split(":", 2)[2]
+            for line in Path("/proc/self/cgroup").read_text().split()
+            if ":memory:" in line
+        ),
+        None,
+    )
+    try:
+        folder = Path(f"/sys/fs/cgroup/memory{group}/audobon-bench-{os.getpid()}")
+        folder.mkdir()
+        (folder / "memory.limit_in_bytes").write_text(str(growth_bytes))
+        # What was touched before stays with the group above.
+        (folder / "cgroup.procs").write_text(str(os.getpid()))
+    except OSError:
+        held = int(_status("VmData")) * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (held + growth_bytes, resource.RLIM_INFINITY))
+        return "RLIMIT_DATA"
+
+    def leave() -> None:
+        (folder.parent / "cgroup.procs").write_text(str(os.getpid()))
+        folder.rmdir()
+
+    atexit.register(leave)
+    return "control group"
 
 
 def _status(field: str) -> str:
