@@ -249,8 +249,8 @@ class SqlTasks(Queue):
                     lease, asked_at, asked_why, deadline_at, most, reason, is_blameless=is_blameless
                 )
             self._count(sql.FORGET_OWNER, {"name": owner})
-        if rows:
-            self.wake()
+            if rows:
+                self.wake()
         return len(rows)
 
     # Stopping and trying again
@@ -278,8 +278,8 @@ class SqlTasks(Queue):
                 for (task_id,) in self._rows(sql.REPLAY % where, which | {"now": self._clock()}):
                     self._record(task_id, "replayed", "")
                     count += 1
-        if count:
-            self.wake()
+            if count:
+                self.wake()
         return count
 
     def amend(self, task_id: int, payload: str) -> bool:
