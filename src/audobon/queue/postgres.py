@@ -22,7 +22,11 @@ from audobon.queue.tasks import Lease, Result
 _BEGIN = b"BEGIN"
 _BEGIN_HASTY = b"BEGIN; SET LOCAL synchronous_commit = off"
 _CALL = f"NOTIFY {CHANNEL}".encode()
-_COPY = f"COPY task ({', '.join(TASK_COLUMNS)}) FROM STDIN".encode()
+_COPY = f"COPY task ({', '.join(TASK_COLUMNS)}) FROM STDIN (FORMAT binary)".encode()
+_COPIED_TYPES = (
+    "int8", "int4", "text", "int4", "text", "text", "text", "int4", "float8", "float8", "float8", "float8",
+    "int4", "text", "int4",
+)  # fmt: skip
 _INSERT = (
     f"INSERT INTO task ({', '.join(TASK_COLUMNS)})"  # noqa: S608  (names of our own)
     f" VALUES ({', '.join(f':{name}' for name in TASK_COLUMNS)})"
@@ -257,6 +261,7 @@ class PostgresQueue(SqlQueue):
                 self._count(_INSERT, dict(zip(TASK_COLUMNS, row, strict=True)))
             return
         with self._connection.cursor().copy(_COPY) as copy:
+            copy.set_types(_COPIED_TYPES)
             for row in rows:
                 copy.write_row(row)
 
