@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -78,8 +78,8 @@ class PostgresQueue(SqlQueue):
     """The queue in a PostgreSQL database, which is brought up to date when it is opened.
 
     Claimers that count no capacity and serve queues without limits never wait for each other. `connection`
-    is for the caller's own statements inside `transaction`; where one of them fails, the whole transaction
-    has failed. A lost connection is opened anew when it is needed next.
+    is for the caller's own statements inside `transaction`; where one of them fails, so has its block. A
+    lost connection is opened anew when it is needed next.
 
     The application works on SQLite for now: its other tables move with the database room.
     raises  Misconfigured, Denied, Unavailable when the database cannot be opened
@@ -121,7 +121,8 @@ class PostgresQueue(SqlQueue):
     @contextmanager
     def _transaction(self, begin: bytes) -> Iterator[None]:
         if self._is_open:
-            yield
+            with self._inner_block():
+                yield
             return
         try:
             self._begin(begin)
@@ -136,6 +137,18 @@ class PostgresQueue(SqlQueue):
         except BaseException:
             self._roll_back()
             raise
+
+    @contextmanager
+    def _inner_block(self) -> Iterator[None]:
+        self._connection.execute(b"SAVEPOINT inner_block")
+        try:
+            yield
+        except BaseException:
+            # Where the connection is lost, so is the whole transaction, and its end will tell.
+            with suppress(psycopg.Error):
+                self._connection.execute(b"ROLLBACK TO inner_block; RELEASE inner_block")
+            raise
+        self._connection.execute(b"RELEASE inner_block")
 
     def _begin(self, begin: bytes) -> None:
         try:
@@ -187,6 +200,9 @@ class PostgresQueue(SqlQueue):
 
     def wake(self) -> None:
         # Inside a transaction the call is heard when it commits, and not at all when it does not.
+        if self._is_open:
+            self._must_wake = True
+            return
         with self.transaction():
             self._must_wake = True
 

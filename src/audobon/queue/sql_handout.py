@@ -138,7 +138,8 @@ class SqlHandout(SqlTasks):
         if not heads:
             return None
         queues = self._queues()
-        limited = sorted(name for name in {head.queue for head in heads} if _is_limited(queues[name].rules))
+        served = {head.queue for head in heads if claimant.queues is None or head.queue in claimant.queues}
+        limited = sorted(name for name in served if _is_limited(queues[name].rules))
         self._hold_still(claimant.pool, limited)
         if limited:
             queues = self._queues()
