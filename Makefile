@@ -9,7 +9,7 @@ OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-queue setup lock cards samples clean
+.PHONY: help run test check format bench bench-queue storm-queue setup lock cards samples clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ bench: $(VENV)/.bench ## Measure against goals and peers; writes benchmarks/resu
 
 bench-queue: $(VENV)/.bench ## Measure the queue alone, at most 25 minutes; ARGS=--quick for a trial of 3
 	$(BIN)/python benchmarks/bench_queue.py $(ARGS)
+
+storm-queue: $(VENV)/.test ## Kill the queue's processes 500 times, cut the power 300 times, and count what was lost (some 8 minutes)
+	$(BIN)/python storms/queue/run.py $(ARGS)
 
 setup: $(VENV)/.test ## Create the environment with everything but the peers
 

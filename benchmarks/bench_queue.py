@@ -20,6 +20,7 @@ from durability import syncs_per_task
 from goals import COMPARISONS, CONTEXT, Comparison
 from lineup import LINEUP, absent
 from postgres_server import PostgresServer, find_binaries
+from real_swaps import measure_real_swaps
 from slices import Runner, SliceFailed
 from swaps import simulate_swaps
 
@@ -52,10 +53,11 @@ def main() -> None:
         # First what takes its time whatever the machine does; the rounds have what is left.
         claims = measure_claims(postgres, is_quick=options.quick) if not only or only & {"G8", "G9"} else {}
         swaps = simulate_swaps(is_quick=options.quick) if not only or "G9" in only else {}
+        real = measure_real_swaps(is_quick=options.quick) if not only or "G9" in only else {}
         print(f"durability, claims and swaps took {time.monotonic() - begun:.0f} s", flush=True)
         contest = Contest(runner, pace)
         contest.run(chosen)
-    figures = report.figures(contest, chosen, left_out, syncs, claims, swaps, is_trial=options.quick)
+    figures = report.figures(contest, chosen, left_out, syncs, claims, (swaps, real), is_trial=options.quick)
     for title, header, rows in report.tables(figures):
         if rows:
             table(title, header, rows)

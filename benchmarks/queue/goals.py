@@ -69,8 +69,3 @@ CONTEXT = (
 PICKUP_P99_MILLISECONDS = 10.0
 CLAIM_P50_MILLISECONDS, CLAIM_P99_MILLISECONDS, NOTHING_FITS_MILLISECONDS = 1.0, 5.0, 0.1
 FEWER_SWAPS, SHORTER_MAKESPAN = 5.0, 2.0
-
-ELSEWHERE = {
-    "G6": "redelivery after kill -9 of a whole worker: not measured here yet, it needs the whole engine",
-    "G9": "swaps of real models: not measured here yet; the table shows the policy in virtual time",
-}

@@ -76,22 +76,21 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlit
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, is_hasty: bool = False) -> Iterator[sqlite3.Connection]:
-    """Commit what the block does, or nothing of it; joins a transaction already open.
+    """Commit what the block does, or nothing of it; inside another block, with that one.
 
     is_hasty  on a grouped connection, do not wait for the disk
     """
-    is_joined = connection.in_transaction
-    if is_joined:
-        yield connection
-        return
-    connection.execute("BEGIN IMMEDIATE")
+    is_inner = connection.in_transaction
+    connection.execute("SAVEPOINT inner_block" if is_inner else "BEGIN IMMEDIATE")
     try:
         yield connection
-        connection.execute("COMMIT")
+        connection.execute("RELEASE inner_block" if is_inner else "COMMIT")
     except BaseException:
-        # On a full disk SQLite has rolled back by itself already.
+        # On a full disk SQLite has rolled back everything by itself already.
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            connection.execute("ROLLBACK TO inner_block" if is_inner else "ROLLBACK")
+            if is_inner:
+                connection.execute("RELEASE inner_block")
         raise
-    if not is_hasty and isinstance(connection, GroupedConnection):
+    if not is_inner and not is_hasty and isinstance(connection, GroupedConnection):
         connection.sync_log()

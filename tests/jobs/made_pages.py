@@ -9,7 +9,8 @@ from audobon.compute.work import PageResult
 from audobon.jobs.ingest import Fault, TakenEntry
 from audobon.jobs.target import Piece
 from audobon.pages.documents import Entry
-from audobon.queue.tasks import TaskState as State, TaskView
+from audobon.queue.tasks import TaskState as State
+from audobon.queue.tasks import TaskView
 
 PLACEMENT = Placement("here", 64, False, 1, "here: it fits the budget")
 

@@ -1,40 +1,88 @@
-"""Tasks for the tests of the queue, and ways to look at what became of them."""
+"""Tasks for the tests of the queue, ways to hand them out, and to look at what became of them."""
 
+import json
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
-from audobon.queue.service import Lease, NewTask, Queue
+import msgspec
 
-PLENTY = 1 << 40
+from audobon.queue.port import Queue
+from audobon.queue.tasks import Claimant, Lease, Needs, NewTask, TaskRecord
 
+GIGABYTE = 1 << 30
 
-def new_task(ordinal: int, *, work_key: str = "", ram_bytes: int = 100, units: int = 4) -> NewTask:
-    return NewTask(
-        ordinal=ordinal,
-        work_key=work_key or f"work {ordinal}",
-        model="waifu2x",
-        ram_bytes=ram_bytes,
-        payload=f'{{"page":{ordinal}}}',
-        total_units=units,
-    )
+OpenConnection = Callable[[], sqlite3.Connection]
 
 
-def enqueue(queue: Queue, *ordinals: int, priority: int = 0, job_id: str = "job") -> list[int]:
-    return queue.enqueue(job_id, map(new_task, ordinals), category="batch", priority=priority)
+class TurnedClock:
+    """A clock that only moves when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
-def claim(queue: Queue, owner: str = "worker") -> Lease:
-    lease = queue.claim("job", owner, free_ram_bytes=PLENTY)
-    assert lease is not None
+class FixedDraw:
+    """A draw from 0 to 1 that is what it was set to."""
+
+    def __init__(self) -> None:
+        self.drawn = 1.0
+
+    def __call__(self) -> float:
+        return self.drawn
+
+
+def new_task(
+    name: str = "task",
+    *,
+    kind: str = "page",
+    model: str = "",
+    device: str = "any",
+    ram_bytes: int = 0,
+    vram_bytes: int = 0,
+    **others: Any,
+) -> NewTask:
+    """Return a task whose payload is its name."""
+    needs = Needs(kind=kind, model=model, device=device, ram_bytes=ram_bytes, vram_bytes=vram_bytes)
+    return NewTask(needs=needs, payload=json.dumps(name), **others)
+
+
+def add(queue: Queue, *tasks: NewTask | str, to: str = "batch") -> list[int]:
+    """Enqueue tasks, or plain ones of these names."""
+    return queue.enqueue(to, [new_task(task) if isinstance(task, str) else task for task in tasks])
+
+
+def claim(
+    queue: Queue, owner: str = "worker", *, limit: int = 1, may_exceed: bool = False, **claimant: Any
+) -> list[Lease]:
+    return queue.claim(Claimant(owner=owner, **claimant), limit=limit, may_exceed=may_exceed)
+
+
+def claim_one(queue: Queue, owner: str = "worker", **claimant: Any) -> Lease:
+    (lease,) = claim(queue, owner, **claimant)
     return lease
 
 
-def claimed_ordinals(queue: Queue) -> list[int]:
-    found = []
-    while (lease := queue.claim("job", "worker", free_ram_bytes=PLENTY)) is not None:
-        found.append(lease.ordinal)
+def names(leases: list[Lease]) -> list[str]:
+    return [json.loads(lease.payload) for lease in leases]
+
+
+def claimed_names(queue: Queue, owner: str = "worker", **claimant: Any) -> list[str]:
+    """Claim one by one until nothing is handed out; return the names in that order."""
+    found: list[str] = []
+    while leases := claim(queue, owner, **claimant):
+        found += names(leases)
     return found
 
 
-def events(connection: sqlite3.Connection) -> list[tuple[int, float, str, str]]:
-    rows = connection.execute("SELECT task_id, at, kind, detail FROM task_event ORDER BY id")
-    return [(row["task_id"], row["at"], row["kind"], row["detail"]) for row in rows]
+def changes(before: TaskRecord, after: TaskRecord) -> dict[str, Any]:
+    """Return what is not as it was, and so that nothing else changed."""
+    old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    return {name: new[name] for name in new if new[name] != old[name]}
+
+
+def events(queue: Queue, task_id: int | None = None) -> list[tuple[str, str]]:
+    return [(event.kind, event.detail) for event in queue.events(task_id=task_id)]

@@ -231,8 +231,13 @@ class Engine:
     def _keep_up(self) -> None:
         self._set_budget()
         self._queue.run_schedules()
-        for owner in self._vanished.look([o for o in self._queue.owners() if o.pool != POOL]):
+        ours = {worker.owner for worker in self._workers}
+        owners = self._queue.owners()
+        for owner in self._vanished.look([owner for owner in owners if owner.pool != POOL]):
             self._queue.retire(owner.name, reason="its machine gave no sign of life", is_blameless=False)
+        for owner in owners:
+            if owner.pool == POOL and owner.name not in ours:
+                self._queue.retire(owner.name, reason="its engine ended", is_blameless=True)
         leased = [
             (task.id, task.token, task.owner or "", task.done_units)
             for task in self._queue.select(states=["leased"], limit=1000)

@@ -3,15 +3,17 @@
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from audobon import sqlite
 from audobon.clock import Clock, utc_now
+from audobon.database.service import named
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head
 from audobon.queue.sql_looking import SqlQueue
+from audobon.queue.tasks import Claimant, Lease
 from audobon.queue.waking import Bell
 
 _HEADS = """
@@ -28,9 +30,27 @@ _ADD = (
     f"INSERT INTO task ({', '.join(sql.TASK_COLUMNS)})"  # noqa: S608  (names of our own)
     f" VALUES ({', '.join('?' * len(sql.TASK_COLUMNS))})"
 )
-_IS_ANYTHING_DUE = """
-SELECT EXISTS (SELECT 1 FROM task WHERE state = 'ready')
-    OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+# What nothing fits, nobody need be kept out for; and what is late must be given up by somebody.
+_MAY_CLAIM = """
+SELECT EXISTS (
+    SELECT 1 FROM resource_class
+    WHERE (
+        :pool IS NULL
+        OR (:may_exceed AND NOT EXISTS (SELECT 1 FROM task WHERE state = 'leased' AND pool = :pool))
+        OR (
+            (ram_bytes = 0 OR ram_bytes <= (SELECT ram_bytes FROM pool WHERE name = :pool)
+                - (SELECT coalesce(sum(ram_bytes), 0) FROM task WHERE state = 'leased' AND pool = :pool))
+            AND (vram_bytes = 0 OR vram_bytes <= (SELECT vram_bytes FROM pool WHERE name = :pool)
+                - (SELECT coalesce(sum(vram_bytes), 0) FROM task WHERE state = 'leased' AND pool = :pool))
+        )
+    ) AND EXISTS (SELECT 1 FROM task WHERE class_id = resource_class.id AND state = 'ready')
+)
+OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+OR EXISTS (
+    SELECT 1 FROM task
+    WHERE deadline_at IS NOT NULL AND finished_at IS NULL AND deadline_at <= :now
+        AND state IN ('waiting', 'ready')
+)
 """
 
 
@@ -46,22 +66,27 @@ class SqliteQueue(SqlQueue):
     ) -> None:
         super().__init__(clock=clock, draw=draw)
         self._connection = connection
-        self._bell = Bell(Path(connection.execute("PRAGMA database_list").fetchone()[2]).parent / "wake")
+        self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        self._bell = Bell(self._path.parent / "wake")
         self._must_wake = False
 
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._block(is_hasty=False)
+
+    def _hasty(self) -> AbstractContextManager[None]:
+        return self._block(is_hasty=True)
+
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def _block(self, *, is_hasty: bool) -> Iterator[None]:
         is_outermost = not self._connection.in_transaction
-        with sqlite.transaction(self._connection):
-            yield
+        try:
+            with sqlite.transaction(self._connection, is_hasty=is_hasty):
+                yield
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         if is_outermost and self._must_wake:
             self._must_wake = False
             self._bell.ring()
-
-    @contextmanager
-    def _hasty(self) -> Iterator[None]:
-        with sqlite.transaction(self._connection, is_hasty=True):
-            yield
 
     def close(self) -> None:
         self._bell.close()
@@ -75,26 +100,42 @@ class SqliteQueue(SqlQueue):
     def wait(self, timeout_seconds: float) -> None:
         self._bell.wait(timeout_seconds)
 
-    def claim(self, claimant: Any, *, limit: int = 1, may_exceed: bool = False) -> Any:
-        # Whoever finds nothing must not keep those out who write.
-        (is_due,) = self._connection.execute(_IS_ANYTHING_DUE, {"now": self._clock()}).fetchone()
-        return super().claim(claimant, limit=limit, may_exceed=may_exceed) if is_due else []
+    def claim(self, claimant: Claimant, *, limit: int = 1, may_exceed: bool = False) -> list[Lease]:
+        values = {"now": self._clock(), "pool": claimant.pool, "may_exceed": may_exceed}
+        ((may_claim,),) = self._rows(_MAY_CLAIM, values)
+        if not may_claim:
+            return []
+        # The disk is not waited for: a power cut that forgets a lease ends its worker too.
+        with self._hasty():
+            return self._claim(claimant, limit, may_exceed)
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Sequence[Any]]:
-        return self._connection.execute(statement, values).fetchall()
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def _count(self, statement: str, values: dict[str, Any]) -> int:
-        return self._connection.execute(statement, values).rowcount
+        try:
+            return self._connection.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> Exception:
+        # A rule of the tables that was broken is the caller's mistake, and no fault of the file.
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            return error
+        return named(error, self._path)
 
     def _heads(self) -> list[Head]:
-        return [Head(*row) for row in self._connection.execute(_HEADS)]
+        return [Head(*row) for row in self._rows(_HEADS, {})]
 
     def _take(self, choice: Choice, values: dict[str, Any]) -> list[Sequence[Any]]:
-        return self._connection.execute(sql.CLAIM, values).fetchall()
+        return self._rows(sql.CLAIM, values)
 
     def _new_ids(self, count: int) -> Sequence[int]:
-        row = self._connection.execute(_LAST_ID).fetchone()
-        first = 1 if row is None else int(row[0]) + 1
+        rows = self._rows(_LAST_ID, {})
+        first = int(rows[0][0]) + 1 if rows else 1
         return range(first, first + count)
 
     def _add_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:

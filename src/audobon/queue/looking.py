@@ -7,7 +7,8 @@ FROM task WHERE job_id = :job_id"""
 
 TASKS_OF_JOB = _VIEW + " ORDER BY ordinal"
 
-LEASED_OF_JOB = _VIEW + " AND state = 'leased' ORDER BY ordinal"
+# The job's id as an expression, so that SQLite looks through the leased tasks, not all of the job.
+LEASED_OF_JOB = _VIEW.replace("job_id =", "job_id || '' =") + " AND state = 'leased' ORDER BY ordinal"
 
 FINISHED_SINCE = _VIEW + " AND finished_at IS NOT NULL AND finished_at >= :since ORDER BY finished_at, id"
 

@@ -38,7 +38,11 @@ class Queue(ABC):
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit all that the block does, or nothing of it; blocks may be nested."""
+        """Commit all that the block does, or nothing of it; blocks may be nested.
+
+        An inner block that fails leaves nothing of its own, and the outer may go on; what it did is
+        committed with the outer.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -174,7 +178,7 @@ class Queue(ABC):
 
     @abstractmethod
     def owners(self) -> list[Owner]:
-        """Return every worker that is known, by name."""
+        """Return every worker that is known or holds a task, by name; unknown ones without boot and pid."""
 
     @abstractmethod
     def retire(self, owner: str, *, reason: str, is_blameless: bool) -> int:

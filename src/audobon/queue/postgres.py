@@ -222,13 +222,15 @@ class PostgresQueue(SqlQueue):
             "now": self._clock(),
         }
         with self.transaction():
-            finished = {task_id for (task_id,) in self._rows(sql.FINISH_ALL, values)}
+            finished = dict(self._rows(sql.FINISH_ALL, values))
+            if any(finished.values()) or any(
+                self._is_crowded(done.lease.queue) for done in results if done.lease.id in finished
+            ):
+                self.wake()
         lost = []
         for done in results:
             # A lease that is named twice is void the second time.
-            if done.lease.id in finished:
-                finished.remove(done.lease.id)
-            else:
+            if finished.pop(done.lease.id, None) is None:
                 lost.append(done.lease)
         return lost
 

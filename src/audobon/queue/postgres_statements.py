@@ -48,7 +48,7 @@ UPDATE task SET
 FROM unnest(:ids::bigint[], :tokens::bigint[], :blobs::text[], :results::text[])
      AS done (id, token, blob, result)
 WHERE task.id = done.id AND task.token = done.token AND coalesce(task.state, '') = 'leased'
-RETURNING task.id
+RETURNING task.id, coalesce(ram_bytes, 0) + coalesce(vram_bytes, 0)
 """
 
 HOLD_POOL = "SELECT 1 FROM pool WHERE name = :pool FOR NO KEY UPDATE"

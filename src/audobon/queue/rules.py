@@ -72,6 +72,9 @@ class QueueRules(msgspec.Struct, frozen=True, kw_only=True):
             "rate_per_second": 1.0 if self.rate_per_second is None else self.rate_per_second,
         }
         faults = [f"{name} must be above 0" for name, value in positive.items() if value <= 0]
+        if not self.name or "/" in self.name:
+            # Keys are kept as queue/key.
+            faults.append("its name must not be empty or hold a slash")
         for name, count in {"max_running": self.max_running, "burst": self.burst}.items():
             if count is not None and count < 1:
                 faults.append(f"{name} must be at least 1")

@@ -1,5 +1,6 @@
 """Tasks that come again and again: cron lines with a policy for missed runs."""
 
+import math
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -48,20 +49,28 @@ def next_after(cron: str, instant: float) -> float:
         ) from error
 
 
+def _latest(cron: str, instant: float) -> float:
+    """Return the last instant a cron line names that is not after another."""
+    from cronsim import CronSim
+
+    # What is gone back from is not among them.
+    after = datetime.fromtimestamp(math.floor(instant) + 1, UTC)
+    return float(next(CronSim(cron, after, reverse=True)).timestamp())
+
+
 def due_runs(schedule: Schedule, now: float, *, late_seconds: float = 60.0) -> tuple[list[float], float]:
     """Return the runs to enqueue now, and the next instant after them.
 
     late_seconds  a run this late is not counted as missed
     """
-    instants: list[float] = []
-    at = schedule.next_at
-    while at <= now and len(instants) < _MOST_MISSED_RUNS:
-        instants.append(at)
-        at = next_after(schedule.cron, at)
-    if at <= now:
-        at = next_after(schedule.cron, now)
+    if schedule.next_at > now:
+        return [], schedule.next_at
+    following = next_after(schedule.cron, now)
     if schedule.misfire == "all":
-        return instants, at
-    if schedule.misfire == "once":
-        return instants[-1:], at
-    return [instant for instant in instants[-1:] if now - instant <= late_seconds], at
+        instants = [schedule.next_at]
+        while len(instants) < _MOST_MISSED_RUNS and (at := next_after(schedule.cron, instants[-1])) <= now:
+            instants.append(at)
+        return instants, following
+    latest = max(schedule.next_at, _latest(schedule.cron, now))
+    is_missed = now - latest > late_seconds
+    return [] if schedule.misfire == "skip" and is_missed else [latest], following

@@ -2,8 +2,8 @@
 
 import random
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -46,6 +46,8 @@ class SqlTasks(Queue):
     def __init__(self, *, clock: Clock = utc_now, draw: Callable[[], float] = random.random) -> None:
         self._clock = clock
         self._draw = draw
+        # Queues that allow so many tasks at work at once, as last seen; None while not known.
+        self._crowded: frozenset[str] | None = None
 
     @abstractmethod
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Row]:
@@ -55,11 +57,9 @@ class SqlTasks(Queue):
     def _count(self, statement: str, values: dict[str, Any]) -> int:
         """Run a statement; return how many rows it changed."""
 
-    @contextmanager
-    def _hasty(self) -> Iterator[None]:
+    def _hasty(self) -> AbstractContextManager[None]:
         """A transaction whose end need not reach the disk."""
-        with self.transaction():
-            yield
+        return self.transaction()
 
     # Rules and capacity
 
@@ -68,6 +68,7 @@ class SqlTasks(Queue):
         values = {"name": rules.name, "state": rules.state, "rules": msgspec.json.encode(rules).decode()}
         with self.transaction():
             self._count(sql.PUT_QUEUE, values)
+            self.wake()
 
     def rules(self) -> list[QueueRules]:
         known = {name: row.rules for name, row in self._queues().items()}
@@ -79,17 +80,21 @@ class SqlTasks(Queue):
         with self.transaction():
             self._ensure(queue)
             self._count(sql.SET_STATE, {"name": queue, "state": state})
+            self.wake()
 
     def set_capacity(self, pool: str, capacity: Capacity) -> None:
         values = {"name": pool, "ram_bytes": capacity.ram_bytes, "vram_bytes": capacity.vram_bytes}
         with self.transaction():
             self._count(sql.SET_CAPACITY, values)
+            self.wake()
 
     def _queues(self) -> dict[str, QueueRow]:
-        return {
+        queues = {
             name: QueueRow(_parse_rules(rules, state), tokens, at)
             for name, state, rules, tokens, at in self._rows(sql.QUEUES, {})
         }
+        self._crowded = frozenset(name for name, row in queues.items() if row.rules.max_running is not None)
+        return queues
 
     def _ensure(self, queue: str) -> QueueRules:
         """Return the rules of a queue, creating a category's on first use."""
@@ -128,50 +133,66 @@ class SqlTasks(Queue):
 
     def finish(self, lease: Lease, *, blob: str | None = None, result: str | None = None) -> None:
         if self.finish_all([Result(lease, blob, result)]):
-            raise _lost(lease)
+            raise lost(lease)
 
     def finish_all(self, results: Sequence[Result]) -> list[Lease]:
         now = self._clock()
+        void: list[Lease] = []
+        makes_room = False
         with self.transaction():
-            return [
-                done.lease
-                for done in results
-                if self._count(
-                    sql.FINISH,
-                    {
-                        "id": done.lease.id,
-                        "token": done.lease.token,
-                        "blob": done.blob,
-                        "result": done.result,
-                        "now": now,
-                    },
-                )
-                != 1
-            ]
+            for done in results:
+                values = {
+                    "id": done.lease.id,
+                    "token": done.lease.token,
+                    "blob": done.blob,
+                    "result": done.result,
+                    "now": now,
+                }
+                rows = self._rows(sql.FINISH, values)
+                if not rows:
+                    void.append(done.lease)
+                elif not makes_room:
+                    makes_room = rows[0][0] > 0 or self._is_crowded(done.lease.queue)
+            if makes_room:
+                self.wake()
+        return void
+
+    def _is_crowded(self, queue: str) -> bool:
+        """Tell whether tasks of a queue may wait for others of it to end."""
+        if self._crowded is None:
+            self._queues()
+        assert self._crowded is not None
+        return queue in self._crowded
 
     def fail(self, lease: Lease, *, code: str, message: str, retry: bool) -> TaskState:
         with self.transaction():
-            held = self._held(lease)
-            if held is None:
-                raise _lost(lease)
-            _, _, _, asked_at, asked_why, deadline_at, max_attempts = held
-            end = self._end_of_stopped(asked_at, asked_why, deadline_at)
-            if end is None and retry and lease.attempt < max_attempts:
-                policy = self._ensure(lease.queue).retry_for(lease.kind)
-                rest = policy.rest_seconds(lease.attempt, draw=self._draw)
-                self._let_go(lease, "waiting" if rest > 0 else "ready", lease.attempt, rest, code, message)
-                self._record(lease.id, "retried", message)
-                return "waiting" if rest > 0 else "ready"
-            state, code, message = end or ("failed", code, message)
-            self._let_go(lease, state, lease.attempt, 0.0, code, message)
-            self._record(lease.id, state, message)
-            return state
+            state = self._fail(lease, code, message, retry)
+            self.wake()
+        return state
+
+    def _fail(self, lease: Lease, code: str, message: str, retry: bool) -> TaskState:
+        held = self._held(lease)
+        if held is None:
+            raise lost(lease)
+        _, _, _, asked_at, asked_why, deadline_at, max_attempts = held
+        end = self._end_of_stopped(asked_at, asked_why, deadline_at)
+        if end is None and retry and lease.attempt < max_attempts:
+            policy = self._ensure(lease.queue).retry_for(lease.kind)
+            rest = policy.rest_seconds(lease.attempt, draw=self._draw)
+            self._let_go(lease, "waiting" if rest > 0 else "ready", lease.attempt, rest, code, message)
+            self._record(lease.id, "retried", message)
+            return "waiting" if rest > 0 else "ready"
+        state, code, message = end or ("failed", code, message)
+        self._let_go(lease, state, lease.attempt, 0.0, code, message)
+        self._record(lease.id, state, message)
+        return state
 
     def release(self, lease: Lease, *, reason: str) -> None:
         with self.transaction():
             held = self._held(lease)
             if held is not None:
                 self._give_back(lease, held[3], held[4], held[5], held[6], reason, is_blameless=True)
+                self.wake()
 
     def _let_go(
         self,
@@ -242,7 +263,7 @@ class SqlTasks(Queue):
 
     def retire(self, owner: str, *, reason: str, is_blameless: bool) -> int:
         with self.transaction():
-            rows = self._rows(sql.HELD_BY, {"owner": owner})
+            rows = sorted(self._rows(sql.HELD_BY, {"owner": owner}), key=lambda row: row[0])
             for task_id, token, attempt, most, asked_at, asked_why, deadline_at in rows:
                 lease = Lease(task_id, token, attempt, "", "", "", "", None, None, 0, 0, deadline_at)
                 self._give_back(
@@ -266,6 +287,9 @@ class SqlTasks(Queue):
                 for (task_id,) in self._rows(sql.CANCEL_LEASED % where, values | which):
                     self._record(task_id, "asked to stop", reason)
                     count += 1
+            if count:
+                # A big task that kept smaller ones out may be gone.
+                self.wake()
         return count
 
     def stop_requests(self) -> list[StopRequest]:
@@ -288,7 +312,8 @@ class SqlTasks(Queue):
 
     def make_due(self, job_id: str) -> None:
         with self.transaction():
-            self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()})
+            if self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()}):
+                self.wake()
 
     def prune(self, *, finished_before: float) -> int:
         with self.transaction():
@@ -312,5 +337,6 @@ def _chosen(task_ids: Sequence[int], job_id: str | None) -> list[tuple[str, dict
     return chosen
 
 
-def _lost(lease: Lease) -> LeaseLost:
+def lost(lease: Lease) -> LeaseLost:
+    """Return the error for a lease that is void."""
     return LeaseLost(f"task {lease.id} was handed on while it was being worked on")

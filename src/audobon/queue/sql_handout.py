@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from audobon.errors import LeaseLost, QueueDrained
+from audobon.errors import QueueDrained
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head, Room, choose
 from audobon.queue.rules import QueueRules
-from audobon.queue.sql import QueueRow, SqlTasks
+from audobon.queue.sql import QueueRow, SqlTasks, lost
 from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 
 
@@ -104,28 +104,36 @@ class SqlHandout(SqlTasks):
         with self.transaction():
             if self._count(sql.ADOPT, values) == 1:
                 self._record(task_id, "adopted", "")
+                # A big task that kept smaller ones out may be gone.
+                self.wake()
 
     # Handing out
 
     def claim(self, claimant: Claimant, *, limit: int = 1, may_exceed: bool = False) -> list[Lease]:
         with self.transaction():
-            now = self._clock()
-            self._settle(now)
-            leases: list[Lease] = []
-            others: set[int] = set()
-            while len(leases) < limit:
-                most = limit - len(leases)
-                taken = self._claim_of_one_class(claimant, now, most, may_exceed=may_exceed, others=others)
-                if taken is None:
-                    break
-                leases += taken
-            return leases
+            return self._claim(claimant, limit, may_exceed)
+
+    def _claim(self, claimant: Claimant, limit: int, may_exceed: bool) -> list[Lease]:
+        now = self._clock()
+        self._settle(now)
+        leases: list[Lease] = []
+        others: set[int] = set()
+        while len(leases) < limit:
+            most = limit - len(leases)
+            taken = self._claim_of_one_class(claimant, now, most, may_exceed=may_exceed, others=others)
+            if taken is None:
+                break
+            leases += taken
+        return leases
 
     def _settle(self, now: float) -> None:
         """Make ready what is due by now, and give up what is too late."""
         self._count(sql.PROMOTE, {"now": now})
-        for (task_id,) in self._rows(sql.EXPIRE, {"now": now}):
+        expired = self._rows(sql.EXPIRE, {"now": now})
+        for (task_id,) in expired:
             self._record(task_id, "failed", "deadline")
+        if expired:
+            self.wake()
 
     def _claim_of_one_class(
         self, claimant: Claimant, now: float, limit: int, *, may_exceed: bool, others: set[int]
@@ -192,6 +200,9 @@ class SqlHandout(SqlTasks):
                 running = int(self._rows(sql.RUNNING, {"queue": name})[0][0])
                 starts[name] = row.rules.max_running - running
             if row.rules.rate_per_second is not None:
+                if row.rate_at is not None and row.rate_at > now:
+                    # The clock was set back: what comes in from now on counts from now on.
+                    self._spend(name, row, now, 0)
                 starts[name] = min(starts[name], int(_rate_tokens(row, now)))
         if pool is None:
             return Room(None, None, True, starts)
@@ -221,19 +232,22 @@ class SqlHandout(SqlTasks):
         with self._hasty():
             held = self._held(lease)
             if held is None:
-                raise LeaseLost(f"task {lease.id} was handed on while it was being worked on")
+                raise lost(lease)
             pool, held_ram_bytes, held_vram_bytes = held[:3]
             if pool is not None:
                 self._hold_still(pool, ())
                 free = self._room(pool, {}, self._clock()).free
                 assert free is not None
-                grows = ram_bytes > held_ram_bytes or vram_bytes > held_vram_bytes
-                lacks_ram = ram_bytes - held_ram_bytes > free.ram_bytes
-                lacks_vram = vram_bytes - held_vram_bytes > free.vram_bytes
-                if grows and (lacks_ram or lacks_vram):
+                # A pool whose capacity was lowered may hold too much; that refuses only those who want more.
+                if ram_bytes - held_ram_bytes > max(0, free.ram_bytes):
+                    return False
+                if vram_bytes - held_vram_bytes > max(0, free.vram_bytes):
                     return False
             values = {"id": lease.id, "token": lease.token, "ram_bytes": ram_bytes, "vram_bytes": vram_bytes}
-            return self._count(sql.RESERVE, values) == 1
+            self._count(sql.RESERVE, values)
+            if ram_bytes < held_ram_bytes or vram_bytes < held_vram_bytes:
+                self.wake()
+        return True
 
 
 def _is_limited(rules: QueueRules) -> bool:

@@ -170,17 +170,19 @@ def _figures(
     now: float,
 ) -> QueueFigures:
     nothing = (0, now)
-    ready, since = depths.get("ready", nothing)
+    ready, ready_since = depths.get("ready", nothing)
+    # Tasks become ready when somebody claims; those that are due wait, even if nobody does.
+    waiting, waiting_since = depths.get("waiting", nothing)
     done = sum(counts.get("done", 0) for counts in ended.values())
     failed = sum(counts.get("failed", 0) for counts in ended.values())
     return QueueFigures(
         queue=queue,
         state=state,
         ready=ready,
-        waiting=depths.get("waiting", nothing)[0],
+        waiting=waiting,
         leased=depths.get("leased", nothing)[0],
         dead=dead.get(queue, 0),
-        oldest_age_seconds=max(0.0, now - since),
+        oldest_age_seconds=max(0.0, now - min(ready_since, waiting_since)),
         done_per_second=done / WINDOW_SECONDS,
         failed_per_second=failed / WINDOW_SECONDS,
         by_kind=tuple(

@@ -80,7 +80,8 @@ ORDER BY finished_at DESC LIMIT 1
 
 ADOPT = """
 UPDATE task SET
-    state = 'done', result_blob = :blob, result = :result, finished_at = :now, done_units = total_units
+    state = 'done', result_blob = :blob, result = :result, finished_at = :now, done_units = total_units,
+    error_code = NULL, error_message = NULL
 WHERE id = :id AND state IN ('waiting', 'ready')
 """
 
@@ -114,7 +115,11 @@ WHERE id IN (
 RETURNING id, token, attempt, payload, job_id, ordinal, deadline_at, rank
 """
 
-WAITING_IS_DUE = "SELECT id FROM task WHERE state = 'waiting' AND run_at <= :now LIMIT 1"
+WAITING_IS_DUE = """
+SELECT task.id FROM task
+JOIN resource_class ON resource_class.id = task.class_id JOIN queue ON queue.name = resource_class.queue
+WHERE task.state = 'waiting' AND task.run_at <= :now AND queue.state <> 'pause' LIMIT 1
+"""
 
 NEXT_RUN_AT = "SELECT min(run_at) FROM task WHERE state = 'waiting'"
 
@@ -140,6 +145,7 @@ UPDATE task SET
     done_units = total_units, error_code = NULL, error_message = NULL,
     stop_asked_at = NULL, stop_reason = NULL
 WHERE id = :id AND token = :token AND state = 'leased'
+RETURNING coalesce(ram_bytes, 0) + coalesce(vram_bytes, 0)
 """
 
 # The token rises, so that whoever had the task can change nothing more.
@@ -154,19 +160,29 @@ WHERE id = :id AND token = :token AND state = 'leased'
 REGISTER = """
 INSERT INTO owner (name, pool, boot_id, pid, beat, started_at)
 VALUES (:name, :pool, :boot_id, :pid, :beat, :started_at)
-ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, boot_id = excluded.boot_id, pid = excluded.pid
+ON CONFLICT (name) DO UPDATE SET
+    pool = excluded.pool, boot_id = excluded.boot_id, pid = excluded.pid, started_at = excluded.started_at
 """
 
 BEAT = "UPDATE owner SET beat = beat + 1 WHERE name = :name"
 
-OWNERS = "SELECT name, pool, boot_id, pid, beat, started_at FROM owner ORDER BY name"
+# One that was thought dead and is not may hold tasks still: it must be there to be retired again.
+OWNERS = """
+SELECT name, pool, boot_id, pid, beat, started_at FROM owner
+UNION ALL
+SELECT owner, coalesce(pool, ''), '', 0, 0, min(started_at) FROM task
+WHERE state = 'leased' AND owner NOT IN (SELECT name FROM owner)
+GROUP BY owner, coalesce(pool, '')
+ORDER BY 1
+"""
 
 FORGET_OWNER = "DELETE FROM owner WHERE name = :name"
 
+# Unordered, or SQLite would walk through all tasks in their order.
 HELD_BY = """
 SELECT task.id, task.token, task.attempt, task.max_attempts, task.stop_asked_at, task.stop_reason,
        task.deadline_at
-FROM task WHERE task.state = 'leased' AND task.owner = :owner ORDER BY task.id
+FROM task WHERE task.state = 'leased' AND task.owner = :owner
 """
 
 CANCEL_PENDING = """

@@ -80,8 +80,8 @@ class Bell:
             return
         try:
             os.write(descriptor, b"!")
-        except BlockingIOError:
-            # Full of rings already.
+        except (BlockingIOError, BrokenPipeError):
+            # Full of rings already, or closed this very moment.
             return
         finally:
             os.close(descriptor)
