@@ -36,7 +36,14 @@ def upgrade_postgres(connect: Callable[[], Any]) -> None:
     """
     import psycopg
 
-    _upgrade(create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool), psycopg.Error)
+    def connect_for_transactions() -> Any:
+        connection = connect()
+        # Else each statement would be committed alone, and half a revision would stay behind.
+        connection.autocommit = False
+        return connection
+
+    engine = create_engine("postgresql+psycopg://", creator=connect_for_transactions, poolclass=NullPool)
+    _upgrade(engine, psycopg.Error)
 
 
 def _upgrade(engine: Engine, errors: type[Exception]) -> None:

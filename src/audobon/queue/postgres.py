@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from audobon.clock import Clock, utc_now
 from audobon.database.postgres import Address, Connection, is_lost, is_undone, open_postgres
@@ -161,13 +162,14 @@ class PostgresQueue(SqlQueue):
             self._connection.execute(begin)
 
     def _commit(self) -> None:
+        if self._connection.info.transaction_status is TransactionStatus.INERROR:
+            # The server would undo it and say nothing.
+            raise Conflict("the transaction was undone: a statement in it had failed")
         if self._must_wake:
             self._connection.execute(_CALL)
         self._is_committing = True
-        done = self._connection.execute(b"COMMIT")
+        self._connection.execute(b"COMMIT")
         self._is_open = self._is_committing = self._must_wake = False
-        if done.statusmessage != "COMMIT":
-            raise Conflict("the transaction was undone: a statement in it had failed")
 
     def _roll_back(self) -> None:
         self._must_wake = False
@@ -222,15 +224,14 @@ class PostgresQueue(SqlQueue):
             "now": self._clock(),
         }
         with self.transaction():
-            finished = dict(self._rows(sql.FINISH_ALL, values))
-            if any(finished.values()) or any(
-                self._is_crowded(done.lease.queue) for done in results if done.lease.id in finished
-            ):
+            held_bytes = {int(row[0]): int(row[1]) for row in self._rows(sql.FINISH_ALL, values)}
+            queues = {done.lease.queue for done in results if done.lease.id in held_bytes}
+            if any(held_bytes.values()) or any(map(self._is_crowded, queues)):
                 self.wake()
         lost = []
         for done in results:
             # A lease that is named twice is void the second time.
-            if finished.pop(done.lease.id, None) is None:
+            if held_bytes.pop(done.lease.id, None) is None:
                 lost.append(done.lease)
         return lost
 

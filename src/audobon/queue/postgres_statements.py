@@ -111,7 +111,7 @@ INSTEAD = {
     **{each: _by_id(each) for each in (sql.HELD, sql.RESERVE, sql.PROGRESS, sql.LET_GO)},
     sql.PROMOTE: _PROMOTE,
     sql.EXPIRE: _EXPIRE,
-    sql.HELD_BY: sql.HELD_BY + "FOR NO KEY UPDATE",
+    sql.HELD_BY: sql.HELD_BY + "ORDER BY task.id FOR NO KEY UPDATE",
     looking.EVENTS: looking.EVENTS.replace("ORDER BY", _IS_SETTLED),
     looking.EVENTS_OF_TASK: looking.EVENTS_OF_TASK.replace("ORDER BY", _IS_SETTLED),
 }
