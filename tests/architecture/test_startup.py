@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr"}
+HEAVY = {"onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr", "psycopg"}
 
 
 def imported_by(*arguments: str) -> set[str]:
