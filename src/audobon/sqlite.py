@@ -33,7 +33,13 @@ class GroupedConnection(sqlite3.Connection):
         if self._log_descriptor < 0:
             # The log's file stays the same one as long as any connection is open, and ours is.
             self._log_descriptor = os.open(self.log_path, os.O_RDONLY)
-        os.fdatasync(self._log_descriptor)
+        try:
+            os.fdatasync(self._log_descriptor)
+        except OSError as error:
+            # Told as SQLite tells of its own syncs.
+            failure = sqlite3.OperationalError(f"disk I/O error: {error.strerror}")
+            failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise failure from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -221,6 +221,17 @@ class Working:
         queue.register(Owner("zoe", "there", "boot 2", 13, 0, 6.0))
         assert queue.owners() == [Owner("zoe", "there", "boot 2", 13, 1, 6.0)]
 
+    def test_whoever_holds_a_task_is_known_even_if_nobody_made_it_known(
+        self, queue: Queue, other_queue: Queue, clock: TurnedClock
+    ) -> None:
+        queue.register(Owner("dead", "here", "boot", 12, 0, 5.0))
+        queue.retire("dead", reason="no sign of life", is_blameless=False)
+        add(queue, "a", "b")
+        claim(queue, "dead", limit=2, pool=None)
+        assert other_queue.owners() == [Owner("dead", "", "", 0, 0, clock.seconds)]
+        assert other_queue.retire("dead", reason="dead after all", is_blameless=True) == 2
+        assert other_queue.owners() == []
+
     def test_the_tasks_of_an_owner_that_died_are_tried_again(self, queue: Queue, other_queue: Queue) -> None:
         ids = add(queue, *"abc")
         queue.register(Owner("dying", "here", "boot", 12, 0, 5.0))

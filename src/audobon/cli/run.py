@@ -72,7 +72,7 @@ _target = click.option("-o", "--output", "target", metavar="OUT", type=_PATH, re
     type=click.Choice(["full", "draft"]),
     default="full",
     show_default=True,
-    help="draft: two to three times faster and rougher, for a quick look; not for every model.",
+    help="draft: about twice as fast and rougher, for a quick look; not for every model.",
 )
 def upscale(scale: str, model: str | None, dpi: str, quality: str, **common: Any) -> None:
     """Enlarge pages for print.

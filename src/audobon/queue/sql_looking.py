@@ -91,7 +91,8 @@ class SqlQueue(SqlHandout):
         return [TaskView(*row) for row in rows]
 
     def leased(self, job_id: str) -> list[TaskView]:
-        return [TaskView(*row) for row in self._rows(sql.LEASED_OF_JOB, {"job_id": job_id})]
+        found = [TaskView(*row) for row in self._rows(sql.LEASED_OF_JOB, {"job_id": job_id})]
+        return sorted(found, key=lambda task: task.ordinal)
 
     def find(self, task_id: int) -> TaskRecord:
         rows = self._rows(f"{sql.RECORDS} WHERE task.id = :id", {"id": task_id})
