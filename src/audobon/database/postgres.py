@@ -1,4 +1,4 @@
-"""Opens a PostgreSQL database, bringing its schema up to date first, and names what it complains about."""
+"""Opens a PostgreSQL database, bringing its schema up to date, and names what it complains about."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Hears across machines when a task may have become claimable, over a PostgreSQL connection of its own."""
+"""Hears across machines that a task may be claimable, over a PostgreSQL connection of its own."""
 
 import select
 
