@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.compute.engine import Engine, EngineSettings
+from audobon.compute.engine import Engine, EngineSettings, engine_lock
 from audobon.config import Settings, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
@@ -76,6 +76,10 @@ class App:
             _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
         )
         return Engine(settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory))
+
+    def engine_pid(self) -> int | None:
+        """Return the process whose engine has the data folder; None when none runs."""
+        return engine_lock(self.folder).living_holder()
 
     def resource_recorder(self) -> ResourceRecorder:
         """Return what records the use of resources by this process and its workers; enter it to begin."""

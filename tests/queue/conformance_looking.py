@@ -14,7 +14,7 @@ def pages(job_id: str, *ordinals: int) -> list[object]:
 
 
 class Looking:
-    """tasks, finished_since, leased, find, select, events, figures."""
+    """tasks, finished_since, leased, find, select, ended_since, events, figures."""
 
     def test_a_job_sees_its_tasks_in_the_order_of_its_document(
         self, queue: Queue, clock: TurnedClock
@@ -44,6 +44,27 @@ class Looking:
         assert [task.ordinal for task in queue.finished_since("job", 0.0)] == [2, 0, 1]
         assert [task.ordinal for task in queue.finished_since("job", began + 3)] == [0, 1]
         assert queue.finished_since("job", began + 4.5) == []
+
+    def test_the_newest_tasks_that_ended_are_told_earliest_first_whatever_they_belong_to(
+        self, queue: Queue, clock: TurnedClock
+    ) -> None:
+        began = clock.seconds
+        done, failed, cancelled, _ = ids = add(queue, *pages("job", 0), "a", "b", "c")
+        first, second = claim(queue, limit=2)
+        clock.seconds += 1
+        queue.fail(second, code="corrupt", message="no", retry=False)
+        clock.seconds += 1
+        queue.cancel(task_ids=[cancelled], reason="not wanted")
+        queue.finish(first)
+        assert [(task.id, task.state) for task in queue.ended_since(began)] == [
+            (failed, "failed"),
+            (done, "done"),
+            (cancelled, "cancelled"),
+        ]
+        assert [task.id for task in queue.ended_since(began + 2)] == [done, cancelled]
+        assert [task.id for task in queue.ended_since(began, limit=1)] == [cancelled]
+        assert queue.ended_since(began + 2.5) == []
+        assert queue.find(ids[-1]).state == "ready"
 
     def test_a_task_that_is_not_there_is_not_found(self, queue: Queue) -> None:
         with pytest.raises(TaskNotFound):

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audobon.cli.queue_access import NOTHING, queue_to_change, queue_to_look_at, rules_of, task_of
+from audobon.cli.queue_access import (
+    NOTHING,
+    names_of,
+    queue_to_change,
+    queue_to_look_at,
+    rules_of,
+    say_when_nobody_works,
+    task_id_of,
+    task_of,
+    tasks_of_job,
+)
 from audobon.cli.queue_dead import dead
 from audobon.cli.queue_rules import configure
 from audobon.cli.queue_schedule import schedule
@@ -55,7 +65,7 @@ def list_queue(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the queues and the memory they share, or the tasks in them.
+    """List the queues, or the tasks in them.
 
     oldest: how long the oldest ready task has waited. done/min, failed/min: within the last minute.
     --state, --job and --limit mean --tasks.
@@ -79,7 +89,9 @@ def list_queue(
     rows = [queue_cells(each) for each in figures]
     click.echo("\n".join(columns(QUEUE_HEADINGS, rows, right=QUEUE_HEADINGS[2:])))
     for pool in pools:
-        click.echo(printable(f"memory of {pool.pool}: {pool_in_words(pool)}"))
+        click.echo(printable(pool_in_words(pool)))
+    if any(each.ready and each.state != "pause" for each in figures):
+        say_when_nobody_works()
 
 
 def _list_tasks(
@@ -89,35 +101,38 @@ def _list_tasks(
         if name is not None:
             rules_of(queue, name)
         found = queue.select(queue=name, states=states, job_id=job_id, limit=limit) if queue else []
+        if job_id is not None and not found:
+            tasks_of_job(queue, job_id)
+    names = names_of(found)
     if as_json:
-        print_json(found)
+        print_json([names.facts(task) for task in found])
         return
     if not found:
         say(NOTHING if queue is None else "no such tasks")
         return
     from audobon.cli.queue_words import columns, moment
 
-    headings = ("id", "queue", "kind", "state", "tries", "done", "enqueued", "job")
+    headings = ("id", "queue", "state", "tries", "done", "enqueued", "what", "job")
     rows = [
         (
             str(task.id),
             task.queue,
-            task.kind,
             task.state,
             f"{task.attempt}/{task.max_attempts}",
             f"{task.done_units}/{task.total_units}",
             moment(task.enqueued_at)[5:],
+            names.of(task),
             task.job_id or "",
         )
         for task in found
     ]
     click.echo("\n".join(columns(headings, rows, right=("id", "tries", "done"))))
     if len(found) == limit:
-        say(f"these are the newest {limit}; --limit shows more")
+        say(f"these are the newest {limit}, and there may be more: --limit")
 
 
 @queue_group.command()
-@click.argument("task_id", metavar="ID", type=click.IntRange(min=0))
+@click.argument("task_id", metavar="ID", type=task_id_of)
 @_json
 def show(task_id: int, *, as_json: bool) -> None:
     """Show one task whole, with what happened to it.
@@ -127,21 +142,21 @@ def show(task_id: int, *, as_json: bool) -> None:
     with queue_to_look_at() as queue:
         task = task_of(queue, task_id)
         events = queue.events(task_id=task_id) if queue else []
+        pids = {owner.name: owner.pid for owner in queue.owners()} if queue else {}
+    names = names_of([task])
     if as_json:
-        import msgspec
-
-        print_json({**msgspec.structs.asdict(task), "events": events})
+        print_json({**names.facts(task), "events": events})
         return
     from audobon.cli.queue_words import history, moment
 
-    for label, value in _rows_of(task):
+    for label, value in _rows_of(task, names.of(task), pids.get(task.owner or "")):
         click.echo(f"{label:<9} {printable(value)}")
     click.echo("\nhistory")
     for at, words in history(task, events):
         click.echo(f"  {moment(at)}  {words}")
 
 
-def _rows_of(task: "TaskRecord") -> list[tuple[str, str]]:
+def _rows_of(task: "TaskRecord", name: str, pid: int | None) -> list[tuple[str, str]]:
     """Return what is to be said of a task, without what is not there."""
     from audobon.cli.queue_words import amount, counted, moment
 
@@ -149,6 +164,7 @@ def _rows_of(task: "TaskRecord") -> list[tuple[str, str]]:
     device = "any device" if task.device == "any" else task.device
     rows: list[tuple[str, str | None]] = [
         ("task", str(task.id)),
+        ("what", None if name == task.kind else name),
         ("state", "failed: a dead letter" if task.state == "failed" else task.state),
         ("queue", f"{task.queue}, priority {task.priority}"),
         ("kind", task.kind),
@@ -158,7 +174,10 @@ def _rows_of(task: "TaskRecord") -> list[tuple[str, str]]:
         ("needs", f"{amount(task.ram_bytes)} of memory{graphics}, {device}"),
         ("attempts", f"{task.attempt} of {task.max_attempts}"),
         ("progress", f"{task.done_units} of {counted(task.total_units, 'unit')}"),
-        ("worker", task.owner and f"{task.owner}, taking memory of {task.pool or 'nowhere'}"),
+        (
+            "worker",
+            task.owner and f"{task.owner if pid is None else f'pid {pid}'}, on {task.pool or 'any pool'}",
+        ),
         ("due", moment(task.run_at) if task.state == "waiting" else None),
         ("deadline", None if task.deadline_at is None else moment(task.deadline_at)),
         ("stopping", None if task.stop_asked_at is None else f"asked to stop {moment(task.stop_asked_at)}"),

@@ -1,13 +1,16 @@
 """How the commands of `audobon queue` come by the queue, and find what was named."""
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from audobon.cli.terminal import say
 from audobon.errors import InvalidInput, JobNotFound, QueueNotFound, TaskNotFound
 
 if TYPE_CHECKING:
+    from audobon.cli.queue_names import TaskNames
     from audobon.queue.port import Queue
     from audobon.queue.rules import QueueRules
     from audobon.queue.tasks import TaskRecord
@@ -39,6 +42,32 @@ def queue_to_look_at() -> "Iterator[Queue | None]":
         yield queue
 
 
+def names_of(tasks: "Iterable[TaskRecord]") -> "TaskNames":
+    """Return what tasks are called."""
+    from audobon.app import open_app
+    from audobon.cli.queue_names import TaskNames
+
+    return TaskNames(open_app().jobs.page_names(), tasks)
+
+
+def say_when_nobody_works() -> None:
+    """Tell that what is ready waits for an engine, when none runs."""
+    from audobon.app import open_app
+
+    if open_app().engine_pid() is None:
+        say("no engine runs; audobon up does what is ready")
+
+
+def task_id_of(text: str) -> int:
+    """Return the id a person typed.
+
+    raises  InvalidInput when it is none
+    """
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise InvalidInput(f"{text!r} is not the id of a task", hint="a number; audobon queue list --tasks")
+    return int(text)
+
+
 def rules_of(queue: "Queue | None", name: str) -> "QueueRules":
     """Return the rules of a queue; QueueNotFound, with the nearest name, when there is none."""
     from audobon.queue.rules import default_rules
@@ -56,12 +85,9 @@ def rules_of(queue: "Queue | None", name: str) -> "QueueRules":
 
 def task_of(queue: "Queue | None", task_id: int) -> "TaskRecord":
     """Return a task; TaskNotFound when there is none."""
-    try:
+    with suppress(TaskNotFound):
         if queue is not None:
             return queue.find(task_id)
-    except (TaskNotFound, OverflowError):
-        # A number beyond what a database counts names no task either.
-        pass
     raise TaskNotFound(f"there is no task {task_id}", hint="audobon queue list --tasks")
 
 

@@ -1,9 +1,11 @@
 """`audobon queue dead`: tasks that were given up, and forgetting what ended long ago."""
 
+from contextlib import suppress
+
 import click
 
 from audobon.cli.durations import parse_duration
-from audobon.cli.queue_access import MOST_TASKS, NOTHING, queue_to_look_at, rules_of
+from audobon.cli.queue_access import NOTHING, names_of, queue_to_look_at, rules_of
 from audobon.cli.terminal import print_json, say
 
 
@@ -23,7 +25,7 @@ def dead(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """List dead letters: tasks that were given up, with when and why.
+    """List dead letters, with when and why.
 
     --prune forgets for good the tasks that ended longer ago than --older-than and belong to no job: dead
     letters, and done and cancelled tasks with them. Those of a job go with it: audobon jobs discard JOB.
@@ -42,8 +44,9 @@ def dead(
             rules_of(queue, name)
         found = queue.select(queue=name, states=("failed",), limit=limit) if queue else []
         figures = queue.figures() if queue else []
+    names = names_of(found)
     if as_json:
-        print_json(found)
+        print_json([names.facts(task) for task in found])
         return
     if not found:
         say(NOTHING if queue is None else "no dead letters")
@@ -54,20 +57,24 @@ def dead(
         (
             str(task.id),
             task.queue,
-            task.kind,
+            names.of(task),
             f"{task.attempt}/{task.max_attempts}",
             moment(task.finished_at or task.enqueued_at)[:-3],
             f"{task.error_code or ''}: {task.error_message or ''}",
         )
         for task in found
     ]
-    headings = ("id", "queue", "kind", "tries", "given up", "reason")
+    headings = ("id", "queue", "what", "tries", "given up", "reason")
     click.echo("\n".join(columns(headings, rows, right=("id", "tries"))))
     total = sum(each.dead for each in figures if name in (None, each.queue))
     if total > len(found):
         say(f"these are the newest {len(found)} of {total}; --limit shows more")
     only = "" if name is None else f" --queue {name}"
     say(f"replay them: audobon queue retry --all-dead{only}, or: audobon queue retry {found[0].id}")
+
+
+class _OnlyTried(Exception):
+    """Undoes what was only tried."""
 
 
 def _prune(older_than_seconds: float, *, dry_run: bool, as_json: bool) -> None:
@@ -77,11 +84,11 @@ def _prune(older_than_seconds: float, *, dry_run: bool, as_json: bool) -> None:
     before = utc_now() - older_than_seconds
     forgotten = 0
     with queue_to_look_at() as queue:
-        if queue is not None and dry_run:
-            ended = queue.select(states=("failed", "cancelled", "done"), limit=MOST_TASKS)
-            forgotten = sum(task.job_id is None and (task.finished_at or before) < before for task in ended)
-        elif queue is not None:
-            forgotten = queue.prune(finished_before=before)
+        if queue is not None:
+            with suppress(_OnlyTried), queue.transaction():
+                forgotten = queue.prune(finished_before=before)
+                if dry_run:
+                    raise _OnlyTried
     if as_json:
         print_json({"dry_run": dry_run, "forgotten": forgotten})
     else:

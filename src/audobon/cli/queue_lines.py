@@ -5,8 +5,8 @@ from typing import Any
 import click
 import msgspec
 
-from audobon.cli.queue_access import NOTHING
 from audobon.cli.queue_looks import Look, happenings
+from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_words import STATE_WORDS, clock_time
 from audobon.cli.terminal import one_line, say
 from audobon.queue.figures import QueueFigures
@@ -18,17 +18,23 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._queues: dict[str, str] = {}
-        self._is_waiting = False
+        self._engine_pid: int | None = None
+        self._waiting = ""
 
-    def tell(self, look: Look | None) -> None:
-        """Write what changed; None: nothing was ever enqueued."""
-        if look is None:
-            if not self._is_waiting:
-                say(f"{NOTHING}; waiting")
-            self._is_waiting = True
+    def tell(self, look: Look | str, names: TaskNames) -> None:
+        """Write what changed, or why there is nothing to look at."""
+        if isinstance(look, str):
+            if look != self._waiting:
+                say(f"{look}; waiting")
+            self._waiting = look
             return
-        for happening in happenings(look):
-            words = f"task {happening.task_id}  {happening.words}"
+        self._waiting = ""
+        if look.engine_pid != self._engine_pid:
+            ended, self._engine_pid = self._engine_pid, look.engine_pid
+            words = f"process {ended} ended" if look.engine_pid is None else f"process {look.engine_pid}"
+            click.echo(f"{clock_time(look.at)}  engine: {words}")
+        for happening in happenings(look, names):
+            words = f"task {happening.task_id}  {happening.name}  {happening.words}"
             click.echo(one_line(f"{clock_time(happening.at)}  {words}"))
         for figures in look.queues:
             words = (
@@ -44,15 +50,18 @@ class JsonLines:
     """Writes one line of JSON for each change; whoever reads them all knows all."""
 
     def __init__(self) -> None:
+        self._engine: dict[str, Any] = {}
         self._queues: dict[str, Any] = {}
         self._pools: dict[str, Any] = {}
         self._workers: dict[str, Any] = {}
         self._tasks: dict[int, TaskRecord] = {}
 
-    def tell(self, look: Look | None) -> None:
-        """Write what changed; None: nothing was ever enqueued."""
-        if look is None:
+    def tell(self, look: Look | str, names: TaskNames) -> None:
+        """Write what changed; nothing when there is nothing to look at."""
+        if isinstance(look, str):
             return
+        if _is_news(self._engine, "pid", (look.engine_pid,)):
+            _write(look, "engine", {"pid": look.engine_pid})
         for figures in look.queues:
             if _is_news(self._queues, figures.queue, _ageless(figures)):
                 _write(look, "queue", figures)
@@ -68,12 +77,12 @@ class JsonLines:
             _write(look, "worker gone", name)
         for event in look.events:
             _write(look, "event", event)
-        for task in look.ended:
+        for task in look.left:
             self._tasks.pop(task.id, None)
-            _write(look, "task", task)
+            _write(look, "task", names.facts(task))
         for task in look.at_work:
             if _is_news(self._tasks, task.id, task):
-                _write(look, "task", task)
+                _write(look, "task", names.facts(task))
 
 
 def _is_news(known: dict[Any, Any], key: object, value: object) -> bool:

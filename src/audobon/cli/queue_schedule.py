@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audobon.cli.queue_access import queue_to_change, queue_to_look_at, rules_of
+from audobon.cli.queue_access import queue_to_change, queue_to_look_at, rules_of, say_when_nobody_works
 from audobon.cli.terminal import one_line, print_json, printable, say
 from audobon.compute.maintenance_kinds import MAINTENANCE_KINDS
 from audobon.errors import Conflict, InvalidInput, ScheduleNotFound
@@ -146,6 +146,8 @@ def run(name: str | None, *, as_json: bool) -> None:
             print_json({"added": count, "ids": []})
         else:
             say(f"added: {count} due")
+            if count:
+                say_when_nobody_works()
         return
     from audobon.queue.tasks import NewTask
 
@@ -156,6 +158,7 @@ def run(name: str | None, *, as_json: bool) -> None:
         print_json({"added": 1, "ids": ids})
     else:
         say(f"added to {found.queue}: task {ids[0]}; see: audobon queue show {ids[0]}")
+        say_when_nobody_works()
 
 
 def _set_paused(name: str, *, is_paused: bool, as_json: bool) -> None:

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from audobon.cli.durations import span
 from audobon.cli.queue_looks import Happening, Look, Worker
-from audobon.cli.queue_words import QUEUE_HEADINGS, amount, clock_time, counted, pool_in_words, queue_cells
+from audobon.cli.queue_names import TaskNames
+from audobon.cli.queue_words import (
+    QUEUE_HEADINGS,
+    amount,
+    cell_width,
+    clock_time,
+    counted,
+    pool_in_words,
+    queue_cells,
+)
 from audobon.cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -19,32 +27,45 @@ if TYPE_CHECKING:
 _STATE_STYLES = {"running": "green", "paused": "yellow", "draining": "yellow"}
 _SILENT_SECONDS = 10.0
 _LEAST_ROWS = 3
+_ROWS_OF_A_TASK = 2
+_BAR_CELLS = 16
+_WIDE_CELLS = 90
 # Headings, titles, and the empty lines between the parts.
-_FIXED_ROWS = 9
+_FIXED_ROWS = 8
 
 
-def screen(look: Look, happenings: Sequence[Happening], *, height: int, ending: str) -> RenderableType:
-    """Return a picture of the queue that fits a terminal of this height."""
+def screen(
+    look: Look, names: TaskNames, happenings: Sequence[Happening], *, width: int, height: int, ending: str
+) -> RenderableType:
+    """Return a picture of the queue that fits a terminal of this width and height."""
     rows = max(2 * _LEAST_ROWS, height - _FIXED_ROWS - len(look.queues) - len(look.pools))
-    rows_at_work = min(len(look.at_work), max(_LEAST_ROWS, rows - len(happenings), rows // 2))
-    shown = happenings[-max(1, rows - max(1, rows_at_work)) :]
-    title = Text.assemble(("queue", "bold"), f"  {clock_time(look.at)}", (f"  {ending}", "dim"))
+    rows_at_work = min(
+        max(1, _ROWS_OF_A_TASK * len(look.at_work)), max(_LEAST_ROWS, rows - len(happenings), rows // 2)
+    )
+    title = Text.assemble(("queue", "bold"), f"  {clock_time(look.at)}")
+    if ending:
+        title.append(f"  {ending}", style="dim")
     return Group(
         title,
-        _queues(look),
-        *(Text(one_line(f"memory of {pool.pool}: {pool_in_words(pool)}")) for pool in look.pools),
-        _workers(look.workers),
+        _queues(look, width),
+        *(_line(one_line(pool_in_words(pool))) for pool in look.pools),
+        _engine(look),
         Text(),
         Text("at work", style="bold"),
-        _at_work(look, rows_at_work),
+        *_at_work(look, names, rows_at_work, width),
         Text(),
         Text("what happened", style="bold"),
-        _happenings(shown),
+        *_happenings(happenings[-max(1, rows - rows_at_work) :], width),
     )
 
 
-def _queues(look: Look) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+def _line(words: str = "", style: str = "") -> Text:
+    return Text(words, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _queues(look: Look, width: int) -> Table:
+    gap = 2 if width >= _WIDE_CELLS else 1
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
     for heading in QUEUE_HEADINGS:
         table.add_column(heading, justify="left" if heading in QUEUE_HEADINGS[:2] else "right", no_wrap=True)
     for figures in look.queues:
@@ -56,10 +77,17 @@ def _queues(look: Look) -> Table:
     return table
 
 
+def _engine(look: Look) -> Text:
+    if look.engine_pid is None and not look.workers:
+        return _line("no engine runs: audobon up starts one, and so does audobon run", "dim")
+    engine = "no engine runs here" if look.engine_pid is None else f"engine: pid {look.engine_pid}"
+    return _line(f"{engine}; ").append_text(_workers(look.workers))
+
+
 def _workers(workers: Sequence[Worker]) -> Text:
     if not workers:
-        return Text("no worker; audobon up starts them", style="dim")
-    text = Text("workers: ", overflow="ellipsis", no_wrap=True)
+        return _line("no worker, which starts when there is work", "dim")
+    text = _line("worker: " if len(workers) == 1 else "workers: ")
     for index, worker in enumerate(workers):
         text.append(", " if index else "").append(f"pid {worker.owner.pid}")
         if worker.silent_seconds >= _SILENT_SECONDS:
@@ -67,46 +95,74 @@ def _workers(workers: Sequence[Worker]) -> Text:
     return text
 
 
-def _at_work(look: Look, rows: int) -> RenderableType:
+def _at_work(look: Look, names: TaskNames, rows: int, width: int) -> list[Text]:
     if not look.at_work:
-        return Text("nothing", style="dim")
+        return [_line("nothing", "dim")]
     pids = {worker.owner.name: worker.owner.pid for worker in look.workers}
-    table = Table.grid(padding=(0, 1), expand=True)
-    for justify, ratio in (("right", 0), ("left", 1), ("left", 0), ("right", 0), ("right", 0), ("right", 0)):
-        table.add_column(justify=justify, ratio=ratio or None, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    left_out = len(look.at_work) - rows
-    for task in look.at_work[: rows if left_out <= 0 else rows - 1]:
-        table.add_row(*_cells_at_work(task, look.at, pids))
-    if left_out <= 0:
-        return table
-    return Group(table, Text(f"and {counted(left_out + 1, 'task')} more", style="dim"))
-
-
-def _cells_at_work(task: "TaskRecord", now: float, pids: dict[str, int]) -> list[RenderableType]:
-    total = max(1, task.total_units)
-    done = min(task.done_units, total)
-    what = Text(one_line(task.kind))
-    if task.stop_asked_at is not None:
-        what.append(" asked to stop", style="yellow")
-    if task.model:
-        what.append(f" {one_line(task.model)}", style="dim")
-    pid = pids.get(task.owner or "")
-    return [
-        Text(str(task.id)),
-        what,
-        ProgressBar(total=total, completed=done, width=16),
-        Text(f"{100 * done // total} %"),
-        Text(amount(task.ram_bytes)),
-        Text(f"{span(max(0, int(now - (task.started_at or now))))}" + (f", pid {pid}" if pid else "")),
-    ]
-
-
-def _happenings(happenings: Sequence[Happening]) -> RenderableType:
-    if not happenings:
-        return Text("nothing yet", style="dim")
+    left_out = len(look.at_work) - rows // _ROWS_OF_A_TASK
+    shown = look.at_work if left_out <= 0 else look.at_work[: max(1, (rows - 1) // _ROWS_OF_A_TASK)]
+    indent = max(len(str(task.id)) for task in shown)
     lines = []
-    for at, task_id, words in happenings:
-        style = "red" if words.startswith("given up") else ""
-        line = Text(no_wrap=True, overflow="ellipsis")
-        lines.append(line.append(f"{clock_time(at)}  task {task_id}  ").append(one_line(words), style=style))
-    return Group(*lines)
+    for task in shown:
+        lines += [
+            _name_line(task, names, indent, width),
+            _progress_line(task, look.at, indent, pids.get(task.owner or "")),
+        ]
+    if len(shown) < len(look.at_work):
+        lines.append(_line(f"and {counted(len(look.at_work) - len(shown), 'task')} more", "dim"))
+    return lines
+
+
+def _name_line(task: "TaskRecord", names: TaskNames, indent: int, width: int) -> Text:
+    rest = Text()
+    if task.stop_asked_at is not None:
+        rest.append("  asked to stop", style="yellow")
+    if task.attempt > 1:
+        rest.append(f"  attempt {task.attempt} of {task.max_attempts}", style="yellow")
+    room = width - indent - 2 - rest.cell_len
+    return _line(f"{task.id:>{indent}}  {shortened(one_line(names.of(task)), room)}").append_text(rest)
+
+
+def _progress_line(task: "TaskRecord", now: float, indent: int, pid: int | None) -> Text:
+    total = max(1, task.total_units)
+    done = min(max(0, task.done_units), total)
+    filled = _BAR_CELLS * done // total
+    seconds = max(0, int(now - (task.started_at or now)))
+    text = _line(" " * (indent + 2))
+    text.append("━" * filled, style="green").append("─" * (_BAR_CELLS - filled), style="bright_black")
+    text.append(f" {100 * done // total:>3} %  {span(seconds):>8}  {amount(task.ram_bytes):>7}")
+    if task.vram_bytes:
+        text.append(f" + {amount(task.vram_bytes)} graphics")
+    if pid:
+        text.append(f"  pid {pid}")
+    return text.append(f"  {one_line(task.model)}" if task.model else "", style="cyan")
+
+
+def _happenings(happenings: Sequence[Happening], width: int) -> list[Text]:
+    if not happenings:
+        return [_line("nothing yet", "dim")]
+    indent = max(len(str(each.task_id)) for each in happenings)
+    return [_happening_line(each, indent, width) for each in happenings]
+
+
+def _happening_line(happening: Happening, indent: int, width: int) -> Text:
+    at, task_id, name, words = happening
+    words = one_line(words)
+    start = f"{clock_time(at)}  {task_id:>{indent}}  "
+    # Long reasons give way to the name, long names to the reason: each gets half at least.
+    room = max((width - len(start)) // 2, width - len(start) - 2 - cell_width(words))
+    style = "red" if words.startswith("given up") else "yellow" if words.startswith("failed") else ""
+    return _line(start).append(f"{shortened(one_line(name), room)}  ").append(words, style=style)
+
+
+def shortened(name: str, cells: int) -> str:
+    """Return a name that takes so many cells at most, cut in the middle: its end tells pages apart."""
+    if cell_width(name) <= cells:
+        return name
+    tail = name
+    while tail and cell_width(tail) > max(1, cells * 2 // 3):
+        tail = tail[1:]
+    head = name[: max(0, len(name) - len(tail))]
+    while head and cell_width(head) + 1 + cell_width(tail) > cells:
+        head = head[:-1]
+    return f"{head}…{tail}"

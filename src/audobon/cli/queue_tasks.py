@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audobon.cli.queue_access import MOST_TASKS, one_way, queue_to_look_at, rules_of, task_of, tasks_of_job
+from audobon.cli.queue_access import (
+    MOST_TASKS,
+    one_way,
+    queue_to_look_at,
+    rules_of,
+    say_when_nobody_works,
+    task_id_of,
+    task_of,
+    tasks_of_job,
+)
 from audobon.cli.terminal import print_json, printable, say
 from audobon.errors import InvalidInput
 
@@ -22,7 +31,7 @@ _REASON = "cancelled by `audobon queue cancel`"
 _CHUNK = 1000
 _SHOWN_IDS = 10
 
-_ids = click.argument("ids", metavar="[ID]...", nargs=-1, type=click.IntRange(min=0))
+_ids = click.argument("ids", metavar="[ID]...", nargs=-1, type=task_id_of)
 _job = click.option("--job", "job_id", metavar="JOB", help="All tasks of this job.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
@@ -48,9 +57,9 @@ def retry(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Replay dead letters and cancelled tasks: ready at once, with all their attempts.
+    """Replay dead letters and cancelled tasks.
 
-    Tasks in other states are left as they are.
+    They are ready at once, with all their attempts. Tasks in other states are left as they are.
     """
     one_way(ids=bool(ids), job=job_id is not None, all_dead=all_dead or all_cancelled)
     if name is not None and not (all_dead or all_cancelled):
@@ -69,10 +78,14 @@ def retry(
     for task in found[:_SHOWN_IDS] if ids else []:
         if task.state not in _REPLAYABLE:
             say(f"task {task.id} is {task.state}: left as it is")
-    if dry_run:
+    _say_when_not_all(found)
+    if not chosen:
+        say("nothing to replay")
+    elif dry_run:
         say(f"would be replayed: {_listed(chosen)}")
     else:
         say(f"replayed: {_listed(chosen)}" if replayed == len(chosen) else f"replayed: {_tasks(replayed)}")
+        say_when_nobody_works()
 
 
 @click.command()
@@ -93,7 +106,7 @@ def cancel(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Call tasks off: those that wait at once, those at work are asked to stop.
+    """Call tasks off; those at work are asked to stop.
 
     Asks before it cancels more than one, unless --yes; with --json it never asks and needs --yes. What is
     cancelled can be replayed.
@@ -118,9 +131,13 @@ def cancel(
         if task.id not in chosen:
             state = "asked to stop already" if task.state == "leased" else task.state
             say(f"task {task.id} is {state}: left as it is")
+    _say_when_not_all(found)
+    if not chosen:
+        say("nothing to cancel")
+        return
     would = "would be " if dry_run else ""
     say(f"{would}cancelled: {_tasks(waiting)} that waited; {would}asked to stop: {_tasks(at_work)} at work")
-    if chosen and not dry_run:
+    if not dry_run:
         say(f"undo: audobon queue retry {_way_back(chosen, job_id, name)}")
 
 
@@ -157,6 +174,11 @@ def _ask(count: int, at_work: int, *, as_json: bool) -> None:
         raise InvalidInput(f"this would cancel {_tasks(count)}", hint="say --yes, or --dry-run to see them")
     working = f", {at_work} of them at work" if at_work else ""
     click.confirm(f"cancel {_tasks(count)}{working}?", abort=True, err=True)
+
+
+def _say_when_not_all(found: "Sequence[TaskRecord]") -> None:
+    if len(found) == MOST_TASKS:
+        say(f"these are the newest {MOST_TASKS:,}: say it again for the rest")
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[list[int]]:

@@ -5,23 +5,28 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from audobon.cli.durations import parse_duration
 from audobon.cli.queue_access import NOTHING, queue_to_look_at
-from audobon.cli.terminal import say
+from audobon.cli.terminal import printable, say
+from audobon.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from audobon.app import App
     from audobon.cli.queue_looks import Look
+    from audobon.cli.queue_names import TaskNames
 
 _LEAST_SECONDS = 0.1
 _MOST_SECONDS = 3600.0
 _KEPT_HAPPENINGS = 100
-_EARLIER_EVENTS = 20
+# Nobody is to guess how wide a file is.
+_PIPED_CELLS = 120
 # A queue of a million tasks is dear to look at: this part of the time is spent with looking at most.
 _LOOKING_SHARE = 0.1
 
@@ -38,14 +43,16 @@ _LOOKING_SHARE = 0.1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each change as one line of JSON.")
 def watch(*, once: bool, interval: float, as_json: bool) -> None:
-    """Watch the queue: its figures, what is at work, and what happens.
+    """Watch the queue at work.
+
+    Its figures, what is at work, and what happens.
 
     A live screen at a terminal, a line for each happening elsewhere. Ctrl-C ends it, with status 130.
 
     \b
     With --json all that is there is told first, then each change, as
-    {"at": UTC seconds, "change": C, C: ...}. C is queue, pool, worker, event, or task: one that is at
-    work, or was at the last look.
+    {"at": UTC seconds, "change": C, C: ...}. C is engine, queue, pool, worker, event, or task: one that
+    is at work or was, or that ended.
     """
     pause_seconds = min(max(interval, _LEAST_SECONDS), _MOST_SECONDS)
     if as_json:
@@ -62,28 +69,64 @@ def watch(*, once: bool, interval: float, as_json: bool) -> None:
         _tell_all(PlainLines().tell, pause_seconds, once=False)
 
 
-def _looks(pause_seconds: float) -> "Generator[Look | None]":
-    """Yield looks for ever; None as long as nothing was ever enqueued."""
-    from audobon.cli.queue_looks import Looker
+def _looks(pause_seconds: float, *, is_patient: bool) -> "Generator[tuple[Look | str, TaskNames]]":
+    """Yield looks for ever, with the names of tasks; words, as long as there is nothing to look at.
 
+    The database may come later, go, or be exchanged for another.
+    is_patient  one that does not answer is waited for too; otherwise Unavailable is raised
+    """
+    from audobon.app import open_app
+    from audobon.cli.queue_names import TaskNames
+
+    app = open_app()
+    names = TaskNames(app.jobs.page_names())
     while True:
-        with queue_to_look_at() as queue:
-            if queue is not None:
-                looker = Looker(queue, earlier_events=_EARLIER_EVENTS)
-                while True:
-                    began_seconds = time.monotonic()
-                    look = looker.look()
-                    took_seconds = time.monotonic() - began_seconds
-                    yield look
-                    time.sleep(max(pause_seconds, took_seconds / _LOOKING_SHARE))
-        yield None
+        words = NOTHING
+        try:
+            yield from _looks_at_one(app, names, pause_seconds)
+            if app.database.path.exists():
+                # Another took its place.
+                continue
+        except Unavailable as error:
+            if not is_patient:
+                raise
+            words = error.message
+        yield words, names
         time.sleep(pause_seconds)
 
 
-def _tell_all(tell: "Callable[[Look | None], None]", pause_seconds: float, *, once: bool) -> None:
-    with closing(_looks(pause_seconds)) as looks:
-        for look in looks:
-            tell(look)
+def _looks_at_one(
+    app: "App", names: "TaskNames", pause_seconds: float
+) -> "Generator[tuple[Look, TaskNames]]":
+    """Yield looks at the database that is there now, until it is there no longer."""
+    from audobon.cli.queue_looks import Looker
+
+    opened = _file_id(app.database.path)
+    with queue_to_look_at() as queue:
+        if queue is None:
+            return
+        looker = Looker(queue, engine_pid=app.engine_pid)
+        while _file_id(app.database.path) == opened:
+            began_seconds = time.monotonic()
+            look = looker.look()
+            names.learn(look.mentioned.values())
+            took_seconds = time.monotonic() - began_seconds
+            yield look, names
+            time.sleep(max(pause_seconds, took_seconds / _LOOKING_SHARE))
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _tell_all(tell: "Callable[[Look | str, TaskNames], None]", pause_seconds: float, *, once: bool) -> None:
+    with closing(_looks(pause_seconds, is_patient=not once)) as looks:
+        for look, names in looks:
+            tell(look, names)
             if once:
                 return
 
@@ -102,13 +145,14 @@ def _show_once() -> None:
     from audobon.cli.queue_looks import happenings
     from audobon.cli.queue_screen import screen
 
-    with closing(_looks(0.0)) as looks:
-        look = next(looks)
-    if look is None:
-        say(NOTHING)
+    with closing(_looks(0.0, is_patient=False)) as looks:
+        look, names = next(looks)
+    if isinstance(look, str):
+        say(look)
         return
-    console = Console(highlight=False)
-    console.print(screen(look, happenings(look), height=_KEPT_HAPPENINGS, ending=""))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_CELLS)
+    told = happenings(look, names)
+    console.print(screen(look, names, told, width=console.width, height=_KEPT_HAPPENINGS, ending=""))
 
 
 def _show_live(pause_seconds: float) -> None:
@@ -122,13 +166,17 @@ def _show_live(pause_seconds: float) -> None:
     console = Console(highlight=False)
     happened: deque[Happening] = deque(maxlen=_KEPT_HAPPENINGS)
     with (
-        closing(_looks(pause_seconds)) as looks,
+        closing(_looks(pause_seconds, is_patient=True)) as looks,
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
-        for look in looks:
-            if look is None:
-                live.update(Text(f"{NOTHING}; waiting. Ctrl-C ends this.", style="dim"), refresh=True)
+        for look, names in looks:
+            if isinstance(look, str):
+                words = printable(f"{look}; waiting. Ctrl-C ends this.")
+                live.update(Text(words, style="dim"), refresh=True)
                 continue
-            happened.extend(happenings(look))
-            picture = screen(look, list(happened), height=console.height, ending="Ctrl-C ends this")
+            happened.extend(happenings(look, names))
+            width, height = console.size
+            picture = screen(
+                look, names, list(happened), width=width, height=height, ending="Ctrl-C ends this"
+            )
             live.update(picture, refresh=True)

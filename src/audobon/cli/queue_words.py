@@ -1,6 +1,7 @@
 """The words in which the command line speaks of the queue."""
 
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from audobon.cli.durations import span
@@ -50,6 +51,13 @@ def event_in_words(event: TaskEvent) -> str:
     return one_line(f"{words}: {event.detail}" if event.detail else words)
 
 
+def done_in_words(task: TaskRecord) -> str:
+    """Return that a task is done, and how long its last attempt took."""
+    if task.started_at is None or task.finished_at is None:
+        return "done"
+    return f"done in {span(max(0.0, task.finished_at - task.started_at))}"
+
+
 def history(task: TaskRecord, events: Iterable[TaskEvent]) -> list[tuple[float, str]]:
     """Return what happened to a task, earliest first, as instants and words.
 
@@ -60,7 +68,7 @@ def history(task: TaskRecord, events: Iterable[TaskEvent]) -> list[tuple[float, 
         told.append((task.started_at, f"attempt {task.attempt} begun" if task.attempt else "begun"))
     told += [(event.at, event_in_words(event)) for event in events]
     if task.state == "done" and task.finished_at is not None:
-        told.append((task.finished_at, "done"))
+        told.append((task.finished_at, done_in_words(task)))
     # What happened at the same instant stays in the order above.
     return sorted(told, key=lambda each: each[0])
 
@@ -73,20 +81,34 @@ def per_minute(per_second: float) -> str:
 def columns(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()
 ) -> list[str]:
-    """Return a table as lines, its columns as wide as their widest cell.
+    """Return a table as lines, its columns as wide as their widest cell on a screen.
 
     right  headings of columns that are set to the right
     """
     cells = [list(headings), *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
+    widths = [max(cell_width(row[index]) for row in cells) for index in range(len(headings))]
     rightward = {index for index, heading in enumerate(headings) if heading in set(right)}
     return [
         "  ".join(
-            cell.rjust(widths[index]) if index in rightward else cell.ljust(widths[index])
-            for index, cell in enumerate(row)
+            _padded(cell, widths[index], is_right=index in rightward) for index, cell in enumerate(row)
         ).rstrip()
         for row in cells
     ]
+
+
+def cell_width(text: str) -> int:
+    """Return how many cells of a screen a text takes: Japanese letters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def _padded(cell: str, width: int, *, is_right: bool) -> str:
+    padding = " " * (width - cell_width(cell))
+    return padding + cell if is_right else cell + padding
 
 
 QUEUE_HEADINGS = ("queue", "state", "ready", "waiting", "at work", "dead", "oldest", "done/min", "failed/min")
@@ -101,7 +123,7 @@ def queue_cells(figures: QueueFigures) -> tuple[str, ...]:
         str(figures.waiting),
         str(figures.leased),
         str(figures.dead),
-        span(int(figures.oldest_age_seconds)) if figures.ready else "-",
+        span(int(figures.oldest_age_seconds)) if figures.ready or figures.oldest_age_seconds else "-",
         per_minute(figures.done_per_second),
         per_minute(figures.failed_per_second),
     )
@@ -109,7 +131,7 @@ def queue_cells(figures: QueueFigures) -> tuple[str, ...]:
 
 def pool_in_words(pool: PoolFigures) -> str:
     """Return what is held of the memory of a machine."""
-    words = f"{amount(pool.reserved_ram_bytes)} of {amount(pool.ram_bytes)} held"
+    words = f"memory ({pool.pool}): {amount(pool.reserved_ram_bytes)} of {amount(pool.ram_bytes)} held"
     if pool.vram_bytes or pool.reserved_vram_bytes:
         words += f"; graphics: {amount(pool.reserved_vram_bytes)} of {amount(pool.vram_bytes)}"
     return words

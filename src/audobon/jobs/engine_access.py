@@ -1,4 +1,4 @@
-"""The engine of the data folder: one that runs already, or this process's own for as long as it is needed."""
+"""The engine of the data folder: one that runs already, or one of this process while needed."""
 
 import os
 import time

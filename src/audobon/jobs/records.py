@@ -124,6 +124,15 @@ class JobRecords:
         )
         return [dict(row) for row in rows]
 
+    def page_at(self, job_id: str, ordinal: int) -> tuple[str, str, str] | None:
+        """Return the operation, the document's path and the name of a page; None when there is none."""
+        row = self._connection.execute(
+            "SELECT job.operation, job.source, entry.name FROM entry JOIN job ON job.id = entry.job_id"
+            " WHERE entry.job_id = ? AND entry.ordinal = ?",
+            (job_id, ordinal),
+        ).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]), str(row[2]))
+
     def remove_finished(self) -> int:
         """Forget every job that nothing is kept for; return how many."""
         return self._connection.execute("DELETE FROM job WHERE state IN ('done', 'failed')").rowcount

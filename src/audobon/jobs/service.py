@@ -14,6 +14,7 @@ from audobon.clock import utc_now
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, by_code
+from audobon.jobs.page_names import PageNames
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
@@ -103,6 +104,10 @@ class Jobs:
         row["settings"] = msgspec.json.decode(row["settings"])
         row["report"] = None if row["report"] is None else msgspec.json.decode(row["report"])
         return row
+
+    def page_names(self) -> PageNames:
+        """Return what knows the names of pages, for those who follow tasks."""
+        return PageNames(self._database)
 
     def discard(self, job_id: str) -> int:
         """Forget a job that is not running, with its finished pages; return how many bytes came free.

@@ -95,7 +95,7 @@ def operation_named(name: str) -> Operation:
 
 
 def settings_identity(settings: Settings) -> str:
-    """Return settings as JSON that is equal for equal outcomes, and stays what it was in earlier versions."""
+    """Return settings as JSON, equal for equal outcomes and to what it was in earlier versions."""
     facts = msgspec.to_builtins(settings)
     if facts.get("quality") == "full":
         # Newer than work that may still lie in storage: there it was not written, and meant the same.

@@ -1,5 +1,7 @@
 """The queue's SQL for those who look: views of jobs, lists, figures, schedules."""
 
+from audobon.queue.tasks import TaskState
+
 _VIEW = """
 SELECT id, ordinal, state, attempt, owner, result_blob, result, error_code, error_message,
        done_units, total_units, finished_at
@@ -58,6 +60,17 @@ _COLUMNS = ", ".join(
 )
 
 RECORDS = f"SELECT {_COLUMNS} FROM task JOIN resource_class ON resource_class.id = task.class_id"  # noqa: S608
+
+IDS_OF_STATE: dict[TaskState, str] = {
+    state: f"SELECT id FROM task WHERE state = '{state}'"  # noqa: S608  (names of our own)
+    for state in ("waiting", "ready", "leased", "failed")
+}
+"""For the states that have an index of their own: what looks for them does not pass by finished tasks."""
+
+ENDED_SINCE = f"""{RECORDS}
+WHERE task.finished_at IS NOT NULL AND task.finished_at >= :since
+ORDER BY task.finished_at DESC, task.id DESC LIMIT :limit
+"""
 
 EVENTS = """
 SELECT id, task_id, at, kind, detail FROM task_event WHERE id > :after_id ORDER BY id LIMIT :limit

@@ -265,6 +265,10 @@ class Queue(ABC):
         """Return tasks, newest first; no states: all of them."""
 
     @abstractmethod
+    def ended_since(self, since: float, *, limit: int = 1000) -> list[TaskRecord]:
+        """Return the newest tasks that ended at an instant or later, earliest first."""
+
+    @abstractmethod
     def events(self, *, task_id: int | None = None, after_id: int = 0, limit: int = 1000) -> list[TaskEvent]:
         """Return events in the order they happened, those after an id."""
 

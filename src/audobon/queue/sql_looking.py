@@ -116,13 +116,20 @@ class SqlQueue(SqlHandout):
             if value is not None:
                 conditions.append(f"{column} = :{name}")
                 values[name] = value
-        if states:
+        if states and set(states) <= set(sql.IDS_OF_STATE):
+            found = " UNION ALL ".join(sql.IDS_OF_STATE[state] for state in dict.fromkeys(states))
+            conditions.append(f"task.id IN ({found})")
+        elif states:
             names = {f"state_{index}": state for index, state in enumerate(states)}
             conditions.append(f"task.state IN ({', '.join(':' + name for name in names)})")
             values.update(names)
         where = " AND ".join(conditions)
         rows = self._rows(f"{sql.RECORDS} WHERE {where} ORDER BY task.id DESC LIMIT :limit", values)
         return [_record(row) for row in rows]
+
+    def ended_since(self, since: float, *, limit: int = 1000) -> list[TaskRecord]:
+        rows = self._rows(sql.ENDED_SINCE, {"since": since, "limit": limit})
+        return [_record(row) for row in reversed(rows)]
 
     def events(self, *, task_id: int | None = None, after_id: int = 0, limit: int = 1000) -> list[TaskEvent]:
         statement = sql.EVENTS if task_id is None else sql.EVENTS_OF_TASK

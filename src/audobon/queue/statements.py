@@ -1,4 +1,4 @@
-"""The queue's SQL, as text for SQLite and PostgreSQL alike; the hot ones' plans are asserted in tests."""
+"""The SQL of the queue, for SQLite and PostgreSQL alike; tests assert the plans of hot statements."""
 
 QUEUES = "SELECT name, state, rules, rate_tokens, rate_at FROM queue ORDER BY name"
 
