@@ -22,20 +22,17 @@ import msgspec
 import drafts
 from audobon.models import golden
 from audobon.models.card import Card, Footprint, Golden, Memory, built_in_card, parse_card
+from audobon.models.feeds import pixels_of, useful_megapixels, usual_shapes
 from audobon.models.runtime import LoadedModel, usable_threads
 from audobon.models.sources import package_folder, to_onnx
 
 CARDS = Path(__file__).parents[1] / "src/audobon/models/cards"
-SHAPES = {
-    "find text": [(1, 3, 736, 544), (1, 3, 1088, 768), (1, 3, 1472, 1056)],
-    "turn text": [(1, 3, 48, 192), (8, 3, 48, 192)],
-    "read text": [(1, 3, 48, 320), (6, 3, 48, 320), (6, 3, 48, 960)],
-}
 PROBE = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
 import onnxruntime
+from audobon.models.feeds import pixels_of, useful_megapixels, usual_shapes
 from audobon.models.runtime import LoadedModel, return_memory_at_once
 
 def kilobytes(field):
@@ -124,23 +121,11 @@ def measure(card: Card, path: Path) -> Memory:
 
 def footprint(card: Card, path: Path, *, arena: bool) -> Footprint:
     peaks, costs = {}, []
-    for shape in shapes(card):
+    for shape in usual_shapes(card):
         growth, seconds = probe(path, shape, arena=arena)
-        peaks[shape[0] * shape[2] * shape[3]] = growth
+        peaks[pixels_of(shape)] = growth
         costs.append(seconds / useful_megapixels(card, shape))
     return Footprint(peak_bytes_by_pixels=peaks, seconds_per_megapixel=round(min(costs), 2))
-
-
-def shapes(card: Card) -> list[tuple[int, ...]]:
-    if card.picture is None:
-        return SHAPES[card.task]
-    sides = [side + 2 * card.picture.padding_px for side in card.picture.tiles_px]
-    return [(1, 3, side, side) for side in sides]
-
-
-def useful_megapixels(card: Card, shape: tuple[int, ...]) -> float:
-    padding = 2 * card.picture.padding_px if card.picture else 0
-    return shape[0] * (shape[2] - padding) * (shape[3] - padding) / 1e6
 
 
 def probe(path: Path, shape: tuple[int, ...], *, arena: bool) -> tuple[int, float]:

@@ -4,14 +4,18 @@ Prints one line of JSON.
 """
 
 import gc
+import importlib
 import json
 import os
 import random
+import resource
+import shutil
 import statistics
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,19 +24,22 @@ import msgspec
 import numpy as np
 import onnxruntime
 
+from audobon.errors import CorruptModel
 from audobon.models.accounts import Key
 from audobon.models.card import Card, Memory, built_in_card
+from audobon.models.devices import Choice
 from audobon.models.golden import pattern
 from audobon.models.loading import load
 from audobon.models.observed import FILE
 from audobon.models.residency import Residency
 from audobon.models.runtime import LoadedModel, return_memory_at_once, session_options
 from audobon.models.service import Models
-from audobon.models.store import prepared_path
+from audobon.models.sessions import Session
+from audobon.models.sources import package_folder
+from audobon.models.store import is_intact, prepared_path
 from audobon.processes import resident_bytes
 
 PAIRS = 5000
-CYCLES = 200
 CYCLED = (
     "waifu2x-upconv7-x2",
     "waifu2x-cunet-clean0",
@@ -40,7 +47,6 @@ CYCLED = (
     "ppocr-v2-classifier",
     "ppocr-v6-recogniser",
 )
-REQUESTS = 500
 MIXED: dict[str, list[tuple[int, ...]]] = {
     "waifu2x-upconv7-x2": [(1, 3, 110, 110), (1, 3, 142, 142)],
     "waifu2x-upconv7-x2-denoise1": [(1, 3, 110, 110), (1, 3, 142, 142)],
@@ -145,7 +151,7 @@ def small_graph() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def cycles(folder: Path, how: str) -> dict[str, Any]:
+def cycles(folder: Path, how: str, count: str) -> dict[str, Any]:
     """G4: load, run and evict five models again and again; what stays."""
     inputs = {name: pattern(built_in_card(name).golden.input_shape) for name in CYCLED}
     models = Models(folder, threads=2)
@@ -159,9 +165,10 @@ def cycles(folder: Path, how: str) -> dict[str, Any]:
 
     def bare() -> None:
         for name, tensor in inputs.items():
-            session = onnxruntime.InferenceSession(
-                str(prepared_path(built_in_card(name), folder)), providers=["CPUExecutionProvider"]
-            )
+            options = onnxruntime.SessionOptions()
+            options.enable_cpu_mem_arena = how == "bare"
+            path = str(prepared_path(built_in_card(name), folder))
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             session.run(None, {session.get_inputs()[0].name: tensor})
             del session
             gc.collect()
@@ -172,18 +179,18 @@ def cycles(folder: Path, how: str) -> dict[str, Any]:
     start = own_bytes()
     cycle()
     first, grown = own_bytes(), list[int]()
-    for _ in range(CYCLES):
+    for _ in range(int(count)):
         cycle()
         grown.append(own_bytes() - first)
     return {
         "first_cycle_bytes": first - start,
         "grown_bytes": grown,
-        "slope_bytes": float(np.polyfit(range(CYCLES), grown, 1)[0]),
+        "slope_bytes": float(np.polyfit(range(int(count)), grown, 1)[0]),
         "needs_recycling": models.needs_recycling,
     }
 
 
-def budget(folder: Path) -> dict[str, Any]:
+def budget(folder: Path, count: str, cap: str) -> dict[str, Any]:
     """G5: a random mix of six models, two threads, within 40 % of their summed peaks."""
     return_memory_at_once()
     models = Models(folder, threads=1)
@@ -195,13 +202,17 @@ def budget(folder: Path) -> dict[str, Any]:
     models.set_budget(allowed)
     draw = random.Random(5)
     requests = []
-    for _ in range(REQUESTS):
+    for _ in range(int(count)):
         name = draw.choice(list(MIXED))
         requests.append((name, draw.choice(MIXED[name]), draw.random() < 0.5))
     inputs = {shape: pattern(shape) for shapes in MIXED.values() for shape in shapes}
     # The system's own peak, read every millisecond, since watched runs set it back.
     Path("/proc/self/clear_refs").write_text("5")
     before, highest, ended = own_bytes(), [0], threading.Event()
+    # What is over is refused by the system, and the request fails. It counts private memory that was asked
+    # for, touched or not: an arena asks for up to twice what it uses.
+    held = int(_status("VmData")) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (held + round(float(cap) * allowed), resource.RLIM_INFINITY))
 
     def watch() -> None:
         while not ended.wait(0.001):
@@ -365,10 +376,11 @@ def peak(folder: Path, name: str, shape: str, way: str) -> dict[str, Any]:
     tensor = np.ones(json.loads(shape), dtype=np.float32)
     Path("/proc/self/clear_refs").write_text("5")
     before = own_bytes()
-    model = LoadedModel(prepared_path(built_in_card(name), folder), threads=2, arena=way == "fast")
-    # Not watched: watching sets the peak back.
+    # The session alone: a loaded model watches its first runs, and that sets the peak back.
+    options = session_options(threads=2, arena=way == "fast", optimise=False)
+    session = Session(prepared_path(built_in_card(name), folder), options, Choice(), lean=way == "lean")
     for _ in range(2):
-        model._run(tensor)
+        session.run(tensor)
     return {"bytes": int(_status("VmHWM")) * 1024 - before}
 
 
@@ -402,6 +414,48 @@ def learn(folder: Path, name: str, way: str, known: str, shapes: str) -> dict[st
     return {"predicted": predicted}
 
 
+def golden(folder: Path, name: str) -> dict[str, Any]:
+    """G12: seconds to prove a model from its package, converted and optimised; and turned bits noticed."""
+    card = built_in_card(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        empty = Path(scratch) / "models"
+        start = time.perf_counter()
+        Models(empty, threads=2).verify(name)
+        seconds = time.perf_counter() - start
+        refused = _is_damage_seen(card, empty)
+        package = package_folder(card)
+        assert package is not None
+        copy = Path(scratch) / "packages" / card.source.module
+        for file in card.source.files:
+            (copy / file.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(package / file.path, copy / file.path)
+        (copy / "__init__.py").touch()
+        _turn_a_bit(copy / card.source.files[-1].path)
+        sys.path.insert(0, str(copy.parent))
+        sys.modules.pop(card.source.module, None)
+        importlib.invalidate_caches()
+        try:
+            Models(Path(scratch) / "other", threads=2).verify(name)
+        except CorruptModel:
+            refused += 1
+    return {"seconds": seconds, "refused": refused}
+
+
+def _is_damage_seen(card: Card, folder: Path) -> bool:
+    """Turn a bit of a prepared model; tell whether the next load leaves a sound copy in its place."""
+    path = prepared_path(card, folder)
+    _turn_a_bit(max(path.parent.iterdir(), key=lambda file: file.stat().st_size))
+    was_noticed = not is_intact(card, folder)
+    load(card, folder, threads=2, arena=False).close()
+    return was_noticed and is_intact(card, folder)
+
+
+def _turn_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "overhead": overhead,
     "cycles": cycles,
@@ -411,19 +465,25 @@ PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "sizes": sizes,
     "peak": peak,
     "learn": learn,
+    "golden": golden,
 }
 
 
-def prepared(folder: Path) -> list[Card]:
-    """Prepare what the probes use; return the cards."""
+USED = (
+    *CYCLED,
+    *MIXED,
+    *ANIMATED,
+    "waifu2x-cunet-clean1",
+    *(f"waifu2x-upconv7-x2-denoise{level}" for level in range(4)),
+)
+
+
+def prepared(folder: Path, names: Iterable[str]) -> None:
+    """Prepare what the probes use."""
     from audobon.models.preparing import prepare_apart
 
-    names = {*CYCLED, *MIXED, *ANIMATED, "waifu2x-cunet-clean1"}
-    names |= {f"waifu2x-upconv7-x2-denoise{level}" for level in range(4)}
-    cards = [built_in_card(name) for name in sorted(names)]
-    for card in cards:
-        prepare_apart(card, folder)
-    return cards
+    for name in names:
+        prepare_apart(built_in_card(name), folder)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("overhead", "peers", "memory", "session_load", "quality", "draft", "queue", "resources")
+ALL = (
+    "overhead",
+    "peers",
+    "memory",
+    "session_load",
+    "residency",
+    "quality",
+    "draft",
+    "queue",
+    "engine",
+    "resources",
+    "prefetch",
+)
 
 
 def main() -> None:

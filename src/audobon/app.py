@@ -92,15 +92,21 @@ def open_app(config: Path | None = None) -> App:
     return App(load(config))
 
 
+def picture_limits(settings: Settings) -> PictureLimits:
+    """Return what a picture may cost to open, as configured."""
+    pictures = settings.pictures
+    return PictureLimits(
+        pictures.max_megapixels * 10**6,
+        pictures.suspicious_megapixels * 10**6,
+        pictures.max_pixels_per_byte,
+    )
+
+
 def _limits(settings: Settings) -> JobLimits:
     pictures, archives = settings.pictures, settings.archives
     return JobLimits(
         archives=ArchiveLimits(archives.max_entries, archives.max_gigabytes * 10**9, archives.max_ratio),
-        pictures=PictureLimits(
-            pictures.max_megapixels * 10**6,
-            pictures.suspicious_megapixels * 10**6,
-            pictures.max_pixels_per_byte,
-        ),
+        pictures=picture_limits(settings),
         max_seconds=pictures.max_seconds,
     )
 

@@ -36,6 +36,7 @@ AudobonError
 │   ├── CorruptModel
 │   └── CorruptBlob
 └── PartlyFailed
+    └── BelowThreshold
 """
 
 from typing import ClassVar
@@ -258,6 +259,12 @@ class PartlyFailed(AudobonError):
     """The work ended, but some pages could not be done."""
 
     code, http, exit = "partly_failed", 207, 10
+
+
+class BelowThreshold(PartlyFailed):
+    """What was measured is not as good as it has to be."""
+
+    code = "below_threshold"
 
 
 def by_code(code: str) -> type[AudobonError]:

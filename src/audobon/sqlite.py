@@ -80,6 +80,16 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlit
     return connection
 
 
+def connect_to_look(path: Path) -> sqlite3.Connection:
+    """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
+    # Without a log nobody has it open, and SQLite need not make one to take part.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    address = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, is_hasty: bool = False) -> Iterator[sqlite3.Connection]:
     """Commit what the block does, or nothing of it; inside another block, with that one.

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audobon.compute.placement import PageLoad, Placement, _way, least_bytes, place_picture
-from audobon.compute.work import least_budget, place, units
+from audobon.compute.placement import (
+    PageLoad,
+    Placement,
+    _way,
+    card_peak,
+    least_bytes,
+    place_picture,
+)
+from audobon.compute.work import least_budget, model_names, place, units
 from audobon.config import parse_bytes
 from audobon.errors import MemoryTooSmall
 from audobon.models.card import Card, built_in_card, built_in_cards
@@ -144,6 +151,33 @@ def test_the_least_budget_is_enough_and_one_byte_less_is_not(
     assert place(load, settings_, least).peak_bytes == least
     with pytest.raises(MemoryTooSmall):
         place(load, settings_, least - 1)
+
+
+@pytest.mark.parametrize("settings_", SETTINGS, ids=lambda value: type(value).__name__)
+def test_memory_is_predicted_by_what_was_seen_here(settings_: OperationSettings) -> None:
+    more = 100 << 20
+
+    def seen(card: Card, pixels: int, *, lean: bool) -> int:
+        return card_peak(card, pixels, lean=lean) + more
+
+    load = page()
+    by_card, corrected = (place(load, settings_, 64 * GIGABYTE, peaks=peaks) for peaks in (card_peak, seen))
+
+    grown = more if model_names(settings_) else 0
+    assert corrected.model_bytes == by_card.model_bytes + grown
+    assert corrected.peak_bytes == by_card.peak_bytes + grown
+    least = least_budget(load, settings_, peaks=seen)
+    assert place(load, settings_, least, peaks=seen).peak_bytes == least
+    with pytest.raises(MemoryTooSmall):
+        place(load, settings_, least - 1, peaks=seen)
+
+
+def test_a_placement_carries_what_it_had_to_fit_and_what_it_costs() -> None:
+    placement = place(page(), UpscaleSettings(), 64 * GIGABYTE)
+
+    told = (placement.model, placement.device, placement.budget_bytes, placement.price_micros)
+    assert told == (DEFAULT.name, "cpu", 64 * GIGABYTE, (0, 0))
+    assert placement.privacy == "stays here"
 
 
 def test_units_count_model_runs_and_findings_count_as_one() -> None:

@@ -67,6 +67,26 @@ def test_outer_and_inner_are_kept_together(connection: sqlite3.Connection, tmp_p
     assert names(tmp_path) == ["1.png", "2.png"]
 
 
+def test_an_inner_block_that_fails_leaves_nothing_and_the_outer_goes_on(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    def contradictory() -> None:
+        with transaction(connection):
+            add(connection, "2.png")
+            with transaction(connection):
+                add(connection, "3.png")
+            add(connection, "1.png")
+
+    with transaction(connection):
+        add(connection, "1.png")
+        with pytest.raises(sqlite3.IntegrityError):
+            contradictory()
+        with transaction(connection):
+            add(connection, "4.png")
+    assert names(tmp_path) == ["1.png", "4.png"]
+    assert not connection.in_transaction
+
+
 def test_after_a_failure_the_next_block_works(connection: sqlite3.Connection, tmp_path: Path) -> None:
     def contradictory() -> None:
         with transaction(connection):

@@ -189,3 +189,28 @@ def test_runs_are_observed_and_what_exceeds_the_card_is_remembered(
     predicted = Models(folder, threads=1).predict_peak(card.name, 3844, lean=True)
     assert 2 * MEGABYTE < predicted < 60 * MEGABYTE
     assert (folder / FILE).is_file()
+
+
+SECOND_RUN = """
+import sys
+from pathlib import Path
+from audobon.models.golden import pattern
+from audobon.models.runtime import return_memory_at_once
+from audobon.models.service import Models
+
+return_memory_at_once()
+models = Models(Path(sys.argv[1]), threads=2)
+shape = (1, 3, 640, 480)
+with models.lease("ppocr-v6-detector", lean=True) as model:
+    for _ in range(3):
+        model(pattern(shape))
+    (first, first_settled), (second, settled) = [seen[1:] for seen in model.take_observations()]
+    model(pattern((1, 3, 320, 320)))
+    model(pattern(shape))
+    later = [seen[0] for seen in model.take_observations()]
+print(first < second, first_settled, settled, later == [320 * 320])
+"""
+
+
+def test_a_lean_model_is_watched_until_its_memory_is_planned(folder: Path) -> None:
+    assert output(SECOND_RUN, folder).split() == ["True", "False", "True", "True"]

@@ -44,12 +44,30 @@ def test_what_exceeds_the_card_counts_at_once_and_around(tmp_path: Path, card: C
 def test_less_than_the_card_counts_only_when_three_runs_agree_and_with_a_margin(
     tmp_path: Path, card: Card
 ) -> None:
-    assert predictions(observed(tmp_path, card, (20, 100), (20, 101)), card, 20) == [200]
-    assert predictions(observed(tmp_path, card, (20, 100), (20, 150), (20, 101)), card, 20) == [200]
-    agreeing = observed(tmp_path / "b", card, (20, 158), (20, 160), (20, 159))
-    assert predictions(agreeing, card, 10, 20, 40) == [100, 168, 400]
-    far_below = observed(tmp_path / "c", card, (20, 98), (20, 100), (20, 99))
-    assert predictions(far_below, card, 10, 20, 40) == [100, 150, 400]
+    large = Footprint(peak_bytes_by_pixels={10: 100 << 20, 20: 200 << 20}, seconds_per_megapixel=1)
+    card = msgspec.structs.replace(card, memory=Memory(fast=large, lean=large))
+
+    def predicted(folder: str, *megabytes: int) -> list[float]:
+        peaks = observed(tmp_path / folder, card, *((20, megabyte << 20) for megabyte in megabytes))
+        return [peak / (1 << 20) for peak in predictions(peaks, card, 10, 20, 40)]
+
+    assert predicted("a", 100, 101) == [100, 200, 400]
+    assert predicted("b", 100, 150, 101) == [100, 200, 400]
+    # A twentieth more than was seen, and what the process may have used again of earlier sessions.
+    assert predicted("c", 158, 160, 159) == [100, 178, 400]
+    assert predicted("d", 98, 100, 99) == [100, 150, 400]
+    assert predicted("e", 188, 190, 189) == [100, 200, 400]
+
+
+def test_a_first_run_raises_a_prediction_and_never_lowers_it(tmp_path: Path, card: Card) -> None:
+    peaks = observed(tmp_path, card)
+    for _ in range(3):
+        peaks.observe(card, 20, 190, lean=True, is_settled=False)
+    assert predictions(peaks, card, 20) == [200]
+
+    peaks.observe(card, 20, 210, lean=True, is_settled=False)
+
+    assert predictions(peaks, card, 20) == [210]
 
 
 def test_between_two_sizes_that_were_seen_the_correction_is_drawn_as_a_line(

@@ -25,6 +25,7 @@ from conformance_memory import CountingMemory
 from conformance_processes import WithProcesses
 from conformance_schedules import Scheduling
 from conformance_stopping import Stopping
+from conformance_upcoming import Foretelling
 from conformance_working import Working
 from queue_tasks import FixedDraw, TurnedClock
 
@@ -36,6 +37,7 @@ OpenQueue = Callable[[], Queue]
 class QueueConformance(
     Adding,
     HandingOut,
+    Foretelling,
     CountingMemory,
     Limiting,
     Working,

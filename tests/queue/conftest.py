@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(
     "conformance_processes",
     "conformance_schedules",
     "conformance_stopping",
+    "conformance_upcoming",
     "conformance_working",
 )
 

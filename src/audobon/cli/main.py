@@ -13,6 +13,7 @@ from audobon.cli.config import config
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
 from audobon.cli.models import models
+from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
 from audobon.cli.resources import resources
 from audobon.cli.run import run
@@ -45,7 +46,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, up, jobs, queue_group, models, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, doctor, resources, config):
     audobon.add_command(command)
 
 

@@ -2,12 +2,22 @@
 
 import click
 
+from audobon.cli.models_bench import bench_models
+from audobon.cli.models_leak import leak
+from audobon.cli.models_profile import profile_model
+from audobon.cli.models_validate import validate_model
 from audobon.cli.terminal import complain, print_json, say
 
 
 @click.group()
 def models() -> None:
-    """List, describe and verify AI models."""
+    """List, describe, verify and measure AI models."""
+
+
+models.add_command(profile_model)
+models.add_command(leak)
+models.add_command(validate_model)
+models.add_command(bench_models)
 
 
 @models.command("list")

@@ -1,4 +1,4 @@
-"""`audobon run`: one operation on a page, a folder or a book."""
+"""`audobon run`: one operation on a page, a folder or a book; `audobon plan` shares its options."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,12 @@ import click
 from audobon.cli.terminal import print_json, printable, say
 
 if TYPE_CHECKING:
-    from audobon.jobs.report import JobReport
+    from audobon.app import App
+    from audobon.jobs.report import JobReport, JobRequest
     from audobon.pages.operations import Settings
+
+Act = Callable[..., None]
+"""What a command does with a request: called as act(app, request, as_json=..., quiet=...)."""
 
 _EPILOG = """\b
 Exit status: 0 done, 2 bad input, 4 not found, 5 output exists, 6 not allowed, 7 memory or disk too
@@ -21,12 +25,13 @@ it stopped: finished pages are kept.
 _PATH = click.Path(readable=False, path_type=Path)
 
 
-class _Operations(click.Group):
+class Operations(click.Group):
     """Names the nearest operation when there is none of that name."""
 
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that was named; UnknownOperation when there is none."""
         if arguments and not arguments[0].startswith("-") and arguments[0] not in self.commands:
             from audobon.pages.operations import operation_named
 
@@ -34,9 +39,11 @@ class _Operations(click.Group):
         return super().resolve_command(context, arguments)
 
 
-@click.group(cls=_Operations)
-def run() -> None:
+@click.group(cls=Operations)
+@click.pass_context
+def run(context: click.Context) -> None:
     """Do an operation on a page, a folder of pages or a book (CBZ)."""
+    context.obj = _do
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,7 +89,7 @@ def upscale(scale: str, model: str | None, dpi: str, quality: str, **common: Any
     settings: dict[str, Any] = {"scale": int(scale), "dpi": dpi, "quality": quality}
     if model is not None:
         settings["model"] = model
-    _run("upscale", settings, **common)
+    _ask("upscale", settings, **common)
 
 
 @run.command(epilog=_EPILOG)
@@ -100,7 +107,7 @@ def clean(level: str, **common: Any) -> None:
 
     IN and OUT are a picture, a folder, or a book (.cbz, .zip).
     """
-    _run("clean", {"level": int(level)}, **common)
+    _ask("clean", {"level": int(level)}, **common)
 
 
 _order = click.option(
@@ -121,7 +128,7 @@ def letters(order: str, **common: Any) -> None:
 
     Prints the text, or JSON with --json; -o writes either to a file.
     """
-    _run("letters", {"order": order}, **common)
+    _ask("letters", {"order": order}, **common)
 
 
 @run.command(epilog=_EPILOG)
@@ -135,10 +142,10 @@ def panels(order: str, target: Path | None, **common: Any) -> None:
     overview. Panels are found by the gutters between them: figures that cross a gutter join panels.
     """
     pictures = target is not None and target.suffix.lower() != ".json"
-    _run("panels", {"order": order, "pictures": pictures}, target=target, **common)
+    _ask("panels", {"order": order, "pictures": pictures}, target=target, **common)
 
 
-def _run(
+def _ask(
     name: str,
     settings: dict[str, Any],
     *,
@@ -149,13 +156,11 @@ def _run(
     memory: str | None,
     quiet: bool,
 ) -> None:
+    """Make a request of what was typed, and hand it to the act of the command: doing it, or planning it."""
     import msgspec
 
     from audobon.app import open_app
-    from audobon.cli.watching import watcher_for
-    from audobon.jobs.findings import findings_text
     from audobon.jobs.report import JobRequest
-    from audobon.jobs.service import raise_for
     from audobon.pages.operations import operation_named, parse_settings
 
     app = open_app()
@@ -170,6 +175,16 @@ def _run(
         budget_bytes=app.memory_budget_bytes(memory),
         is_budget_asked=bool(memory or app.settings.memory.budget),
     )
+    act: Act = click.get_current_context().obj
+    act(app, request, as_json=as_json, quiet=quiet)
+
+
+def _do(app: "App", request: "JobRequest", *, as_json: bool, quiet: bool) -> None:
+    from audobon.cli.watching import watcher_for
+    from audobon.jobs.findings import findings_text
+    from audobon.jobs.service import raise_for
+
+    target = request.target
     watcher = watcher_for(quiet=quiet)
     try:
         outcome = app.jobs.run(request, watcher)

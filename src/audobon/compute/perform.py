@@ -10,7 +10,7 @@ from typing import IO, NamedTuple, Protocol, cast
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.placement import PageLoad, Placement, device_notes, told_device
+from audobon.compute.placement import PageLoad, Peaks, Placement, device_notes, told_device
 from audobon.compute.tuning import Tuning
 from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
@@ -109,7 +109,8 @@ class Performer:
         load = page_load(picture.info, file_bytes, work.format)
         room_bytes = memory.room_bytes()
         budget_bytes = min(room_bytes, work.memory_bytes or room_bytes)
-        placement = place(load, settings, budget_bytes, tuning=self._tuning)
+        peaks = self._models.peaks.predict
+        placement = place(load, settings, budget_bytes, tuning=self._tuning, peaks=peaks)
         is_roomy = 2 * placement.peak_bytes <= budget_bytes
         if not is_roomy:
             alone()
@@ -124,7 +125,7 @@ class Performer:
             except (Exhausted, MemoryError) as error:
                 if isinstance(error, MemoryTooSmall | DiskFull):
                     raise
-                placement = _smaller(load, settings, budget_bytes, placement, error)
+                placement = _smaller(load, settings, budget_bytes, placement, error, peaks)
                 step = self._restore(picture, settings, work, placement, report, timed, is_roomy=is_roomy)
             return step
         if isinstance(settings, LettersSettings):
@@ -188,6 +189,7 @@ class Performer:
                 stack.enter_context(self._models.lease(name, lean=True, peak_bytes=peak_bytes))
                 for name, peak_bytes in zip(names, least, strict=True)
             )
+            placement = told_device(placement, detector.choice)
             alphabet = tuple(recogniser.metadata()["character"].split("\n"))
             found = read_letters(
                 picture.rgb8(),
@@ -253,10 +255,11 @@ def _smaller(
     budget_bytes: int,
     tried: Placement,
     error: Exception,
+    peaks: Peaks,
 ) -> Placement:
     """Return the placement for the one other try after memory ran out; raises the error if there is none."""
     try:
-        placement = place(load, settings, budget_bytes, most_tile_px=tried.tile_px // 2)
+        placement = place(load, settings, budget_bytes, most_tile_px=tried.tile_px // 2, peaks=peaks)
     except MemoryTooSmall:
         raise error from None
     reason = f"here: memory ran out with tiles of {tried.tile_px} px; tiles of {placement.tile_px} px instead"

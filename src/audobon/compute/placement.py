@@ -1,12 +1,15 @@
 """Decides how a page runs on this machine: tile size and memory, with the reason."""
 
+from typing import Protocol
+
 import msgspec
 
 from audobon.errors import MemoryTooSmall
 from audobon.models.card import Card, Footprint
 from audobon.models.devices import Choice
 from audobon.pages.picture_info import PictureInfo
-from audobon.pages.tiles import plan_axis, window_pixels
+from audobon.pages.plates import fed_pixels
+from audobon.pages.tiles import window_pixels
 
 # Resident sizes measured on Linux x86-64 with the pinned libraries (benchmarks/README.md, "memory").
 COMMAND_BYTES = 48 << 20
@@ -17,17 +20,57 @@ _SLACK_BYTES = 8 << 20
 _STORED_BYTES_PER_PIXEL = {"L": 1, "I;16": 2}
 # What writing a file takes beside the picture: measured on noise, the worst there is (docs/decisions/0002).
 _ENCODER_BYTES_PER_PIXEL = {"PNG": 1, "JPEG": 2, "TIFF": 6, "WEBP": 40}
+# Opening and writing PNG on the machine of benchmarks/README.md, and what a page takes however small it is.
+_CODEC_SECONDS_PER_MEGAPIXEL = 0.06
+_PAGE_SECONDS = 0.05
+
+STAYS_HERE = "stays here"
+"""The privacy of a place that is this machine."""
+
+
+class Peaks(Protocol):
+    """Tells what a model is expected to take: the card's figure, or one that observation corrected."""
+
+    def __call__(self, card: Card, pixels: int, *, lean: bool) -> int:
+        """Return the growth of the process for this many pixels at once, weights included."""
+
+
+def card_peak(card: Card, pixels: int, *, lean: bool) -> int:
+    """Return what a model's card says it takes."""
+    return (card.memory.lean if lean else card.memory.fast).peak_bytes(pixels)
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """How long something is thought to take.
+
+    likely       the best guess
+    low, high    it should lie between
+    pages_seen   how many pages of this machine it was learned from; 0: from the cards, or from other models
+    """
+
+    likely: float
+    low: float
+    high: float
+    pages_seen: int = 0
 
 
 class Placement(msgspec.Struct, frozen=True):
     """Where and how a page will run.
 
-    where       here; other places come with their drivers
-    tile_px     largest side of a tile, in input pixels
-    lean        run the model in its smallest memory rather than its shortest time
-    peak_bytes  predicted for all processes of the run together
-    reason      for people
-    model_bytes of peak_bytes, what the models take at their peak
+    where         here, or refused; other places come with their drivers
+    tile_px       largest side of a tile, in input pixels
+    lean          run the model in its smallest memory rather than its shortest time
+    peak_bytes    predicted for all processes of the run together; refused: the least that would do
+    reason        for people
+    model_bytes   of peak_bytes, what the models take at their peak
+    model         the main one; "" when none runs, or when an older version recorded it
+    device        what the model runs on: cpu, cuda:0
+    budget_bytes  what it had to fit
+    card_seconds  processor seconds by the cards; what a page really took is compared with it
+    seconds       predicted; None when nobody asked, or nothing is known of the device
+    price_micros  lowest and highest price in millionths of a US dollar
+    privacy       where the page goes
+    advice        what to do when it is refused
     """
 
     where: str
@@ -36,6 +79,14 @@ class Placement(msgspec.Struct, frozen=True):
     peak_bytes: int
     reason: str
     model_bytes: int = 0
+    model: str = ""
+    device: str = "cpu"
+    budget_bytes: int = 0
+    card_seconds: float = 0.0
+    seconds: Seconds | None = None
+    price_micros: tuple[int, int] = (0, 0)
+    privacy: str = STAYS_HERE
+    advice: str = ""
 
 
 class PageLoad(msgspec.Struct, frozen=True):
@@ -69,30 +120,56 @@ class PageLoad(msgspec.Struct, frozen=True):
         stored = _STORED_BYTES_PER_PIXEL.get(mode, 4)
         return pixels * (stored + _ENCODER_BYTES_PER_PIXEL[self.target_format])
 
+    def handling_seconds(self, made_pixels: int = 0) -> float:
+        """Return what opening the page and writing so many pixels takes."""
+        return _PAGE_SECONDS + _CODEC_SECONDS_PER_MEGAPIXEL * (self.pixels + made_pixels) / 1e6
+
 
 def place_picture(
-    page: PageLoad, card: Card, *, passes: int, budget_bytes: int, most_tile_px: int | None = None
+    page: PageLoad,
+    card: Card,
+    *,
+    passes: int,
+    budget_bytes: int,
+    most_tile_px: int | None = None,
+    peaks: Peaks = card_peak,
 ) -> Placement:
     """Return the fastest way to restore a page within a memory budget.
 
     passes        times the page goes through the model
     budget_bytes  for all processes of the run together
     most_tile_px  no larger tiles than this; None: as large as the card allows
+    peaks         tells what the model takes
     raises        MemoryTooSmall when even the smallest tiles would not fit
     """
     if card.picture is None:
         raise ValueError(f"{card.name} is no picture model")
     sides = [side for side in _sides(card) if most_tile_px is None or side <= most_tile_px]
-    ways = [_way(page, card, passes, side, lean) for side in sides for lean in (False, True)]
+    ways = [_way(page, card, passes, side, lean, peaks) for side in sides for lean in (False, True)]
     fitting = [(seconds, placement) for seconds, placement in ways if placement.peak_bytes <= budget_bytes]
     if not fitting:
-        least = least_bytes(page, card, passes=passes)
+        least = least_bytes(page, card, passes=passes, peaks=peaks)
         raise MemoryTooSmall(
             f"a page of {page.info.width}×{page.info.height} needs {_megabytes(least)} MB with {card.name},"
             f" the budget is {_megabytes(budget_bytes)} MB",
             hint=f"--memory {_megabytes(least) + 1}MB",
         )
-    return min(fitting, key=lambda way: (way[0], way[1].peak_bytes))[1]
+    chosen = min(fitting, key=lambda way: (way[0], way[1].peak_bytes))[1]
+    return msgspec.structs.replace(chosen, budget_bytes=budget_bytes)
+
+
+def refused(error: MemoryTooSmall, *, model: str, budget_bytes: int, least_bytes: int = 0) -> Placement:
+    """Return the placement of a page that fits nowhere, from the error that says so."""
+    return Placement(
+        "refused",
+        0,
+        True,
+        least_bytes,
+        error.message,
+        model=model,
+        budget_bytes=budget_bytes,
+        advice=error.hint or "",
+    )
 
 
 def told_device(placement: Placement, choice: Choice) -> Placement:
@@ -102,7 +179,7 @@ def told_device(placement: Placement, choice: Choice) -> Placement:
     words = f"{placement.reason}; on {choice.device.name}"
     if choice.reason is not None:
         words += f", because {choice.reason}"
-    return msgspec.structs.replace(placement, reason=words)
+    return msgspec.structs.replace(placement, reason=words, device=choice.device.label)
 
 
 def device_notes(choice: Choice) -> tuple[str, ...]:
@@ -110,9 +187,10 @@ def device_notes(choice: Choice) -> tuple[str, ...]:
     return (f"worked on by {choice.device.name}, because {choice.reason}",) if choice.is_fallback else ()
 
 
-def least_bytes(page: PageLoad, card: Card, *, passes: int) -> int:
+def least_bytes(page: PageLoad, card: Card, *, passes: int, peaks: Peaks = card_peak) -> int:
     """Return the smallest budget a page can be restored in."""
-    return min(_way(page, card, passes, side, lean=True)[1].peak_bytes for side in _sides(card))
+    ways = (_way(page, card, passes, side, lean, peaks) for side in _sides(card) for lean in (False, True))
+    return min(placement.peak_bytes for _, placement in ways)
 
 
 def _sides(card: Card) -> tuple[int, ...]:
@@ -122,23 +200,28 @@ def _sides(card: Card) -> tuple[int, ...]:
     return tuple(side for side in card.picture.tiles_px if side <= card.picture.tile_px)
 
 
-def _way(page: PageLoad, card: Card, passes: int, side: int, lean: bool) -> tuple[float, Placement]:
-    """Return the cost of one way to run (relative seconds) and its placement."""
+def _way(
+    page: PageLoad, card: Card, passes: int, side: int, lean: bool, peaks: Peaks = card_peak
+) -> tuple[float, Placement]:
+    """Return the cost of one way to run (processor seconds by the card) and its placement."""
     shape = card.picture
     assert shape is not None
     footprint: Footprint = card.memory.lean if lean else card.memory.fast
     grown = shape.scale ** (passes - 1)
-    width, height = page.info.width * grown, page.info.height * grown
-    fed = window_pixels(width, height, side, shape)
-    tiles = len(plan_axis(width, side, shape).spans) * len(plan_axis(height, side, shape).spans)
-    seconds = footprint.seconds_per_megapixel * fed * tiles / 1e6
+    fed = window_pixels(page.info.width * grown, page.info.height * grown, side, shape)
+    all_fed = fed_pixels(page.info, shape, tile_px=side, passes=passes)
+    seconds = footprint.seconds_per_megapixel * all_fed / 1e6
+    seconds += page.handling_seconds(page.pixels * shape.scale ** (2 * passes))
+    model_bytes = peaks(card, fed, lean=lean)
     # The tensors around a run: what goes in, what comes out, and its rounding.
     tensors = fed * 3 * 4 + 2 * fed * shape.scale**2 * 3 * 4
-    restoring = footprint.peak_bytes(fed) + tensors + _page_bytes(page, shape.scale, passes, side)
+    restoring = model_bytes + tensors + _page_bytes(page, shape.scale, passes, side)
     peak = COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _SLACK_BYTES + max(restoring, page.opening_bytes)
     how = "small memory" if lean else "full speed"
     reason = f"here: tiles of {side} px at {how} fit the budget"
-    return seconds, Placement("here", side, lean, peak, reason, model_bytes=footprint.peak_bytes(fed))
+    return seconds, Placement(
+        "here", side, lean, peak, reason, model_bytes, card.name, card_seconds=round(seconds, 3)
+    )
 
 
 def _page_bytes(page: PageLoad, scale: int, passes: int, side: int) -> int:

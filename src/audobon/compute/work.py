@@ -8,14 +8,16 @@ from audobon.compute.placement import (
     COMMAND_BYTES,
     WORKER_BYTES,
     PageLoad,
+    Peaks,
     Placement,
+    card_peak,
     least_bytes,
     place_picture,
 )
 from audobon.compute.tuning import Tuning, tuned_card
 from audobon.errors import MemoryTooSmall, UnknownOperation
 from audobon.models.card import Card, built_in_card, draft_card
-from audobon.pages.letter_scale import detector_pixels
+from audobon.pages.letter_scale import detector_pixels, detector_scale
 from audobon.pages.operations import (
     CleanSettings,
     LettersSettings,
@@ -31,6 +33,9 @@ from audobon.pages.plates import count_runs, passes_for
 
 # OpenCV and its buffers; measured like the sizes in `placement`.
 _VISION_BYTES = 40 << 20
+# Reading the lines beside finding them, and finding panels: measured on the sample comic.
+_READING_SHARE = 1.7
+_PANELS_SECONDS_PER_MEGAPIXEL = 0.02
 _LETTER_MODELS = ("ppocr-v6-detector", "ppocr-v2-classifier", "ppocr-v6-recogniser")
 
 
@@ -79,6 +84,11 @@ def model_names(settings: Settings) -> tuple[str, ...]:
     if isinstance(settings, LettersSettings):
         return _LETTER_MODELS
     return ()
+
+
+def models_with(name: str) -> tuple[str, ...]:
+    """Return all models that run where this one is the main one."""
+    return _LETTER_MODELS if name == _LETTER_MODELS[0] else (name,)
 
 
 def loss_db(settings: Settings) -> float | None:
@@ -150,19 +160,26 @@ def place(
     *,
     most_tile_px: int | None = None,
     tuning: Tuning | None = None,
+    peaks: Peaks = card_peak,
 ) -> Placement:
     """Return how a page will run; MemoryTooSmall when it does not fit the budget.
 
     most_tile_px  no larger tiles than this; None: as large as the model's card allows
     tuning        of this machine; None: tiles as the card says
+    peaks         tells what models take
     """
     names = model_names(settings)
     if isinstance(settings, UpscaleSettings | CleanSettings):
         card = tuned_card(built_in_card(names[0]), tuning or Tuning())
         return place_picture(
-            page, card, passes=passes_of(settings, card), budget_bytes=budget_bytes, most_tile_px=most_tile_px
+            page,
+            card,
+            passes=passes_of(settings, card),
+            budget_bytes=budget_bytes,
+            most_tile_px=most_tile_px,
+            peaks=peaks,
         )
-    needed = least_budget(page, settings)
+    needed = least_budget(page, settings, peaks=peaks)
     if needed > budget_bytes:
         raise MemoryTooSmall(
             f"a page of {page.info.width}×{page.info.height} needs {needed >> 20} MB,"
@@ -170,30 +187,50 @@ def place(
             hint=f"--memory {(needed >> 20) + 1}MB",
         )
     return Placement(
-        "here", 0, True, needed, "here: it fits the budget", model_bytes=_model_bytes(page, settings)
+        "here",
+        0,
+        True,
+        needed,
+        "here: it fits the budget",
+        model_bytes=_model_bytes(page, settings, peaks),
+        model=names[0] if names else "",
+        budget_bytes=budget_bytes,
+        card_seconds=round(_findings_seconds(page, settings), 3),
     )
 
 
-def least_budget(page: PageLoad, settings: Settings) -> int:
+def least_budget(page: PageLoad, settings: Settings, *, peaks: Peaks = card_peak) -> int:
     """Return the smallest memory budget a page can be worked on in."""
     cards = [built_in_card(name) for name in model_names(settings)]
     if isinstance(settings, UpscaleSettings | CleanSettings):
-        return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]))
+        return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]), peaks=peaks)
     # The page as decoded, and as RGB for looking at, with transient copies of the latter.
-    working = page.held_bytes + page.pixels * 3 * 3 + _model_bytes(page, settings)
+    working = page.held_bytes + page.pixels * 3 * 3 + _model_bytes(page, settings, peaks)
     if isinstance(settings, PanelsSettings) and settings.pictures:
         # A panel may be the whole page: its pixels once more, in the codec, and as a file; and the drawing.
         working += page.held_bytes + page.encoding_bytes(page.pixels, page.info.mode) + page.pixels * (3 + 4)
     return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + max(working, page.opening_bytes)
 
 
-def _model_bytes(page: PageLoad, settings: Settings) -> int:
+def _model_bytes(page: PageLoad, settings: Settings, peaks: Peaks) -> int:
     """Return what the models of a findings operation take at their peak."""
     cards = [built_in_card(name) for name in model_names(settings)]
     if not cards:
         return 0
-    detecting = cards[0].memory.lean.peak_bytes(detector_pixels(page.info.width, page.info.height))
+    detecting = peaks(cards[0], detector_pixels(page.info.width, page.info.height), lean=True)
     return sum(card.graph_bytes for card in cards) + detecting
+
+
+def _findings_seconds(page: PageLoad, settings: Settings) -> float:
+    """Return the processor seconds that looking for something on a page takes, by the cards."""
+    width, height = page.info.width, page.info.height
+    if isinstance(settings, LettersSettings):
+        seen_pixels = width * height * detector_scale(width, height) ** 2
+        card = built_in_card(_LETTER_MODELS[0])
+        looking = card.memory.lean.seconds_per_megapixel * seen_pixels / 1e6
+        return page.handling_seconds() + looking * _READING_SHARE
+    written = page.pixels if isinstance(settings, PanelsSettings) and settings.pictures else 0
+    return page.handling_seconds(written) + _PANELS_SECONDS_PER_MEGAPIXEL * page.pixels / 1e6
 
 
 def page_load(info: PictureInfo, file_bytes: int, target_format: str | None) -> PageLoad:

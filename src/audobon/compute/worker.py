@@ -17,6 +17,7 @@ import msgspec
 from audobon.compute.allowance import Allowance
 from audobon.compute.orders import Orders
 from audobon.compute.perform import LastStep, Performer
+from audobon.compute.prefetch import SETTLED_RUNS, Prefetch
 from audobon.compute.work import PAGE_KIND, Work
 from audobon.compute.worker_messages import Hello
 from audobon.errors import AudobonError, Cancelled, DiskFull, Exhausted, LeaseLost
@@ -39,13 +40,21 @@ class WorkLoop:
     """
 
     def __init__(
-        self, queue: Queue, performer: Performer, hello: Hello, orders: Orders, upkeep: Upkeep
+        self,
+        queue: Queue,
+        performer: Performer,
+        hello: Hello,
+        orders: Orders,
+        upkeep: Upkeep,
+        *,
+        prefetch: Prefetch | None = None,
     ) -> None:
         self._queue = queue
         self._performer = performer
         self._hello = hello
         self._orders = orders
         self._upkeep = upkeep
+        self._prefetch = prefetch
         # The queue is used by this thread and by the one that takes last steps.
         self._lock = threading.Lock()
         self._allowance = Allowance(queue, hello.pool, self._lock)
@@ -78,7 +87,14 @@ class WorkLoop:
         )
         with self._lock:
             leases = self._queue.claim(claimant, may_exceed=True)
+        if leases and leases[0].kind == PAGE_KIND and self._prefetch is not None:
+            self._prefetch.look_ahead(lambda: self._upcoming(claimant, leases[0]))
         return leases[0] if leases else None
+
+    def _upcoming(self, claimant: Claimant, lease: Lease) -> list[str]:
+        claimant = msgspec.structs.replace(claimant, models=claimant.models | {lease.model})
+        with self._lock:
+            return self._queue.upcoming(claimant)
 
     def _do(self, lease: Lease, beside: ThreadPoolExecutor) -> None:
         step: LastStep | None = None
@@ -88,9 +104,10 @@ class WorkLoop:
                 if lease.kind == PAGE_KIND:
                     step = self._do_page(lease)
                 else:
-                    result = self._upkeep(lease)
+                    # Upkeep uses the connection as it likes: nobody else may meanwhile.
+                    self._await_last_step()
                     with self._lock:
-                        self._queue.finish(lease, result=result)
+                        self._queue.finish(lease, result=self._upkeep(lease))
         finally:
             if step is None:
                 self._allowance.let_go(lease)
@@ -105,6 +122,8 @@ class WorkLoop:
 
         def report(done: int, total: int) -> None:
             nonlocal told
+            if self._prefetch is not None and done >= min(SETTLED_RUNS, total):
+                self._prefetch.may_load()
             now = time.monotonic()
             if now - told < _REPORT_SECONDS and done != total:
                 return

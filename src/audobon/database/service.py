@@ -9,7 +9,7 @@ from pathlib import Path
 from audobon.atomic import disk_errors
 from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigured, Unavailable
 from audobon.processes import FileLock
-from audobon.sqlite import connect
+from audobon.sqlite import connect, connect_to_look
 
 SCHEMA_REVISION = "0002"
 """The revision this version works with; a test keeps it equal to the newest migration."""
@@ -42,6 +42,24 @@ class Database:
         except sqlite3.Error as error:
             raise named(error, self.path) from error
         return connection
+
+    def look(self) -> sqlite3.Connection | None:
+        """Return a connection that reads alone; None when there is no database yet, or one of another schema.
+
+        raises  Corrupt, Denied, Unavailable
+        """
+        if not self.path.exists():
+            return None
+        with self.errors():
+            connection = connect_to_look(self.path)
+            try:
+                if _revision(connection) == SCHEMA_REVISION:
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+            return None
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import zlib
 import msgspec
 
 from audobon.compute.codec import Codec
+from audobon.compute.placement import Peaks, card_peak
 from audobon.compute.work import least_budget, model_names, page_load, result_info
 from audobon.errors import (
     AudobonError,
@@ -20,7 +21,7 @@ from audobon.models.card import built_in_card
 from audobon.pages.documents import Document, Entry
 from audobon.pages.operations import CleanSettings, Settings, UpscaleSettings
 from audobon.pages.picture_info import PictureInfo
-from audobon.storage.service import Storage
+from audobon.storage.service import Storage, blob_key
 
 _PIECE_BYTES = 1 << 20
 # A page's file is held by three processes at once, and something must be left for its pixels.
@@ -58,6 +59,8 @@ class Ingest:
     """Takes in the files of one document.
 
     Hold `Storage.sharing` from the first `take` until the entries are on record.
+    peaks     tells what models take
+    is_trial  nothing is stored: pages get the key that their blob would have, and their memory is not asked
     """
 
     def __init__(
@@ -68,12 +71,16 @@ class Ingest:
         *,
         target_format: str | None,
         budget_bytes: int,
+        peaks: Peaks = card_peak,
+        is_trial: bool = False,
     ) -> None:
         self._storage = storage
         self._codec = codec
         self._settings = settings
         self._target_format = target_format
         self._budget_bytes = budget_bytes
+        self._peaks = peaks
+        self._is_trial = is_trial
 
     def take(self, document: Document, entry: Entry) -> TakenEntry:
         """Store one file; look at its header when it is a page.
@@ -91,10 +98,12 @@ class Ingest:
             if isinstance(error, Denied) and document.kind == "picture":
                 raise
             return TakenEntry(entry, None, 0, None, _fault(error))
-        blob = self._storage.put(data)
+        blob = blob_key(data) if self._is_trial else self._storage.put(data)
         try:
             info = self._codec.inspect(data)
-            self._check(info, len(data))
+            self._check(info)
+            if not self._is_trial:
+                self.check_memory(info, len(data))
         except MemoryTooSmall:
             raise
         except AudobonError as error:
@@ -103,11 +112,15 @@ class Ingest:
         slim = msgspec.structs.replace(info, icc=None, exif=None)
         return TakenEntry(entry, blob, len(data), slim, None)
 
-    def _check(self, info: PictureInfo, file_bytes: int) -> None:
+    def _check(self, info: PictureInfo) -> None:
         if isinstance(self._settings, UpscaleSettings | CleanSettings):
             card = built_in_card(model_names(self._settings)[0])
             result_info(info, self._settings, card, self._target_format)
-        needed = least_budget(page_load(info, file_bytes, self._target_format), self._settings)
+
+    def check_memory(self, info: PictureInfo, file_bytes: int) -> None:
+        """Raise MemoryTooSmall when a page does not fit the budget."""
+        load = page_load(info, file_bytes, self._target_format)
+        needed = least_budget(load, self._settings, peaks=self._peaks)
         if needed > self._budget_bytes:
             raise MemoryTooSmall(
                 f"a page of {info.width}×{info.height} needs {_megabytes(needed)} MB,"

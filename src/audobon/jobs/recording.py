@@ -6,6 +6,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.compute.codec import Codec
+from audobon.compute.foresight import observed_peaks
 from audobon.compute.work import (
     PAGE_KIND,
     Work,
@@ -61,6 +62,7 @@ class Recording:
         self._request = request
         self._target = target
         self._key = key
+        self._peaks = observed_peaks(rooms.folder, threads=rooms.engine.threads)
 
     def take_in(
         self, document: Document, *, on_stage: Callable[[str], None], on_step: Callable[[], None]
@@ -78,6 +80,7 @@ class Recording:
             self._request.settings,
             target_format=self._format(),
             budget_bytes=self._request.budget_bytes,
+            peaks=self._peaks,
         )
         # Findings carry nothing over, so other files are left alone.
         is_carrying = self._request.operation.makes == "pictures"
@@ -153,12 +156,12 @@ class Recording:
                 self._memory_bytes(),
             )
             load = page_load(item.info, item.size_bytes, self._format())
-            placement = place(load, settings, self._request.budget_bytes)
+            placement = place(load, settings, self._request.budget_bytes, peaks=self._peaks)
             # The least, not what this run would take: the engine may have less, now or later.
             needs = Needs(
                 kind=PAGE_KIND,
                 model=names[0] if names else "",
-                ram_bytes=_rounded_up(least_budget(load, settings)),
+                ram_bytes=_rounded_up(least_budget(load, settings, peaks=self._peaks)),
             )
             new.append(
                 NewTask(

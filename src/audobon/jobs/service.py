@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ import blake3
 import msgspec
 
 from audobon.clock import utc_now
+from audobon.compute.engine import engine_lock
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, by_code
 from audobon.jobs.page_names import PageNames
+from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
@@ -23,6 +25,7 @@ from audobon.jobs.target import Target, check_names_fit, check_target, findings_
 from audobon.pages.documents import DocumentKind, open_document
 from audobon.pages.operations import PanelsSettings, settings_identity
 from audobon.processes import FileLock
+from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
 
 _BROKEN_AFTER_SECONDS = 86_400.0
@@ -64,6 +67,36 @@ class Jobs:
                 locks.close()
                 self._sweep(JobRecords(connection))
                 return outcome
+
+    def plan(self, request: JobRequest, *, on_stage: Callable[[str], None]) -> Plan:
+        """Tell what `run` would do with a request; changes nothing on disk and starts no engine.
+
+        on_stage  told what begins, in words
+        raises    what `run` would raise before it begins; a page that would fail is told in the plan
+        """
+        _check_names(request)
+        check_settings(request.settings)
+        with ExitStack() as held:
+            document = held.enter_context(open_document(request.source, self._rooms.limits.archives))
+            target = _target(request, document.kind)
+            if target is not None:
+                check_target(target, request.source, overwrite=request.overwrite)
+                check_names_fit(target, document.entries)
+            connection = self._database.look()
+            queue = None
+            if connection is not None:
+                held.enter_context(closing(connection))
+                held.enter_context(self._database.errors())
+                queue = held.enter_context(SqliteQueue(connection))
+            engine_pid = engine_lock(self._folder).living_holder()
+            pages = sum(entry.is_page for entry in document.entries)
+            if pages > 1:
+                on_stage(f"reading {pages} pages")
+            return Planning(self._rooms, queue, request, engine_pid=engine_pid).plan(
+                document,
+                output=None if target is None else str(target.path),
+                target_format=None if target is None else target.picture_format,
+            )
 
     def _hold_orphans(self, connection: sqlite3.Connection, queue: Queue) -> None:
         """Put aside the tasks of jobs whose runs were killed; the same command goes on with them."""

@@ -10,6 +10,7 @@ from audobon.compute.codec import Codec
 from audobon.compute.fence import fence_memory
 from audobon.compute.orders import Orders
 from audobon.compute.perform import Performer
+from audobon.compute.prefetch import Prefetch
 from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
@@ -48,14 +49,26 @@ def main() -> None:
         running=tuning.running,
     )
     performer = Performer(storage, models, codecs, tuning=tuning)
+    prefetch = Prefetch(models)
     try:
         with database.errors():
             connection = database.open(grouped=True)
 
             with SqliteQueue(connection) as queue:
                 upkeep = Upkeep(connection, queue, storage)
-                work = WorkLoop(queue, performer, hello, orders, lambda lease: maintain(lease.kind, upkeep))
-                work.run()
+                work = WorkLoop(
+                    queue,
+                    performer,
+                    hello,
+                    orders,
+                    lambda lease: maintain(lease.kind, upkeep),
+                    prefetch=prefetch,
+                )
+                try:
+                    work.run()
+                finally:
+                    # Before the connection closes: it may be asking the queue.
+                    prefetch.close()
     except (DiskFull, Unavailable) as error:
         sys.stderr.write(error.message + "\n")
         sys.exit(error.exit)

@@ -42,13 +42,14 @@ class Entry(Generic[M]):
     resident_bytes  what it holds when idle
     is_measured     resident_bytes is no guess
     is_doomed       it goes as soon as it is idle
+    is_ahead        it was loaded for a use that is still to come, and counted as used
     used_at         when it was last given to a thread, by the clock of the accounts
     owner           the thread that uses it, `depth` leases deep; None when idle
     """
 
     __slots__ = (
-        "charge_bytes", "depth", "frequency", "is_doomed", "is_measured", "key", "load_seconds", "model",
-        "owner", "resident_bytes", "used_at", "uses",
+        "charge_bytes", "depth", "frequency", "is_ahead", "is_doomed", "is_measured", "key", "load_seconds",
+        "model", "owner", "resident_bytes", "used_at", "uses",
     )  # fmt: skip
 
     def __init__(self, key: Key, resident_bytes: int, frequency: Frequency) -> None:
@@ -58,6 +59,7 @@ class Entry(Generic[M]):
         self.resident_bytes = resident_bytes
         self.is_measured = False
         self.is_doomed = False
+        self.is_ahead = False
         self.owner: int | None = None
         self.depth = 0
         self.uses = 0
@@ -134,7 +136,10 @@ class Accounts(Generic[M]):
         entry.uses += 1
         entry.used_at = self._clock()
         self._uses += 1
-        entry.frequency.use(self._uses)
+        if entry.is_ahead:
+            entry.is_ahead = False
+        else:
+            entry.frequency.use(self._uses)
 
     def grant(self, wish: Wish) -> tuple[Entry[M], Eviction[M]] | None:
         """Give a model to a thread, and name who must go before; None without room.
@@ -156,11 +161,31 @@ class Accounts(Generic[M]):
             return None
         eviction = self._evict(victims + room, replaced_by_bytes=charge - held)
         if entry is None:
-            held_bytes = self._held_bytes.get(wish.key, wish.resident_bytes)
-            frequency = self._frequencies.setdefault(wish.key, Frequency())
-            entry = self.entries[wish.key] = Entry(wish.key, held_bytes, frequency)
+            entry = self._add(wish.key, self._held_bytes.get(wish.key, wish.resident_bytes))
         self.take(entry, wish.thread, charge)
         return entry, eviction
+
+    def grant_ahead(self, wish: Wish) -> Entry[M] | None:
+        """Give a thread a model to load that will be used soon; None when nobody should load it now.
+
+        That is when it is in memory already, whichever way it runs, or has no room beside all that is there.
+        """
+        is_here = any(key.name == wish.key.name for key in self.entries)
+        if is_here or self.charged_bytes + wish.resident_bytes > self.budget_bytes:
+            return None
+        entry = self._add(wish.key, wish.resident_bytes)
+        entry.is_ahead = True
+        entry.frequency.use(self._uses)
+        entry.charge_bytes = wish.resident_bytes
+        self.charged_bytes += wish.resident_bytes
+        entry.owner, entry.depth = wish.thread, 1
+        entry.used_at = self._clock()
+        return entry
+
+    def _add(self, key: Key, resident_bytes: int) -> Entry[M]:
+        frequency = self._frequencies.setdefault(key, Frequency())
+        entry = self.entries[key] = Entry(key, resident_bytes, frequency)
+        return entry
 
     def weigh(self, entry: Entry[M], held_bytes: int | None) -> None:
         """Correct what a model holds by what was measured."""

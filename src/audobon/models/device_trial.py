@@ -9,6 +9,7 @@ import sys
 import msgspec
 
 from audobon.models.devices import Choice, Devices, Wanted
+from audobon.telemetry.gpus import find_gpus
 
 _MOST_SECONDS = 60
 
@@ -34,6 +35,13 @@ def prove(setting: str) -> Choice:
     except (IndexError, msgspec.DecodeError):
         reason = f"the process that tried CUDA ended with {done.returncode}"
         return Choice(reason=reason, is_fallback=True)
+
+
+def foretell(setting: str) -> Choice:
+    """Return where models would run now, as `prove` does; at once where there is no card to choose."""
+    if setting == "auto" and not find_gpus()[0]:
+        return Choice()
+    return prove(setting)
 
 
 def choose_and_try(devices: Devices, wanted: Wanted) -> Choice:

@@ -61,7 +61,7 @@ class Meter:
         peak  watch the highest point as well, where the system can; some 50 microseconds
         """
         mark = self.begin()
-        watches_peak = peak and _reset_peak()
+        watches_peak = peak and reset_peak()
         before = resident_bytes(os.getpid())
         found = Weighing(before)
         try:
@@ -69,7 +69,7 @@ class Meter:
         finally:
             found.grown_bytes = found.grown_so_far()
             if watches_peak:
-                found.peak_bytes = max(0, _peak_resident_bytes() - before)
+                found.peak_bytes = max(0, peak_resident_bytes() - before)
             found.is_alone = self.end(mark)
 
 
@@ -77,7 +77,8 @@ METER = Meter()
 """The one meter of this process."""
 
 
-def _reset_peak() -> bool:
+def reset_peak() -> bool:
+    """Set the highest point of this process back to what it holds now; false where that cannot be."""
     if sys.platform != "linux":
         return False
     # A hardened system may keep the file closed: then there is no peak to be had.
@@ -87,7 +88,8 @@ def _reset_peak() -> bool:
     return False
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_bytes() -> int:
+    """Return the highest point of this process since it began, or was set back; 0 where nobody tells."""
     for line in _STATUS.read_bytes().splitlines():
         if line.startswith(b"VmHWM:"):
             return int(line.split()[1]) * 1024

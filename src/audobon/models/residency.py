@@ -87,6 +87,24 @@ class Residency(Generic[M]):
             request = self._waiting.enter(Wish(key, peak_bytes, resident_bytes, me))
         return self._await(request)
 
+    def load_ahead(self, key: Key, *, resident_bytes: int) -> bool:
+        """Load a model that will be asked for soon; False when it is there, or is not to be had for free.
+
+        Never waits and never makes room: it counts as soon as it is decided, and stays idle until it is
+        asked for. Who asks for it meanwhile waits for this load. Raises whatever loading raises.
+        resident_bytes  what loading it is thought to take at most
+        """
+        with self._lock:
+            if self._waiting:
+                return False
+            wish = Wish(key, resident_bytes, resident_bytes, threading.get_ident())
+            entry = self._accounts.grant_ahead(wish)
+        if entry is None:
+            return False
+        self._bring_in(entry)
+        self.release(entry)
+        return not entry.is_doomed
+
     def release(self, entry: Entry[M]) -> None:
         """Give a model back; it stays in memory while there is room."""
         accounts = self._accounts
@@ -189,6 +207,10 @@ class Residency(Generic[M]):
             if held is not None:
                 self._accounts.weigh(entry, held)
             self._unexplained.loaded(held or 0)
+            if entry.is_ahead and self._accounts.is_over:
+                # It holds more than was thought: nobody makes room for what nobody asked for yet.
+                entry.is_doomed = True
+                return
             eviction = self._accounts.excess()
         self._drop(eviction)
 

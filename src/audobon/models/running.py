@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-_WEIGHTS = "weights.bin"
+WEIGHTS = "weights.bin"
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -33,12 +33,12 @@ def opening(graph: Path, options: Any, running: Running) -> Iterator[None]:
     graph    a prepared model, its weights beside it
     options  those of the session; changed
     """
-    weights = graph.parent / _WEIGHTS
+    weights = graph.parent / WEIGHTS
     if running.read_ahead:
-        _ask_for(weights)
+        ask_for(weights)
     if running.weights == "read" and weights.is_file():
         data = weights.read_bytes()
-        options.add_external_initializers_from_files_in_memory([_WEIGHTS], [data], [len(data)])
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [data], [len(data)])
     if not running.cores or not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -51,7 +51,8 @@ def opening(graph: Path, options: Any, running: Running) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _ask_for(file: Path) -> None:
+def ask_for(file: Path) -> None:
+    """Ask the system to have a file in memory soon; returns at once, whatever comes of it."""
     if not hasattr(os, "posix_fadvise"):
         return
     try:

@@ -15,6 +15,9 @@ from audobon.processes import usable_threads as usable_threads
 _LOG_ERRORS_ONLY = 3
 # Lines of lettering come in any width: enough of them are watched to know the model.
 _MOST_SHAPES = 64
+# The second run of a shape takes more than the first: by then its memory was planned. Measured with the
+# detector, lean, at 960×640: 84 MB, then 118.
+_WATCHED_RUNS = 2
 
 
 def session_options(*, threads: int, arena: bool, optimise: bool, spinning: bool = False) -> Any:
@@ -38,10 +41,12 @@ class Observation(NamedTuple):
 
     pixels      fed at once
     peak_bytes  growth of the process at its peak, weights included
+    is_settled  further runs will take no more; a first one tells only that it takes so much at least
     """
 
     pixels: int
     peak_bytes: int
+    is_settled: bool = True
 
 
 class LoadedModel:
@@ -77,7 +82,8 @@ class LoadedModel:
         self._observations: list[Observation] = []
         self._kept_bytes: int | None = 0
         self._runs_to_watch = 0
-        self._watched_shapes: set[tuple[int, ...]] = set()
+        # How often a shape was run, and the most it took.
+        self._watched: dict[tuple[int, ...], tuple[int, int]] = {}
         self._open()
 
     def _open(self) -> None:
@@ -114,10 +120,14 @@ class LoadedModel:
         if self._arena and self._shape is not None:
             self.shrink()
         self._shape = shape
-        if self._arena or (shape not in self._watched_shapes and len(self._watched_shapes) < _MOST_SHAPES):
-            self._watched_shapes.add(shape)
-            # An arena grows again in the second run, when the memory for the shape has been planned.
-            self._runs_to_watch = 2 if self._arena else 1
+        if self._arena:
+            # A session of its own: what was seen before is of another.
+            self._watched.clear()
+        if shape in self._watched or len(self._watched) < _MOST_SHAPES:
+            runs, _ = self._watched.setdefault(shape, (0, 0))
+            self._runs_to_watch = _WATCHED_RUNS - runs
+        else:
+            self._runs_to_watch = 0
 
     def _watched_run(self, tensor: Tensor) -> Tensor:
         self._runs_to_watch -= 1
@@ -130,11 +140,16 @@ class LoadedModel:
             # What a run takes of a card does not show in the process.
             is_here = self.choice.device.kind == "cpu"
             if is_here and weighing.peak_bytes is not None and self.opened_bytes is not None:
-                pixels = tensor.shape[0] * tensor.shape[-2] * tensor.shape[-1]
-                peak_bytes = self.opened_bytes + kept + weighing.peak_bytes
-                self._observations.append(Observation(pixels, peak_bytes))
+                self._note(tensor.shape, self.opened_bytes + kept + weighing.peak_bytes)
             self._kept_bytes = max(0, kept + weighing.grown_bytes - answer.nbytes)
         return answer
+
+    def _note(self, shape: tuple[int, ...], peak_bytes: int) -> None:
+        """Take note of a run; the observation of a shape is the most of its first runs together."""
+        runs, most = self._watched[shape]
+        runs, most = self._watched[shape] = (runs + 1, max(most, peak_bytes))
+        pixels = shape[0] * shape[-2] * shape[-1]
+        self._observations.append(Observation(pixels, most, is_settled=runs == _WATCHED_RUNS))
 
     def shrink(self) -> None:
         """Give back what runs left behind, down to the weights.

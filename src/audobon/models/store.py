@@ -23,9 +23,10 @@ import msgspec
 from audobon.errors import CorruptModel, DiskFull
 from audobon.models.card import Card
 from audobon.models.devices import DeviceKind
+from audobon.models.running import WEIGHTS
 from audobon.models.sources import read_graph
 
-_GRAPH, _WEIGHTS, _RECEIPT = "model.onnx", "weights.bin", "receipt.json"
+GRAPH, _RECEIPT = "model.onnx", "receipt.json"
 # Raise when the way models are prepared changes, so that old copies are left behind.
 _RECIPE = 1
 _ABANDONED_SECONDS = 3600
@@ -52,7 +53,7 @@ def is_prepared(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> bo
 
 def prepared_path(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
     """Return the file to load of a prepared model."""
-    return prepared_folder(card, models_folder, kind) / _GRAPH
+    return prepared_folder(card, models_folder, kind) / GRAPH
 
 
 def is_intact(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> bool:
@@ -90,7 +91,7 @@ def prepare(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
             # Damaged: out of the way in one step, to be removed with the scratch folder.
             with suppress(FileNotFoundError):
                 target.rename(Path(scratch) / f"damaged-{secrets.token_hex(4)}")
-    return target / _GRAPH
+    return target / GRAPH
 
 
 def _moved(folder: Path, target: Path) -> bool:
@@ -124,9 +125,9 @@ def _optimise(card: Card, graph: bytes, folder: Path, kind: DeviceKind) -> None:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if card.draft_of is not None and not _multiplies_bytes_exactly():
         options.add_session_config_entry("session.x64quantprecision", "1")
-    options.optimized_model_filepath = str(folder / _GRAPH)
+    options.optimized_model_filepath = str(folder / GRAPH)
     for key, value in {
-        "session.optimized_model_external_initializers_file_name": _WEIGHTS,
+        "session.optimized_model_external_initializers_file_name": WEIGHTS,
         "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
     }.items():
         options.add_session_config_entry(key, value)

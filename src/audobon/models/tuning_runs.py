@@ -3,7 +3,6 @@
 Reads a `Trial` as JSON on standard input and prints the `Timing` of each way. Decides nothing.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from audobon.models.page_cache import forget
 from audobon.models.running import Running
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _opener(trial: Trial, way: Way) -> Callable[[], tuple[float, float]]:
 
     def once() -> tuple[float, float]:
         if way.is_cold:
-            _forget(graph.parent.iterdir())
+            forget(graph.parent.iterdir())
         began, burnt = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(max_workers=1) as other_core:
             proof = other_core.submit(is_intact, card, folder)
@@ -176,19 +176,6 @@ def _session(trial: Trial, way: Way) -> "Session":
     graph = prepared_path(built_in_card(trial.model), Path(trial.models_folder))
     options = session_options(threads=way.threads, arena=True, optimise=False, spinning=way.running.spinning)
     return Session(graph, options, Choice(), lean=False, running=way.running)
-
-
-def _forget(files: Iterable[Path]) -> None:
-    if not hasattr(os, "posix_fadvise"):
-        return
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            # Only what has reached the disk can be let go of.
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
 
 
 def main() -> None:

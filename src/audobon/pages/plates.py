@@ -1,10 +1,11 @@
 """Which channels of a page go through a picture model together, and how often; needs no numpy."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from audobon.errors import UnknownOperation
 from audobon.pages.picture_info import PictureInfo
-from audobon.pages.tiles import PictureShape, tile_count
+from audobon.pages.tiles import PictureShape, tile_count, window_pixels
 
 
 class Plate(NamedTuple):
@@ -62,9 +63,19 @@ def passes_for(scale: int, shape: PictureShape, model_name: str) -> int:
 
 def count_runs(info: PictureInfo, shape: PictureShape, *, tile_px: int, passes: int) -> int:
     """Return how many model runs a page takes, an opaque alpha channel counted as free."""
+    return sum(runs for runs, _ in _runs_of_passes(info, shape, tile_px, passes))
+
+
+def fed_pixels(info: PictureInfo, shape: PictureShape, *, tile_px: int, passes: int) -> int:
+    """Return how many pixels a model is handed for a page in all its runs; see `count_runs`."""
+    return sum(runs * window for runs, window in _runs_of_passes(info, shape, tile_px, passes))
+
+
+def _runs_of_passes(
+    info: PictureInfo, shape: PictureShape, tile_px: int, passes: int
+) -> Iterator[tuple[int, int]]:
+    """Yield for each pass the number of runs, and how many pixels one of them takes."""
     plates = sum(1 for plate in _PLATES[info.mode] if not is_alpha(info.mode, plate))
-    total = 0
     for index in range(passes):
-        grown = shape.scale**index
-        total += plates * tile_count(info.width * grown, info.height * grown, tile_px, shape)
-    return total
+        width, height = info.width * shape.scale**index, info.height * shape.scale**index
+        yield plates * tile_count(width, height, tile_px, shape), window_pixels(width, height, tile_px, shape)

@@ -108,6 +108,15 @@ class Queue(ABC):
         """
 
     @abstractmethod
+    def upcoming(self, claimant: Claimant, *, limit: int = 1) -> list[str]:
+        """Return the models of the tasks that would be handed to a claimant next, in order; leases nothing.
+
+        As if all that runs now had ended and each model named were loaded by then. Tasks that need no model
+        or more than the whole pool are passed over; limits on how many may run or begin do not count. A
+        forecast: what comes meanwhile may go first.
+        """
+
+    @abstractmethod
     def has_due(self) -> bool:
         """Tell whether a queue that is not paused has a task whose time has come, whatever it needs."""
 

@@ -206,8 +206,7 @@ class SqlHandout(SqlTasks):
                 starts[name] = min(starts[name], int(_rate_tokens(row, now)))
         if pool is None:
             return Room(None, None, True, starts)
-        rows = self._rows(sql.CAPACITY, {"pool": pool})
-        whole = Capacity(*rows[0]) if rows else Capacity(0, 0)
+        whole = self._whole(pool)
         ram_bytes, vram_bytes, count = self._rows(sql.RESERVED, {"pool": pool})[0]
         free = Capacity(whole.ram_bytes - int(ram_bytes), whole.vram_bytes - int(vram_bytes))
         return Room(free, whole, count == 0, starts)
@@ -215,6 +214,39 @@ class SqlHandout(SqlTasks):
     def _spend(self, queue: str, row: QueueRow, now: float, count: int) -> None:
         values = {"name": queue, "rate_tokens": _rate_tokens(row, now) - count, "rate_at": now}
         self._count(sql.SET_RATE, values)
+
+    def upcoming(self, claimant: Claimant, *, limit: int = 1) -> list[str]:
+        heads = {head.class_id: head for head in self._heads()}
+        if not heads:
+            return []
+        rules = {name: row.rules for name, row in self._queues().items()}
+        room = self._room_of_all(claimant.pool)
+        now = self._clock()
+        found: list[str] = []
+        while len(found) < limit:
+            choice = choose(heads.values(), claimant, rules, room, now=now, limit=1, may_exceed=False)
+            if choice is None:
+                break
+            head = heads.pop(choice.head.class_id)
+            if head.model:
+                found.append(head.model)
+                claimant = msgspec.structs.replace(claimant, models=claimant.models | {head.model})
+            if len(found) < limit:
+                values = {"class_id": head.class_id, "rank": head.rank, "id": head.task_id}
+                for task_id, rank, run_at in self._rows(sql.READY_AFTER, values):
+                    heads[head.class_id] = head._replace(task_id=task_id, rank=rank, run_at=run_at)
+        return found
+
+    def _room_of_all(self, pool: str | None) -> Room:
+        """Return the room there is when nothing runs."""
+        if pool is None:
+            return Room(None, None, True, {})
+        whole = self._whole(pool)
+        return Room(whole, whole, True, {})
+
+    def _whole(self, pool: str) -> Capacity:
+        rows = self._rows(sql.CAPACITY, {"pool": pool})
+        return Capacity(*rows[0]) if rows else Capacity(0, 0)
 
     def has_due(self) -> bool:
         heads = self._heads()

@@ -115,6 +115,12 @@ WHERE id IN (
 RETURNING id, token, attempt, payload, job_id, ordinal, deadline_at, rank
 """
 
+READY_AFTER = """
+SELECT id, rank, run_at FROM task
+WHERE class_id = :class_id AND state = 'ready' AND (rank, id) > (:rank, :id)
+ORDER BY rank, id LIMIT 1
+"""
+
 WAITING_IS_DUE = """
 SELECT task.id FROM task
 JOIN resource_class ON resource_class.id = task.class_id JOIN queue ON queue.name = resource_class.queue

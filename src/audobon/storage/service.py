@@ -42,6 +42,11 @@ class BlobWriter:
         return self.key
 
 
+def blob_key(data: bytes) -> str:
+    """Return the key that these bytes have, or would have, in storage."""
+    return blake3.blake3(data).hexdigest()
+
+
 class Storage:
     """Blobs under a folder, each named by the BLAKE3 of its bytes.
 
@@ -101,7 +106,7 @@ class Storage:
         """
         with self.open(key) as file:
             data = file.read()
-        if blake3.blake3(data).hexdigest() != key:
+        if blob_key(data) != key:
             raise self._set_aside(key)
         return data
 
