@@ -10,7 +10,7 @@ import pytest
 
 from audobon.database.service import Database
 
-HEAVY = {"onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr"}
+HEAVY = {"onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr", "psycopg"}
 
 
 def imported_by(*arguments: str, **variables: object) -> set[str]:

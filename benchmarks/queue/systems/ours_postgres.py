@@ -3,11 +3,11 @@
 option batch  tasks a worker claims at once; the last batch is finished and the next claimed in one commit
 """
 
-from audobon.queue.postgres import PostgresQueue
 from place import Place, here
 from systems.ours_sqlite import OursAdapter, work
 
 from audobon.queue.port import Queue
+from audobon.queue.postgres import PostgresQueue
 
 
 def open_queue(place: Place) -> Queue:

@@ -1,13 +1,14 @@
-"""Brings a database file to the newest schema with Alembic."""
+"""Brings a database, a file or one of PostgreSQL, to the newest schema with Alembic."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from audobon.sqlite import BUSY_SECONDS
@@ -24,6 +25,28 @@ def upgrade(path: Path) -> None:
     # The driver's own habit commits before DDL, so half a revision would stay behind.
     event.listen(engine, "connect", _leave_transactions_alone)
     event.listen(engine, "begin", _begin_immediate)
+    _upgrade(engine, sqlite3.Error)
+
+
+def upgrade_postgres(connect: Callable[[], Any]) -> None:
+    """Apply the revisions a PostgreSQL database lacks; each is applied whole or not at all.
+
+    connect  opens a connection; whoever calls sees to it that nobody else migrates
+    raises   psycopg.Error, as the driver named it
+    """
+    import psycopg
+
+    def connect_for_transactions() -> Any:
+        connection = connect()
+        # Else each statement would be committed alone, and half a revision would stay behind.
+        connection.autocommit = False
+        return connection
+
+    engine = create_engine("postgresql+psycopg://", creator=connect_for_transactions, poolclass=NullPool)
+    _upgrade(engine, psycopg.Error)
+
+
+def _upgrade(engine: Engine, errors: type[Exception]) -> None:
     try:
         with engine.connect() as connection:
             config = _config()
@@ -31,7 +54,7 @@ def upgrade(path: Path) -> None:
             command.upgrade(config, "head")
             connection.commit()
     except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.Error):
+        if isinstance(error.orig, errors):
             raise error.orig from error
         raise
     finally:

@@ -106,7 +106,9 @@ task = Table(
     "task",
     metadata,
     Column("id", _COUNT, primary_key=True),
-    Column("class_id", Integer, ForeignKey("resource_class.id"), nullable=False),
+    # No foreign key: a class is never removed, and to look it up again for every task would double the price
+    # of adding one.
+    Column("class_id", Integer, nullable=False),
     Column("job_id", Text, ForeignKey("job.id", ondelete="CASCADE")),
     Column("ordinal", Integer, comment="the entry of the job's document it works on"),
     Column("idempotency_key", Text, comment="queue/key"),

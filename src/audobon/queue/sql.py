@@ -68,7 +68,7 @@ class SqlTasks(Queue):
         values = {"name": rules.name, "state": rules.state, "rules": msgspec.json.encode(rules).decode()}
         with self.transaction():
             self._count(sql.PUT_QUEUE, values)
-        self.wake()
+            self.wake()
 
     def rules(self) -> list[QueueRules]:
         known = {name: row.rules for name, row in self._queues().items()}
@@ -80,13 +80,13 @@ class SqlTasks(Queue):
         with self.transaction():
             self._ensure(queue)
             self._count(sql.SET_STATE, {"name": queue, "state": state})
-        self.wake()
+            self.wake()
 
     def set_capacity(self, pool: str, capacity: Capacity) -> None:
         values = {"name": pool, "ram_bytes": capacity.ram_bytes, "vram_bytes": capacity.vram_bytes}
         with self.transaction():
             self._count(sql.SET_CAPACITY, values)
-        self.wake()
+            self.wake()
 
     def _queues(self) -> dict[str, QueueRow]:
         queues = {
@@ -153,8 +153,8 @@ class SqlTasks(Queue):
                     void.append(done.lease)
                 elif not makes_room:
                     makes_room = rows[0][0] > 0 or self._is_crowded(done.lease.queue)
-        if makes_room:
-            self.wake()
+            if makes_room:
+                self.wake()
         return void
 
     def _is_crowded(self, queue: str) -> bool:
@@ -167,7 +167,7 @@ class SqlTasks(Queue):
     def fail(self, lease: Lease, *, code: str, message: str, retry: bool) -> TaskState:
         with self.transaction():
             state = self._fail(lease, code, message, retry)
-        self.wake()
+            self.wake()
         return state
 
     def _fail(self, lease: Lease, code: str, message: str, retry: bool) -> TaskState:
@@ -192,8 +192,7 @@ class SqlTasks(Queue):
             held = self._held(lease)
             if held is not None:
                 self._give_back(lease, held[3], held[4], held[5], held[6], reason, is_blameless=True)
-        if held is not None:
-            self.wake()
+                self.wake()
 
     def _let_go(
         self,
@@ -271,8 +270,8 @@ class SqlTasks(Queue):
                     lease, asked_at, asked_why, deadline_at, most, reason, is_blameless=is_blameless
                 )
             self._count(sql.FORGET_OWNER, {"name": owner})
-        if rows:
-            self.wake()
+            if rows:
+                self.wake()
         return len(rows)
 
     # Stopping and trying again
@@ -288,9 +287,9 @@ class SqlTasks(Queue):
                 for (task_id,) in self._rows(sql.CANCEL_LEASED % where, values | which):
                     self._record(task_id, "asked to stop", reason)
                     count += 1
-        if count:
-            # A big task that kept smaller ones out may be gone.
-            self.wake()
+            if count:
+                # A big task that kept smaller ones out may be gone.
+                self.wake()
         return count
 
     def stop_requests(self) -> list[StopRequest]:
@@ -303,8 +302,8 @@ class SqlTasks(Queue):
                 for (task_id,) in self._rows(sql.REPLAY % where, which | {"now": self._clock()}):
                     self._record(task_id, "replayed", "")
                     count += 1
-        if count:
-            self.wake()
+            if count:
+                self.wake()
         return count
 
     def amend(self, task_id: int, payload: str) -> bool:
@@ -313,9 +312,8 @@ class SqlTasks(Queue):
 
     def make_due(self, job_id: str) -> None:
         with self.transaction():
-            count = self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()})
-        if count:
-            self.wake()
+            if self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()}):
+                self.wake()
 
     def prune(self, *, finished_before: float) -> int:
         with self.transaction():

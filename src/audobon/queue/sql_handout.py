@@ -47,20 +47,21 @@ class SqlHandout(SqlTasks):
                     hint=f"audobon queue resume {queue}",
                 )
             ids = self._add(queue, rules, list(tasks))
-        self.wake()
+            self.wake()
         return ids
 
     def _add(self, queue: str, rules: QueueRules, tasks: list[NewTask]) -> list[int]:
         now = self._clock()
         classes: dict[Needs, int] = {}
-        keyed: dict[str, int] = {}
+        keys = [f"{queue}/{task.idempotency_key}" for task in tasks if task.idempotency_key is not None]
+        keyed = self._known(keys) if keys else {}
         rows: list[tuple[Any, ...]] = []
         ids: list[int] = []
         fresh: Iterator[int] = iter(self._new_ids(len(tasks)))
         for task in tasks:
             key = None if task.idempotency_key is None else f"{queue}/{task.idempotency_key}"
             if key is not None:
-                known = keyed.get(key) or self._known(key)
+                known = keyed.get(key)
                 if known is not None:
                     ids.append(known)
                     continue
@@ -84,9 +85,10 @@ class SqlHandout(SqlTasks):
         self._add_rows(rows)
         return ids
 
-    def _known(self, key: str) -> int | None:
-        rows = self._rows(sql.FIND_KEY, {"key": key})
-        return int(rows[0][0]) if rows else None
+    def _known(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the tasks that have one of these keys; nobody adds another before the transaction ends."""
+        found = {key: self._rows(sql.FIND_KEY, {"key": key}) for key in keys}
+        return {key: int(rows[0][0]) for key, rows in found.items() if rows}
 
     def _class_of(self, queue: str, needs: Needs) -> int:
         values = {"queue": queue, **msgspec.structs.asdict(needs)}
@@ -100,12 +102,10 @@ class SqlHandout(SqlTasks):
     def adopt(self, task_id: int, blob: str | None, result: str | None) -> None:
         values = {"id": task_id, "blob": blob, "result": result, "now": self._clock()}
         with self.transaction():
-            is_adopted = self._count(sql.ADOPT, values) == 1
-            if is_adopted:
+            if self._count(sql.ADOPT, values) == 1:
                 self._record(task_id, "adopted", "")
-        if is_adopted:
-            # A big task that kept smaller ones out may be gone.
-            self.wake()
+                # A big task that kept smaller ones out may be gone.
+                self.wake()
 
     # Handing out
 
@@ -115,28 +115,39 @@ class SqlHandout(SqlTasks):
 
     def _claim(self, claimant: Claimant, limit: int, may_exceed: bool) -> list[Lease]:
         now = self._clock()
+        self._settle(now)
+        leases: list[Lease] = []
+        others: set[int] = set()
+        while len(leases) < limit:
+            most = limit - len(leases)
+            taken = self._claim_of_one_class(claimant, now, most, may_exceed=may_exceed, others=others)
+            if taken is None:
+                break
+            leases += taken
+        return leases
+
+    def _settle(self, now: float) -> None:
+        """Make ready what is due by now, and give up what is too late."""
         self._count(sql.PROMOTE, {"now": now})
         expired = self._rows(sql.EXPIRE, {"now": now})
         for (task_id,) in expired:
             self._record(task_id, "failed", "deadline")
         if expired:
             self.wake()
-        leases: list[Lease] = []
-        while len(leases) < limit:
-            taken = self._claim_of_one_class(claimant, now, limit - len(leases), may_exceed)
-            if not taken:
-                break
-            leases += taken
-        return leases
 
     def _claim_of_one_class(
-        self, claimant: Claimant, now: float, limit: int, may_exceed: bool
-    ) -> list[Lease]:
-        heads = self._heads()
+        self, claimant: Claimant, now: float, limit: int, *, may_exceed: bool, others: set[int]
+    ) -> list[Lease] | None:
+        """Lease what comes next of one class; None when there is none to choose.
+
+        others  classes whose next tasks are just being taken by others; one that is seen so is added
+        """
+        heads = [head for head in self._heads() if head.class_id not in others]
         if not heads:
-            return []
+            return None
         queues = self._queues()
-        limited = [name for name, row in queues.items() if _is_limited(row.rules)]
+        served = {head.queue for head in heads if claimant.queues is None or head.queue in claimant.queues}
+        limited = sorted(name for name in served if _is_limited(queues[name].rules))
         self._hold_still(claimant.pool, limited)
         if limited:
             queues = self._queues()
@@ -144,7 +155,7 @@ class SqlHandout(SqlTasks):
         room = self._room(claimant.pool, {name: queues[name] for name in limited}, now)
         choice = choose(heads, claimant, rules, room, now=now, limit=limit, may_exceed=may_exceed)
         if choice is None:
-            return []
+            return None
         head = choice.head
         values = {
             "owner": claimant.owner,
@@ -159,6 +170,8 @@ class SqlHandout(SqlTasks):
         }
         # The database returns them in any order; (rank, id) is theirs.
         rows = sorted(self._take(choice, values), key=lambda row: (row[7], row[0]))
+        if not rows:
+            others.add(head.class_id)
         if head.queue in limited and rules[head.queue].rate_per_second is not None:
             self._spend(head.queue, queues[head.queue], now, len(rows))
         return [
@@ -264,8 +277,8 @@ class SqlHandout(SqlTasks):
                     return False
             values = {"id": lease.id, "token": lease.token, "ram_bytes": ram_bytes, "vram_bytes": vram_bytes}
             self._count(sql.RESERVE, values)
-        if ram_bytes < held_ram_bytes or vram_bytes < held_vram_bytes:
-            self.wake()
+            if ram_bytes < held_ram_bytes or vram_bytes < held_vram_bytes:
+                self.wake()
         return True
 
 

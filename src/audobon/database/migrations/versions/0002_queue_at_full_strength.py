@@ -193,10 +193,6 @@ def _create() -> None:
         sa.CheckConstraint(
             "state IN ('waiting', 'ready', 'leased', 'done', 'failed', 'cancelled')", name="task_state"
         ),
-        sa.ForeignKeyConstraint(
-            ["class_id"],
-            ["resource_class.id"],
-        ),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
