@@ -93,7 +93,8 @@ def admit(
     with disk_errors(target):
         target.parent.mkdir()
         temporary.rename(target)
-    trials = _Trials(msgspec.structs.replace(card, file=str(target)), folder / "prepared", seconds)
+    copied = msgspec.structs.replace(card, file=str(target))
+    trials = _Trials(file, copied, folder / "prepared", seconds)
     tell("checking that it is plain, sound ONNX")
     trials.ask("check")
     tell("optimising it for this machine")
@@ -212,7 +213,8 @@ def _rising(peaks: dict[int, int]) -> dict[int, int]:
 class _Trials:
     """Asks processes with limits, one for each thing."""
 
-    def __init__(self, card: Card, prepared: Path, seconds: float) -> None:
+    def __init__(self, file: Path, card: Card, prepared: Path, seconds: float) -> None:
+        self._file = file
         self._card = card
         self._prepared = prepared
         self._seconds = seconds
@@ -239,10 +241,12 @@ class _Trials:
         if answer.code is None:
             return answer
         kind = by_code(answer.code)
-        if issubclass(kind, Exhausted):
-            raise kind(answer.message, hint=answer.hint)
-        # What the file brought about is its fault, whatever room it showed in.
-        raise (kind if issubclass(kind, InvalidInput) else UnsafeModel)(answer.message, hint=answer.hint)
+        # Weighing with smaller tiles may need less; nothing else can be done with less.
+        is_matter_of_size = act == "weigh" and issubclass(kind, Exhausted)
+        if not is_matter_of_size and not issubclass(kind, InvalidInput):
+            # What the file brought about is its fault, whatever room it showed in.
+            kind = UnsafeModel
+        raise kind(f"{self._file}: {answer.message}", hint=answer.hint)
 
     def _have_answered(self, ask: Ask) -> Answer:
         # -P: the folder we are started in may hold anything, modules included.
@@ -259,7 +263,8 @@ class _Trials:
             except BrokenPipeError:
                 status = process.wait()
             except subprocess.TimeoutExpired:
-                raise Exhausted(f"it took longer than {ask.limits.seconds:g} seconds") from None
+                message = f"it took longer than {ask.limits.seconds:g} seconds"
+                return Answer(code=Exhausted.code, message=message)
             finally:
                 process.kill()
                 process.wait()
@@ -275,6 +280,6 @@ class _Trials:
         how = f"signal {-status}" if status < 0 else f"status {status}"
         what = "reading" if ask.act == "check" else "trying"
         return UnsafeModel(
-            f"the process {what} it was brought down ({how}); it had {ask.limits.memory_bytes >> 20} MB of"
-            f" addresses and {ask.limits.seconds:g} seconds"
+            f"{self._file}: the process {what} it was brought down ({how});"
+            f" it had {ask.limits.memory_bytes >> 20} MB of addresses and {ask.limits.seconds:g} seconds"
         )

@@ -184,8 +184,9 @@ class OwnModels:
         sync_folder(place)
         with writing(place / CARD) as file:
             file.write((ready / CARD).read_bytes())
-        for path in place.glob("*.onnx"):
-            if path != graph:
+        # The old file, and what killed processes left.
+        for path in place.iterdir():
+            if path.name not in (CARD, graph.name):
                 path.unlink()
 
     def _move_to_trash(self, name: str) -> None:
@@ -200,7 +201,9 @@ class OwnModels:
         clear_leftovers(self._trash / name)
         folder = temporary_beside(self._trash / name)
         folder.mkdir()
-        for path in self._place(name).iterdir():
+        card = _card_in(self._place(name))
+        assert card is not None
+        for path in (self._place(name) / CARD, graph_path(self._folder, card)):
             _second_name(path, folder / path.name)
         sync_folder(folder)
         folder.rename(self._trash / _trash_name(name))
