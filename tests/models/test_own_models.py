@@ -1,7 +1,7 @@
 """A model of one's own is there whole or not at all, and what was removed comes back."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
 
@@ -22,11 +22,12 @@ OLD, NEW = b"the old one", b"the new one, longer"
 
 
 @pytest.fixture
-def models_folder(tmp_path: Path) -> Path:
-    """A data folder's folder of prepared models, whose neighbours this process knows."""
+def models_folder(tmp_path: Path) -> Iterator[Path]:
+    """A data folder's folder of prepared models, whose neighbours this process knows meanwhile."""
     folder = tmp_path / "data" / "models"
     use_own_models(folder)
-    return folder
+    yield folder
+    use_own_models(tmp_path / "nowhere" / "models")
 
 
 @pytest.fixture
@@ -339,15 +340,14 @@ def test_adding_the_same_name_in_two_processes_lets_one_win(
 
 
 def test_a_reader_beside_a_replacer_always_sees_a_whole_model(
-    start_python: StartPython, tmp_path: Path
+    start_python: StartPython, models_folder: Path
 ) -> None:
-    folder = tmp_path / "models"
+    folder = models_folder
     publish(OwnModels(folder), OLD)
     again = "for _ in range(40): own.restore('sketch', replace=True)"
     code = DIE_AT.replace("\nif act", f"\n{again}\nif act")
     publish(OwnModels(folder), NEW, replace=True)
     process = start_python(code, Path(__file__).parent, "restore", folder, 0)
-    use_own_models(folder)
 
     seen = set()
     while process.poll() is None:
@@ -355,3 +355,16 @@ def test_a_reader_beside_a_replacer_always_sees_a_whole_model(
 
     assert process.returncode == 0
     assert seen == {len(OLD), len(NEW)}
+
+
+def test_a_model_replaced_between_asking_for_it_and_loading_it_is_not_loaded_as_the_other(
+    own: OwnModels, models_folder: Path
+) -> None:
+    publish(own, OLD)
+    models = Models(models_folder, threads=1)
+    lease = models.lease("sketch", peak_bytes=1)
+    publish(own, NEW, replace=True)
+
+    with pytest.raises(Conflict, match="the model sketch was replaced meanwhile"):
+        lease.__enter__()
+    assert models.resident() == []

@@ -1,4 +1,4 @@
-"""The process in which a user's model is first read and run: `python -m audobon.models.admit_process`.
+"""The process that first reads and runs a user's model: `python -m audobon.models.admit_process`.
 
 The file can be a bomb or worse. This process has limits on memory, time and files, and is ended by the other
 side when it takes too long. It reads an `Ask` as a line of JSON on standard input and prints an `Answer`; the

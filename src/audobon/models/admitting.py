@@ -1,4 +1,4 @@
-"""Takes a user's ONNX file in: checked, tried and measured in processes with limits, its card completed."""
+"""Takes in a user's ONNX file: checks, tries and measures it in processes with limits."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""The cards this process knows: those that ship with Audobon, and those of the data folder's own models.
+"""The cards this process knows: those that ship with Audobon, and those of the user's own models.
 
 One for each process: what is planned in one place must be done with the same cards in another. Nothing is
 read before a model is asked for.
