@@ -5,17 +5,20 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from audobon_command import Audobon, wait_until
+from audobon_command import Audobon, Outcome, wait_until
 from drawn_pages import drawn
 from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "models"))
 from made_models import doubler, write
+
+ADDING_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -29,10 +32,22 @@ def audobon(audobon: Audobon) -> Audobon:
     return audobon
 
 
+def ended_add(process: "subprocess.Popen[str]") -> Outcome:
+    """Return how adding ended; it starts seven processes one after the other, each within limits of its own."""
+    out, err = process.communicate(timeout=ADDING_SECONDS)
+    assert "Traceback" not in err, err
+    return Outcome(process.returncode, out, err)
+
+
+def add(audobon: Audobon, *options: str) -> Outcome:
+    """Add the model that lies on the desk."""
+    return ended_add(audobon.start("models", "add", "model.onnx", "--card", "card.toml", *options))
+
+
 def bring(audobon: Audobon, name: str = "doubler", *, options: tuple[str, ...] = (), **model: object) -> str:
     """Add a model made for the test; return what was told."""
     write(audobon.folder, doubler(**model), name=name, tile_px=64)  # type: ignore[arg-type]
-    outcome = audobon.run("models", "add", "model.onnx", "--card", "card.toml", *options)
+    outcome = add(audobon, *options)
     assert (outcome.status, outcome.out) == (0, ""), outcome.err
     return outcome.err
 
@@ -130,9 +145,9 @@ def test_colours_in_the_other_order_come_out_right(audobon: Audobon) -> None:
     red[..., 0] = 200
     Image.fromarray(red).save(audobon.folder / "page.png")
     write(audobon.folder, doubler(), name="straight", tile_px=64)
-    assert audobon.run("models", "add", "model.onnx", "--card", "card.toml").status == 0
+    assert add(audobon).status == 0
     write(audobon.folder, doubler(), name="turned", tile_px=64, colour="BGR")
-    assert audobon.run("models", "add", "model.onnx", "--card", "card.toml").status == 0
+    assert add(audobon).status == 0
 
     for name in ("straight", "turned"):
         assert audobon.run("run", "upscale", "page.png", "-o", f"{name}.png", "--model", name).status == 0
@@ -144,7 +159,7 @@ def test_colours_in_the_other_order_come_out_right(audobon: Audobon) -> None:
 
 def test_a_model_that_keeps_the_size_cleans_and_only_cleans(audobon: Audobon) -> None:
     write(audobon.folder, doubler(scale=1), name="tidy", task="clean", scale=1, tile_px=64)
-    told = audobon.run("models", "add", "model.onnx", "--card", "card.toml")
+    told = add(audobon)
     drawn(48, 64).save(audobon.folder / "page.png")
 
     cleaned = audobon.run("run", "clean", "page.png", "-o", "out.png", "--model", "tidy")
@@ -245,7 +260,7 @@ def test_results_of_a_replaced_model_are_not_taken_for_those_of_the_new_one(brou
 
     # when
     told = bring(audobon, seed=2, options=("--replace",))
-    taken = audobon.run("models", "add", "model.onnx", "--card", "card.toml")
+    taken = add(audobon)
     second = done()
     exchanged = audobon.run("models", "restore", "doubler", "--replace")
     third = done()
@@ -285,7 +300,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(audobon: Audobon) -> Non
     write(audobon.folder, doubler(), tile_px=64)
     before = sorted(audobon.data.rglob("*"))
 
-    outcome = audobon.run("models", "add", "model.onnx", "--card", "card.toml", "--dry-run", "--json")
+    outcome = add(audobon, "--dry-run", "--json")
 
     made = json.loads(outcome.out)
     assert outcome.status == 0
@@ -300,7 +315,7 @@ def test_a_hostile_file_is_refused_and_nothing_is_left(audobon: Audobon) -> None
     model.graph.initializer[0].dims[0] = 1 << 40
     write(audobon.folder, model)
 
-    outcome = audobon.run("models", "add", "model.onnx", "--card", "card.toml")
+    outcome = add(audobon)
 
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err.endswith(
@@ -313,7 +328,7 @@ def test_two_that_add_one_name_at_once_leave_one_model(audobon: Audobon) -> None
     write(audobon.folder, doubler(), tile_px=32)
     started = [audobon.start("models", "add", "model.onnx", "--card", "card.toml") for _ in range(2)]
 
-    ended = sorted((audobon.outcome(process) for process in started), key=lambda outcome: outcome.status)
+    ended = sorted((ended_add(process) for process in started), key=lambda outcome: outcome.status)
 
     assert [outcome.status for outcome in ended] == [0, 5]
     assert "error: there is a model named doubler already\n" in ended[1].err

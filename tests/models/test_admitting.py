@@ -15,8 +15,10 @@ import onnx
 import pytest
 from made_models import doubler, model_of, same, write
 from onnx import TensorProto, helper, numpy_helper
+from own_model_files import own_card
 
-from audobon.errors import NotFound, UnsafeModel
+from audobon.errors import AudobonError, Denied, DiskFull, Exhausted, NotFound, UnsafeModel
+from audobon.models.admit_messages import Answer, Ask
 from audobon.models.admitting import Admitted, admit
 from audobon.models.brought_card import read_brought_card
 from audobon.models.card import parse_card
@@ -213,6 +215,53 @@ def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
     error = refusal(tmp_path, doubler(), seconds=0.01)
 
     assert error.message.startswith("it took longer than 0.01 seconds")
+
+
+@pytest.mark.parametrize(
+    ("act", "code", "kind"),
+    [
+        ("prepare", "disk_full", DiskFull),
+        ("prepare", "denied", Denied),
+        ("prepare", "corrupt_model", UnsafeModel),
+        ("prove", "exhausted", UnsafeModel),
+        ("weigh", "exhausted", Exhausted),
+    ],
+)
+def test_what_went_wrong_is_told_as_the_files_fault_unless_it_is_the_disks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, code: str, kind: type[AudobonError]
+) -> None:
+    from audobon.models import admitting
+
+    trials = admitting._Trials(tmp_path / "x.onnx", own_card(b"x"), tmp_path, 1.0)
+    monkeypatch.setattr(trials, "_have_answered", lambda _ask: Answer(code=code, message="so it is"))
+
+    with pytest.raises(AudobonError) as caught:
+        trials.ask(act)
+
+    assert type(caught.value) is kind
+    assert caught.value.message == f"{tmp_path / 'x.onnx'}: so it is"
+
+
+def test_tiles_too_large_for_the_machine_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audobon.models import admitting
+
+    have_answered = admitting._Trials._have_answered
+
+    def too_much_above_100(self: admitting._Trials, ask: Ask) -> Answer:
+        if ask.act == "weigh" and ask.side > 100:
+            return Answer(code="exhausted", message="memory ran out")
+        return have_answered(self, ask)
+
+    monkeypatch.setattr(admitting._Trials, "_have_answered", too_much_above_100)
+
+    found = admitted(tmp_path, doubler())
+
+    shape = found.card.picture
+    assert shape is not None
+    assert (shape.tile_px, shape.tiles_px) == (96, (48, 64, 96))
+    assert found.notes == ("larger tiles than 96 px took more memory or time than a trial may take",)
 
 
 def test_a_model_that_answers_in_another_shape_is_told_what_would_fit(tmp_path: Path) -> None:

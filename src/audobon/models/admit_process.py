@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from audobon.atomic import disk_error
 from audobon.errors import AudobonError, UnsafeModel
 from audobon.models.admit_messages import Answer, Ask, Limits
 
@@ -33,6 +34,9 @@ def main() -> None:
         answer = _ACTS[ask.act](ask)
     except AudobonError as error:
         answer = Answer(code=error.code, message=error.message, hint=error.hint)
+    except OSError as error:
+        told = disk_error(error, Path(ask.models_folder))
+        answer = Answer(code=told.code, message=told.message, hint=told.hint)
     except MemoryError:
         answer = Answer(code=UnsafeModel.code, message="reading it takes more memory than a model may take")
     sys.stdout.buffer.write(msgspec.json.encode(answer))
