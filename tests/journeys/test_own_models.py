@@ -33,7 +33,7 @@ def audobon(audobon: Audobon) -> Audobon:
 
 
 def ended_add(process: "subprocess.Popen[str]") -> Outcome:
-    """Return how adding ended; it starts seven processes one after the other, each within limits of its own."""
+    """Return how adding ended: it starts seven processes one after the other."""
     out, err = process.communicate(timeout=ADDING_SECONDS)
     assert "Traceback" not in err, err
     return Outcome(process.returncode, out, err)

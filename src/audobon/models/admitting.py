@@ -32,7 +32,7 @@ _TILES_PX = (48, 64, 96, 128, 192, 256)
 _BASE_BYTES = 3 << 30
 _READING_COPIES = 4
 _MEMORY_SHARE = 0.75
-# A model of 67 MB and 420 processor seconds per megapixel was added within them on two cores shared by twelve.
+# A model of 67 MB and 420 processor seconds per megapixel was added within them on two busy cores.
 _CHECK_SECONDS, _TRY_SECONDS = 60.0, 300.0
 _LEAST_SECONDS_PER_MEGAPIXEL = 0.01
 
