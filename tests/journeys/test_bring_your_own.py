@@ -209,6 +209,14 @@ def test_a_page_is_planned_with_an_own_model_that_was_not_prepared_yet(brought: 
     assert outcome.status == 0, outcome.err
 
 
+def test_the_tools_for_models_know_it_too(brought: Audobon) -> None:
+    leak = brought.run("models", "leak", "doubler", "--cycles", "20")
+    bench = brought.run("models", "bench", "doubler", "--rounds", "1")
+
+    assert (leak.status, bench.status) == (0, 0), leak.err + bench.err
+    assert "doubler" in bench.out
+
+
 def test_a_damaged_card_is_listed_so_and_harms_no_other(brought: Audobon) -> None:
     audobon = brought
     (audobon.data / "user-models" / "doubler" / "card.toml").write_text("?")

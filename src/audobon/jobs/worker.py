@@ -17,7 +17,6 @@ from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.database.service import Database
 from audobon.errors import DiskFull, Unavailable
 from audobon.jobs.maintenance import Upkeep, maintain
-from audobon.models.catalogue import use_own_models
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
@@ -43,7 +42,6 @@ def main() -> None:
     import_runtime()
     storage, database = Storage(folder), Database(folder)
     tuning = load_tuning(folder)
-    use_own_models(folder / "models")
     models = Models(
         folder / "models",
         threads=threads_to_use(hello.threads, tuning) or None,

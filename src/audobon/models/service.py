@@ -12,7 +12,7 @@ from audobon.errors import Conflict, CorruptModel
 from audobon.models import golden
 from audobon.models.accounts import Entry, Key
 from audobon.models.card import Card, built_in_names
-from audobon.models.catalogue import card_named, known_names
+from audobon.models.catalogue import card_named, known_names, use_own_models
 from audobon.models.devices import DeviceKind, Devices, Wanted
 from audobon.models.loading import load
 from audobon.models.observed import PeakMemory
@@ -78,6 +78,7 @@ Residents = list[ResidentModel]
 class Models:
     """The models of this machine, for all threads of this process.
 
+    Own models that lie beside the folder become known to the process.
     What was lent stays loaded while the budget allows; a model is used by one thread at a time.
     budget_bytes  what all models of this process may hold together; None sets no bound
     device        what models run on; anything but cpu falls back to the processor when it must
@@ -93,6 +94,7 @@ class Models:
         device: Wanted = "cpu",
         running: Running | None = None,
     ) -> None:
+        use_own_models(folder)
         self._folder = folder
         self._threads = threads or usable_threads()
         self._devices = None if device == "cpu" else Devices()
