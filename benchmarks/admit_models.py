@@ -22,6 +22,7 @@ import msgspec
 import drafts
 from audobon.models import golden
 from audobon.models.card import Card, Footprint, Golden, Memory, built_in_card, parse_card
+from audobon.models.card_text import card_text
 from audobon.models.feeds import pixels_of, useful_megapixels, usual_shapes
 from audobon.models.runtime import LoadedModel, usable_threads
 from audobon.models.sources import package_folder, to_onnx
@@ -59,7 +60,7 @@ def main() -> None:
     for path in sorted(CARDS.glob("*.toml")):
         if not parser.parse_args().names or path.stem in parser.parse_args().names:
             card = admit(parse_card(path.read_text(encoding="utf-8")))
-            path.write_text(to_toml(card), encoding="utf-8")
+            path.write_text(card_text(card), encoding="utf-8")
             print(card.name, card.memory, flush=True)
 
 
@@ -143,38 +144,6 @@ def record(card: Card, path: Path) -> Golden:
     shape = card.golden.input_shape
     model = LoadedModel(path, threads=usable_threads(), arena=False)
     return golden.record(model(golden.pattern(shape)), shape, tolerance=card.golden.tolerance)
-
-
-def to_toml(card: Card) -> str:
-    """Write a card the way people read it: plain values first, tables after."""
-    tables = msgspec.to_builtins(card, str_keys=True)
-    lines: list[str] = []
-    write_table(lines, (), tables)
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def write_table(lines: list[str], path: tuple[str, ...], table: dict[str, object]) -> None:
-    if path:
-        lines += ["", f"[{'.'.join(path)}]"]
-    for key, value in table.items():
-        if value is not None and not isinstance(value, dict):
-            lines.append(f"{to_key(key)} = {to_value(value)}")
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            write_table(lines, (*path, key), value)
-
-
-def to_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
-
-
-def to_value(value: object) -> str:
-    if isinstance(value, list | tuple):
-        if value and isinstance(value[0], dict):
-            rows = (", ".join(f"{k} = {to_value(v)}" for k, v in row.items()) for row in value)
-            return "[\n" + "".join(f"    {{ {row} }},\n" for row in rows) + "]"
-        return "[" + ", ".join(to_value(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from audobon.config import Settings, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
+from audobon.models.catalogue import use_own_models
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
 from audobon.processes import available_bytes, family, family_resident_bytes
@@ -33,6 +34,7 @@ class App:
         self.database = Database(self.folder)
         self.storage = Storage(self.folder)
         self.log = Log(self.folder, level=settings.logs.level)
+        use_own_models(self.models_folder)
         rooms = Rooms(
             self.folder,
             self.storage,

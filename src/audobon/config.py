@@ -71,10 +71,12 @@ class ModelSettings(msgspec.Struct, frozen=True):
 
     threads  processors to use; 0: as tuned, else all this process may use
     device   auto, cpu or cuda
+    max_megabytes  largest file of a model that may be added
     """
 
     threads: int = 0
     device: str = "auto"
+    max_megabytes: int = 2000
 
 
 class ComputeSettings(msgspec.Struct, frozen=True):
@@ -258,6 +260,8 @@ def _contradictions(settings: Settings) -> list[str]:
             faults.append(f"memory.budget: {error.message}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
+    if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:
+        faults.append(f"models.max_megabytes must lie between 1 and {_LARGEST_NUMBER}")
     if settings.models.device not in ("auto", "cpu", "cuda"):
         faults.append("models.device must be auto, cpu or cuda")
     if not 1 <= settings.compute.workers <= _MOST_WORKERS:

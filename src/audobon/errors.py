@@ -9,6 +9,7 @@ AudobonError
 │   ├── PictureTooLarge
 │   ├── UnsafeArchive
 │   ├── UnsupportedDocument
+│   ├── UnsafeModel
 │   └── UnknownOperation
 ├── Misconfigured
 ├── NotFound
@@ -97,6 +98,12 @@ class UnsupportedDocument(InvalidInput):
     """Neither a picture, a folder of pictures nor a CBZ/ZIP book."""
 
     code = "unsupported_document"
+
+
+class UnsafeModel(InvalidInput):
+    """The file is no ONNX model, or does not prove to be harmless and what its card says."""
+
+    code = "unsafe_model"
 
 
 class UnknownOperation(InvalidInput):

@@ -100,7 +100,7 @@ def test_other_weights_under_the_same_name_change_the_key(monkeypatch: pytest.Mo
     def other_weights(name: str) -> Card:
         return msgspec.structs.replace(built_in_card(name), graph_sha256="0" * 64)
 
-    monkeypatch.setattr(work_module, "built_in_card", other_weights)
+    monkeypatch.setattr(work_module, "card_named", other_weights)
     assert work_key(WORK, UPSCALE) != before
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from audobon.errors import ModelNotFound, UnknownOperation
-from audobon.models.card import Card, Footprint, built_in_card, built_in_cards, draft_card, parse_card
+from audobon.models.card import Card, Footprint, built_in_card, built_in_cards, parse_card
+from audobon.models.catalogue import draft_card
 from audobon.models.golden import pattern
 
 SHA256 = re.compile(r"[0-9a-f]{64}")

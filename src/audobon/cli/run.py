@@ -102,12 +102,13 @@ def upscale(scale: str, model: str | None, dpi: str, quality: str, **common: Any
     show_default=True,
     help="How much noise to remove.",
 )
-def clean(level: str, **common: Any) -> None:
+@click.option("--model", help="A model of your own in place of the levels; see: audobon models add.")
+def clean(level: str, model: str | None, **common: Any) -> None:
     """Remove scan and JPEG noise; the size stays.
 
     IN and OUT are a picture, a folder, or a book (.cbz, .zip).
     """
-    _ask("clean", {"level": int(level)}, **common)
+    _ask("clean", {"level": int(level)} | ({} if model is None else {"model": model}), **common)
 
 
 _order = click.option(

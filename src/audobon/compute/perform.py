@@ -14,7 +14,7 @@ from audobon.compute.placement import PageLoad, Peaks, Placement, device_notes, 
 from audobon.compute.tuning import Tuning
 from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
-from audobon.models.service import Models
+from audobon.models.service import Models, replaced_meanwhile
 from audobon.pages.letters import LetterModels, read_letters
 from audobon.pages.operations import (
     CleanSettings,
@@ -145,14 +145,17 @@ class Performer:
         *,
         is_roomy: bool,
     ) -> LastStep:
-        card = self._models.card(model_names(settings)[0])
+        (name,) = model_names(settings)
+        lease = self._models.lease(name, lean=placement.lean, peak_bytes=placement.model_bytes)
+        card = lease.card
+        if work.models and work.models != (card.identity,):
+            raise replaced_meanwhile(name)
         made = result_info(picture.info, settings, card, work.format)
         shape = card.picture
         assert shape is not None
         result = PageResult(width=made.width, height=made.height, notes=made.notes, placement=placement)
 
         codec = self._codec
-        lease = self._models.lease(card.name, lean=placement.lean, peak_bytes=placement.model_bytes)
         with lease as model:
             result = msgspec.structs.replace(
                 result,

@@ -13,7 +13,8 @@ import msgspec
 from audobon.clock import Clock, utc_now
 from audobon.compute.core_kinds import CoreKinds, core_kinds
 from audobon.compute.tuning import LEAST_ROUNDS, Decision, Tuning, decide, machine_digest
-from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.models.card import Card
+from audobon.models.catalogue import all_cards, card_named
 from audobon.models.running import Running
 from audobon.models.store import is_prepared, runtime_version
 from audobon.models.tuning_runs import Timing, Trial, Way, measure_apart
@@ -169,7 +170,7 @@ class Tuner:
         if len(ways) == 1:
             return _not_tried(subject, default, "there is nothing else to choose from")
         left_seconds = self._left(most_seconds)
-        runs = [_expected_seconds(built_in_card(model), way) for way in ways]
+        runs = [_expected_seconds(card_named(model), way) for way in ways]
         needed_seconds = sum(
             _WARM_UPS * seconds + LEAST_ROUNDS * (seconds + max(_TURN_SECONDS, seconds)) for seconds in runs
         )
@@ -202,7 +203,7 @@ class Tuner:
         side: int | None = None,
     ) -> Way:
         """Return a way whose unit is a page."""
-        shape = built_in_card(model).picture
+        shape = card_named(model).picture
         assert shape is not None
         side = side or shape.tile_px
         width, height = _PAGE_PX
@@ -218,7 +219,7 @@ class Tuner:
         """Return the picture models that are ready here, the default one first."""
         ready = [
             card
-            for card in built_in_cards().values()
+            for card in all_cards().values()
             if card.picture is not None and is_prepared(card, self._folder)
         ]
         return sorted(ready, key=lambda card: (card.name != DEFAULT_MODEL, card.graph_bytes))

@@ -16,7 +16,8 @@ from audobon.compute.placement import (
 )
 from audobon.compute.tuning import Tuning, tuned_card
 from audobon.errors import MemoryTooSmall, UnknownOperation
-from audobon.models.card import Card, built_in_card, draft_card
+from audobon.models.card import Card
+from audobon.models.catalogue import card_named, draft_card
 from audobon.pages.letter_scale import detector_pixels, detector_scale
 from audobon.pages.operations import (
     CleanSettings,
@@ -49,6 +50,7 @@ class Work(msgspec.Struct, frozen=True):
     settings      JSON of the operation's settings
     format        to write the page in; None keeps its own
     memory_bytes  most it may take, as asked for; None: what the engine allows
+    models        identities of the models it was planned with; (): whichever there are
     """
 
     operation: str
@@ -56,6 +58,7 @@ class Work(msgspec.Struct, frozen=True):
     blob: str
     format: str | None = None
     memory_bytes: int | None = None
+    models: tuple[str, ...] = ()
 
 
 class PageResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +83,7 @@ def model_names(settings: Settings) -> tuple[str, ...]:
     if isinstance(settings, UpscaleSettings):
         return (settings.model if settings.quality == "full" else draft_card(settings.model).name,)
     if isinstance(settings, CleanSettings):
-        return (f"waifu2x-cunet-clean{settings.level}",)
+        return (settings.model or f"waifu2x-cunet-clean{settings.level}",)
     if isinstance(settings, LettersSettings):
         return _LETTER_MODELS
     return ()
@@ -91,18 +94,23 @@ def models_with(name: str) -> tuple[str, ...]:
     return _LETTER_MODELS if name == _LETTER_MODELS[0] else (name,)
 
 
+def model_identities(settings: Settings) -> tuple[str, ...]:
+    """Return what tells the models of an operation from others of the same names; see `Card.identity`."""
+    return tuple(card_named(name).identity for name in model_names(settings))
+
+
 def loss_db(settings: Settings) -> float | None:
     """Return how far a draft is from the full model, as its card says; None when it is not a draft."""
     if not isinstance(settings, UpscaleSettings):
         return None
-    return built_in_card(model_names(settings)[0]).loss_db
+    return card_named(model_names(settings)[0]).loss_db
 
 
 def check_settings(settings: Settings) -> None:
     """Raise ModelNotFound or UnknownOperation when the settings cannot work for any page."""
     for name in model_names(settings):
-        card = built_in_card(name)
-        if isinstance(settings, UpscaleSettings):
+        card = card_named(name)
+        if isinstance(settings, UpscaleSettings | CleanSettings):
             passes_of(settings, card)
 
 
@@ -115,6 +123,10 @@ def passes_of(settings: Settings, card: Card) -> int:
         raise UnknownOperation(f"{card.name} does not make pictures", hint="audobon models list")
     if isinstance(settings, UpscaleSettings):
         return passes_for(settings.scale, card.picture, card.name)
+    if card.picture.scale != 1:
+        raise UnknownOperation(
+            f"{card.name} makes pages ×{card.picture.scale}, it does not clean", hint="audobon models list"
+        )
     return 1
 
 
@@ -125,7 +137,7 @@ def work_key(work: Work, operation: Operation) -> str:
         operation.name,
         operation.version,
         settings_identity(settings),
-        [built_in_card(name).graph_sha256 for name in model_names(settings)],
+        model_identities(settings),
         work.blob,
         work.format,
     )
@@ -170,7 +182,7 @@ def place(
     """
     names = model_names(settings)
     if isinstance(settings, UpscaleSettings | CleanSettings):
-        card = tuned_card(built_in_card(names[0]), tuning or Tuning())
+        card = tuned_card(card_named(names[0]), tuning or Tuning())
         return place_picture(
             page,
             card,
@@ -201,7 +213,7 @@ def place(
 
 def least_budget(page: PageLoad, settings: Settings, *, peaks: Peaks = card_peak) -> int:
     """Return the smallest memory budget a page can be worked on in."""
-    cards = [built_in_card(name) for name in model_names(settings)]
+    cards = [card_named(name) for name in model_names(settings)]
     if isinstance(settings, UpscaleSettings | CleanSettings):
         return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]), peaks=peaks)
     # The page as decoded, and as RGB for looking at, with transient copies of the latter.
@@ -214,7 +226,7 @@ def least_budget(page: PageLoad, settings: Settings, *, peaks: Peaks = card_peak
 
 def _model_bytes(page: PageLoad, settings: Settings, peaks: Peaks) -> int:
     """Return what the models of a findings operation take at their peak."""
-    cards = [built_in_card(name) for name in model_names(settings)]
+    cards = [card_named(name) for name in model_names(settings)]
     if not cards:
         return 0
     detecting = peaks(cards[0], detector_pixels(page.info.width, page.info.height), lean=True)
@@ -226,7 +238,7 @@ def _findings_seconds(page: PageLoad, settings: Settings) -> float:
     width, height = page.info.width, page.info.height
     if isinstance(settings, LettersSettings):
         seen_pixels = width * height * detector_scale(width, height) ** 2
-        card = built_in_card(_LETTER_MODELS[0])
+        card = card_named(_LETTER_MODELS[0])
         looking = card.memory.lean.seconds_per_megapixel * seen_pixels / 1e6
         return page.handling_seconds() + looking * _READING_SHARE
     written = page.pixels if isinstance(settings, PanelsSettings) and settings.pictures else 0
@@ -242,6 +254,6 @@ def units(info: PictureInfo | None, settings: Settings, placement: Placement | N
     """Return how many model runs a page is expected to take; 1 when nothing is known of it."""
     if info is None or placement is None or not isinstance(settings, UpscaleSettings | CleanSettings):
         return 1
-    card = built_in_card(model_names(settings)[0])
+    card = card_named(model_names(settings)[0])
     assert card.picture is not None
     return count_runs(info, card.picture, tile_px=placement.tile_px, passes=passes_of(settings, card))

@@ -17,7 +17,7 @@ from audobon.errors import (
     UnreadablePicture,
     by_code,
 )
-from audobon.models.card import built_in_card
+from audobon.models.catalogue import card_named
 from audobon.pages.documents import Document, Entry
 from audobon.pages.operations import CleanSettings, Settings, UpscaleSettings
 from audobon.pages.picture_info import PictureInfo
@@ -114,7 +114,7 @@ class Ingest:
 
     def _check(self, info: PictureInfo) -> None:
         if isinstance(self._settings, UpscaleSettings | CleanSettings):
-            card = built_in_card(model_names(self._settings)[0])
+            card = card_named(model_names(self._settings)[0])
             result_info(info, self._settings, card, self._target_format)
 
     def check_memory(self, info: PictureInfo, file_bytes: int) -> None:

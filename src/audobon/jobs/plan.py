@@ -14,8 +14,8 @@ from audobon.errors import MemoryTooSmall, PartlyFailed, by_code
 from audobon.jobs.ingest import Fault, Ingest, TakenEntry
 from audobon.jobs.report import JobRequest
 from audobon.jobs.rooms import Rooms
-from audobon.models.card import built_in_card
-from audobon.models.sources import not_installed, package_folder
+from audobon.models.catalogue import card_named
+from audobon.models.sources import is_installed, not_installed
 from audobon.models.store import is_prepared
 from audobon.pages.documents import Document
 from audobon.pages.picture_formats import is_unread_picture
@@ -210,10 +210,10 @@ class Planning:
         return min(asked_bytes, engine_bytes) if self._request.is_budget_asked else engine_bytes
 
     def _unprepared(self) -> tuple[str, ...]:
-        cards = [built_in_card(name) for name in model_names(self._request.settings)]
+        cards = [card_named(name) for name in model_names(self._request.settings)]
         unprepared = [card for card in cards if not is_prepared(card, self._rooms.folder / "models")]
         for card in unprepared:
-            if package_folder(card) is None:
+            if not is_installed(card):
                 raise not_installed(card)
         return tuple(card.name for card in unprepared)
 

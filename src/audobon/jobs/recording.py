@@ -11,6 +11,7 @@ from audobon.compute.work import (
     PAGE_KIND,
     Work,
     least_budget,
+    model_identities,
     model_names,
     page_load,
     place,
@@ -135,15 +136,19 @@ class Recording:
         self._records.set_state(job_id, "running")
 
     def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
-        """Tell whether a job's document is unchanged and its finished pages are still there."""
+        """Tell whether a job's document and models are unchanged and its finished pages are still there."""
         results = [task.result_blob for task in self._queue.tasks(job_id) if task.result_blob is not None]
+        for task in self._queue.select(job_id=job_id, limit=1):
+            planned_with = msgspec.json.decode(task.payload, type=Work).models
+            if planned_with not in ((), model_identities(self._request.settings)):
+                return False
         return _what_was_taken(self._records.entries(job_id)) == _what_was_taken(taken) and all(
             self._rooms.storage.has(blob) for blob in results
         )
 
     def _enqueue(self, job_id: str, kind: DocumentKind, taken: list[TakenEntry]) -> None:
         settings = self._request.settings
-        names = model_names(settings)
+        names, identities = model_names(settings), model_identities(settings)
         new: list[NewTask] = []
         for ordinal, item in enumerate(taken):
             if not item.entry.is_page or item.fault is not None or item.info is None or item.blob is None:
@@ -154,6 +159,7 @@ class Recording:
                 item.blob,
                 self._format(),
                 self._memory_bytes(),
+                identities,
             )
             load = page_load(item.info, item.size_bytes, self._format())
             placement = place(load, settings, self._request.budget_bytes, peaks=self._peaks)

@@ -23,7 +23,7 @@ from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, W
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import NOTHING_STALE, Stale, Target
 from audobon.jobs.waits import Waits
-from audobon.models.card import built_in_card
+from audobon.models.catalogue import card_named
 from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
 from audobon.pages.documents import Document
@@ -129,7 +129,7 @@ class Run:
 
     def _prepare_models(self) -> None:
         for name in model_names(self._request.settings):
-            card = built_in_card(name)
+            card = card_named(name)
             if not is_prepared(card, self._rooms.folder / "models"):
                 self._watcher.stage(f"preparing {name} for this machine (first use only)")
                 prepare_apart(card, self._rooms.folder / "models")

@@ -10,7 +10,7 @@ import msgspec
 
 from audobon.atomic import disk_error
 from audobon.errors import AudobonError
-from audobon.models.card import built_in_card
+from audobon.models.catalogue import card_named, use_own_models
 from audobon.models.devices import DeviceKind
 from audobon.models.store import prepare
 
@@ -19,8 +19,9 @@ def main() -> int:
     """Prepare the named model; on failure print the error as JSON and return its exit status."""
     name, folder, *further = sys.argv[1:]
     kind: DeviceKind = "cuda" if further == ["cuda"] else "cpu"
+    use_own_models(Path(folder))
     try:
-        prepare(built_in_card(name), Path(folder), kind)
+        prepare(card_named(name), Path(folder), kind)
     except (AudobonError, OSError) as caught:
         error = disk_error(caught, Path(folder)) if isinstance(caught, OSError) else caught
         report = {"code": error.code, "message": error.message, "hint": error.hint}

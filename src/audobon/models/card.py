@@ -9,12 +9,10 @@ from typing import Literal
 
 import msgspec
 
-from audobon.errors import ModelNotFound, UnknownOperation
+from audobon.errors import ModelNotFound
 from audobon.pages.tiles import PictureShape
 
 Task = Literal["upscale", "clean", "find text", "turn text", "read text"]
-# What the name of a draft has more than that of its full model.
-_DRAFT = "-draft"
 
 
 class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,9 +94,11 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: float
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of one model.
 
+    source         None for a model that a user brought
+    file           where the ONNX of such a model lies; not written down, since a data folder may be moved
     graph_sha256   of the ONNX made from the source; the model's identity
     graph_bytes    size of that ONNX
     draft_of       name of the full model that this is a quicker, rougher copy of
@@ -113,7 +113,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: str
     licence: str
     attribution: str
-    source: Source
+    source: Source | None = None
+    file: str | None = None
     graph_sha256: str
     graph_bytes: int
     memory: Memory
@@ -122,6 +123,13 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     draft_of: str | None = None
     loss_db: float | None = None
     ranges: dict[str, tuple[float, float]] = {}
+
+    @property
+    def identity(self) -> str:
+        """What is equal only for models that draw the same: who brings one may change how it is fed, too."""
+        if self.source is not None:
+            return self.graph_sha256
+        return f"{self.graph_sha256} {msgspec.json.encode(self.picture).decode()}"
 
 
 def parse_card(text: str) -> Card:
@@ -140,37 +148,23 @@ def built_in_cards() -> dict[str, Card]:
 
 
 @cache
+def built_in_names() -> frozenset[str]:
+    """Return the names of the models that ship with Audobon, without reading their cards."""
+    entries = resources.files("audobon.models").joinpath("cards").iterdir()
+    return frozenset(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
+
+
+@cache
 def built_in_card(name: str) -> Card:
     """Return one shipped card without reading the others; ModelNotFound when there is none."""
-    folder = resources.files("audobon.models").joinpath("cards")
-    if name.replace("-", "").isalnum():
-        entry = folder.joinpath(f"{name}.toml")
-        if entry.is_file():
-            return parse_card(entry.read_text(encoding="utf-8"))
-    raise unknown_model(name, (e.name.removesuffix(".toml") for e in folder.iterdir()))
-
-
-def draft_card(name: str) -> Card:
-    """Return the card of a model's draft; a draft is its own.
-
-    raises  ModelNotFound, UnknownOperation when there is no draft of the model
-    """
-    card = built_in_card(name)
-    if card.draft_of is not None:
-        return card
-    folder = resources.files("audobon.models").joinpath("cards")
-    if not folder.joinpath(f"{name}{_DRAFT}.toml").is_file():
-        names = (entry.name.removesuffix(".toml") for entry in folder.iterdir())
-        drafted = sorted(n.removesuffix(_DRAFT) for n in names if n.endswith(_DRAFT))
-        raise UnknownOperation(
-            f"{name} has no draft",
-            hint=f"--quality full, or one of the models with a draft: {', '.join(drafted)}",
-        )
-    return built_in_card(f"{name}{_DRAFT}")
+    if name not in built_in_names():
+        raise unknown_model(name, built_in_names())
+    entry = resources.files("audobon.models").joinpath("cards", f"{name}.toml")
+    return parse_card(entry.read_text(encoding="utf-8"))
 
 
 def unknown_model(name: str, known: Iterable[str]) -> ModelNotFound:
     """Return the error for a name nobody has, with the nearest known names."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "audobon models list"
     return ModelNotFound(f"no model is named {name!r}", hint=hint)

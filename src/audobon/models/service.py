@@ -8,29 +8,36 @@ from types import TracebackType
 import msgspec
 
 from audobon.clock import utc_now
+from audobon.errors import Conflict, CorruptModel
 from audobon.models import golden
 from audobon.models.accounts import Entry, Key
-from audobon.models.card import Card, built_in_card, built_in_cards
+from audobon.models.card import Card, built_in_names
+from audobon.models.catalogue import card_named, known_names, use_own_models
 from audobon.models.devices import DeviceKind, Devices, Wanted
 from audobon.models.loading import load
 from audobon.models.observed import PeakMemory
 from audobon.models.residency import Residency
 from audobon.models.running import WEIGHTS, Running, ask_for
 from audobon.models.runtime import LoadedModel, Observation, usable_threads
-from audobon.models.sources import package_folder, read_graph
+from audobon.models.sources import is_installed, read_graph
 from audobon.models.store import GRAPH, is_prepared, prepared_folder
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
     """A model and how far it is from running here.
 
-    is_installed  its weights' package is there
+    card          None when it cannot be read, for the reason in `fault`
+    is_installed  its weights are there
     is_prepared   it was converted and optimised for this machine
+    is_own        a user brought it
     """
 
-    card: Card
+    name: str
+    card: Card | None
     is_installed: bool
     is_prepared: bool
+    is_own: bool = False
+    fault: str | None = None
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -71,6 +78,7 @@ Residents = list[ResidentModel]
 class Models:
     """The models of this machine, for all threads of this process.
 
+    Own models that lie beside the folder become known to the process.
     What was lent stays loaded while the budget allows; a model is used by one thread at a time.
     budget_bytes  what all models of this process may hold together; None sets no bound
     device        what models run on; anything but cpu falls back to the processor when it must
@@ -86,6 +94,7 @@ class Models:
         device: Wanted = "cpu",
         running: Running | None = None,
     ) -> None:
+        use_own_models(folder)
         self._folder = folder
         self._threads = threads or usable_threads()
         self._devices = None if device == "cpu" else Devices()
@@ -98,14 +107,19 @@ class Models:
 
     def card(self, name: str) -> Card:
         """Return a model's card; ModelNotFound when nobody has the name."""
-        return built_in_card(name)
+        return card_named(name)
 
     def list(self) -> list[ModelStatus]:
-        """Return every model Audobon knows, by name."""
-        return [
-            ModelStatus(card, package_folder(card) is not None, is_prepared(card, self._folder))
-            for card in built_in_cards().values()
-        ]
+        """Return every model Audobon knows: those that ship with it by name, then the user's own."""
+        return [self._status(name) for name in known_names()]
+
+    def _status(self, name: str) -> ModelStatus:
+        is_own = name not in built_in_names()
+        try:
+            card = card_named(name)
+        except CorruptModel as error:
+            return ModelStatus(name, None, False, False, is_own, error.message)
+        return ModelStatus(name, card, is_installed(card), is_prepared(card, self._folder), is_own)
 
     def lease(self, name: str, *, lean: bool = False, peak_bytes: int | None = None) -> "ModelLease":
         """Lend a loaded model to this thread for a `with` block, loading it when it is not in memory.
@@ -234,8 +248,11 @@ class Models:
         return {"cpu"} if self._devices is None else {device.kind for device in self._devices.found()}
 
     def _load(self, key: Key) -> LoadedModel:
+        card = self.card(key.name)
+        if card.graph_sha256 != key.graph_sha256:
+            raise replaced_meanwhile(key.name)
         model = load(
-            self.card(key.name),
+            card,
             self._folder,
             threads=self._threads,
             arena=not key.lean,
@@ -257,6 +274,11 @@ def loading_bytes(card: Card) -> int:
     return card.graph_bytes * 3 // 2 + (2 << 20)
 
 
+def replaced_meanwhile(name: str) -> Conflict:
+    """Return the error for work that was begun with one model and would go on with another."""
+    return Conflict(f"the model {name} was replaced meanwhile", hint="run the same command again")
+
+
 class ModelLease:
     """The right of this thread to use a model during a `with` block."""
 
@@ -271,6 +293,11 @@ class ModelLease:
         self._key = key
         self._peak_bytes = peak_bytes
         self._entry: Entry[LoadedModel] | None = None
+
+    @property
+    def card(self) -> Card:
+        """The card of what was lent: one that is replaced meanwhile is another model."""
+        return self._card
 
     def __enter__(self) -> LoadedModel:
         entry = self._residency.acquire(

@@ -141,11 +141,11 @@ def _opener(trial: Trial, way: Way) -> Callable[[], tuple[float, float]]:
     """Return what times opening a model, proving its bytes, and getting a first answer."""
     import numpy as np
 
-    from audobon.models.card import built_in_card
+    from audobon.models.catalogue import card_named
     from audobon.models.runtime import trim_heap
     from audobon.models.store import is_intact, prepared_path
 
-    card, folder = built_in_card(trial.model), Path(trial.models_folder)
+    card, folder = card_named(trial.model), Path(trial.models_folder)
     graph = prepared_path(card, folder)
     tensor = np.zeros((1, 3, *way.window), np.float32)
 
@@ -167,20 +167,23 @@ def _opener(trial: Trial, way: Way) -> Callable[[], tuple[float, float]]:
 
 
 def _session(trial: Trial, way: Way) -> "Session":
-    from audobon.models.card import built_in_card
+    from audobon.models.catalogue import card_named
     from audobon.models.devices import Choice
     from audobon.models.runtime import session_options
     from audobon.models.sessions import Session
     from audobon.models.store import prepared_path
 
-    graph = prepared_path(built_in_card(trial.model), Path(trial.models_folder))
+    graph = prepared_path(card_named(trial.model), Path(trial.models_folder))
     options = session_options(threads=way.threads, arena=True, optimise=False, spinning=way.running.spinning)
     return Session(graph, options, Choice(), lean=False, running=way.running)
 
 
 def main() -> None:
     """Measure what standard input asks for."""
+    from audobon.models.catalogue import use_own_models
+
     trial = msgspec.json.decode(sys.stdin.buffer.read(), type=Trial)
+    use_own_models(Path(trial.models_folder))
     sys.stdout.buffer.write(msgspec.json.encode(measure(trial)))
 
 

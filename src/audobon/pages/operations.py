@@ -26,9 +26,11 @@ class CleanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to clean.
 
     level  0 removes the least noise, 3 the most
+    model  one of the user's own in place of the levels'; None: as the level says
     """
 
     level: Literal[0, 1, 2, 3] = 1
+    model: str | None = None
 
 
 class LettersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +102,9 @@ def settings_identity(settings: Settings) -> str:
     if facts.get("quality") == "full":
         # Newer than work that may still lie in storage: there it was not written, and meant the same.
         del facts["quality"]
+    if isinstance(settings, CleanSettings) and settings.model is None:
+        # As above.
+        del facts["model"]
     return msgspec.json.encode(facts, order="sorted").decode()
 
 

@@ -20,7 +20,7 @@ _SOLID = 252 / 255
 class PictureModel(NamedTuple):
     """A picture model ready to run.
 
-    run  takes and returns float32 [1, 3, height, width], RGB 0..1
+    run  takes and returns float32 [1, 3, height, width], 0..1, colours in the order of the shape
     """
 
     shape: PictureShape
@@ -100,7 +100,7 @@ def _bands(
             target = band[:, columns.start * scale : columns.stop * scale]
             for plate in plates(mode):
                 if plate.channels[0] not in constants:
-                    answer = model.run(_feed(window, plate))
+                    answer = model.run(_feed(window, plate, model.shape))
                     kept = _core(answer, rows, columns, model.shape)
                     _store(kept, target, plate, is_transparency=is_alpha(mode, plate))
                     progress.step()
@@ -112,7 +112,7 @@ def _constant(plane: Pixels) -> int | None:
     return value if bool((plane == value).all()) else None
 
 
-def _feed(window: Pixels, plate: Plate) -> npt.NDArray[np.float32]:
+def _feed(window: Pixels, plate: Plate, shape: PictureShape) -> npt.NDArray[np.float32]:
     white = np.float32(np.iinfo(window.dtype).max)
     planes = window[:, :, plate.channels].transpose(2, 0, 1).astype(np.float32)
     planes /= white
@@ -120,6 +120,8 @@ def _feed(window: Pixels, plate: Plate) -> npt.NDArray[np.float32]:
         np.subtract(1, planes, out=planes)
     if len(plate.channels) == 1:
         planes = np.repeat(planes, 3, axis=0)
+    elif shape.colour == "BGR":
+        planes = np.ascontiguousarray(planes[::-1])
     return planes[None]
 
 
@@ -147,7 +149,7 @@ def _core(
     height = (rows.stop - rows.start) * shape.scale
     width = (columns.stop - columns.start) * shape.scale
     core: npt.NDArray[np.float32] = answer[0, :, top : top + height, left : left + width]
-    return core
+    return core[::-1] if shape.colour == "BGR" else core
 
 
 def _store(core: npt.NDArray[np.float32], target: Pixels, plate: Plate, *, is_transparency: bool) -> None:

@@ -27,7 +27,7 @@ class PictureShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     scale: int
-    colour: Literal["RGB"]
+    colour: Literal["RGB", "BGR"]
     padding_px: int
     edges: Literal["replicate", "own"]
     multiple_px: int

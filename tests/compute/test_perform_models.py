@@ -1,0 +1,80 @@
+"""A page is done with the model it was planned with, or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from PIL import Image
+
+from audobon.compute.codec import Codec
+from audobon.compute.perform import Performer
+from audobon.compute.work import Work, check_settings, model_identities, model_names, work_key
+from audobon.errors import Conflict, UnknownOperation
+from audobon.models.service import Models
+from audobon.pages.operations import OPERATIONS, CleanSettings, UpscaleSettings, settings_identity
+from audobon.pages.picture_limits import PictureLimits
+from audobon.storage.service import Storage
+
+LIMITS = PictureLimits(150_000_000, 40_000_000, 2000)
+
+
+class Plenty:
+    """As much memory as anybody wants."""
+
+    def room_bytes(self) -> int:
+        return 4 << 30
+
+    def hold(self, ram_bytes: int) -> None:
+        return
+
+    def held_bytes(self) -> int:
+        return 1 << 30
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path)
+
+
+@pytest.fixture
+def performer(tmp_path: Path, storage: Storage) -> Iterator[Performer]:
+    codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
+    yield Performer(storage, Models(tmp_path / "models", threads=1), codecs)
+    for codec in codecs:
+        codec.close()
+
+
+def test_a_page_whose_model_was_replaced_since_it_was_planned_fails_before_it_is_loaded(
+    performer: Performer, storage: Storage, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "page.png")
+    blob = storage.put((tmp_path / "page.png").read_bytes())
+    work = Work("upscale", "{}", blob, models=("the digest of an earlier one",))
+
+    with pytest.raises(Conflict) as caught:
+        performer.perform(
+            work, report=print, publish=lambda _blob, _result: None, memory=Plenty(), alone=lambda: None
+        )
+
+    assert caught.value.message == "the model waifu2x-upconv7-x2 was replaced meanwhile"
+    assert caught.value.hint == "run the same command again"
+    assert performer.loaded_models() == frozenset()
+
+
+def test_the_models_a_task_was_planned_with_do_not_change_what_it_is() -> None:
+    work = Work("upscale", "{}", "b" * 64)
+    planned = msgspec.structs.replace(work, models=model_identities(UpscaleSettings()))
+
+    assert work_key(planned, OPERATIONS["upscale"]) == work_key(work, OPERATIONS["upscale"])
+
+
+def test_cleaning_with_an_own_model_is_other_work_and_without_one_what_it_always_was() -> None:
+    assert settings_identity(CleanSettings(level=2)) == '{"level":2}'
+    assert settings_identity(CleanSettings(model="tidy")) == '{"level":1,"model":"tidy"}'
+    assert model_names(CleanSettings(model="tidy")) == ("tidy",)
+
+
+def test_a_model_that_enlarges_does_not_clean() -> None:
+    with pytest.raises(UnknownOperation, match="waifu2x-cunet-x2 makes pages ×2, it does not clean"):
+        check_settings(CleanSettings(model="waifu2x-cunet-x2"))
