@@ -15,7 +15,7 @@ PAGES = [f"page{number}.png" for number in range(1, 7)]
 # Python runs a module of this name at its start: here it breaks workers in a chosen place.
 WORKER_DIES_AT_A_PAGE = """
 import os, signal, sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     from audobon.compute.codec import Codec
     decode = Codec.decode
     def decode_and_die(self, data):
@@ -27,7 +27,7 @@ if "audobon.compute.worker" in sys.orig_argv:
 """
 PICTURE_PROCESS_DIES_WHILE_WRITING = """
 import os, pathlib, signal, sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     from audobon.compute.codec import Codec
     send = Codec.send
     mark = pathlib.Path(__file__).with_name("died once")
@@ -43,7 +43,7 @@ if "audobon.compute.worker" in sys.orig_argv:
 """
 WORKER_CANNOT_START = """
 import sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     raise SystemExit("the worker finds no room")
 """
 
