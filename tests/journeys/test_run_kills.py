@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from audobon_command import Audobon, wait_until
+from broken_processes import broken_in
 from drawn_pages import book_of, drawn, picture_bytes, save_book
 
 COMMAND = ("run", "upscale", "fox.cbz", "-o", "print.cbz")
@@ -58,13 +58,6 @@ def undisturbed(audobon: Audobon) -> bytes:
     outcome = quiet.run("run", "upscale", audobon.folder / "fox.cbz", "-o", "print.cbz", "--quiet")
     assert (outcome.status, outcome.err) == (0, "")
     return (quiet.folder / "print.cbz").read_bytes()
-
-
-def broken_in(folder: Path, code: str) -> dict[str, str]:
-    """Return the environment in which this code runs at the start of every Python."""
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code)
-    return {"PYTHONPATH": str(folder)}
 
 
 def test_after_a_killed_command_the_next_one_finishes_what_was_left(
