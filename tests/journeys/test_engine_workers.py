@@ -13,6 +13,10 @@ from broken_processes import broken_in
 from drawn_pages import book_of, drawn, picture_bytes, save_book
 from running_engine import engine_up
 
+from audobon.database.service import Database
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.rules import QueueRules
+
 COMMAND = ("run", "upscale", "fox.cbz", "-o", "print.cbz")
 PAGES = [f"page{number}.png" for number in range(1, 7)]
 
@@ -40,6 +44,11 @@ if "audobon.jobs.worker" in sys.orig_argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 """
 )
+WORKER_HEARS_NOTHING = """
+if "audobon.jobs.worker" in sys.orig_argv:
+    from audobon.compute.orders import Orders
+    Orders.listen = lambda self, pipe: None
+"""
 STOPS_ARE_IMPATIENT = """
 import sys
 if "up" in sys.argv or "up" in sys.orig_argv:
@@ -262,3 +271,31 @@ def test_after_a_restart_of_the_machine_everything_half_done_is_wanted_again_at_
         "the machine was started anew",
     )
     assert audobon.query("SELECT DISTINCT attempt FROM task") == [(1,)]
+
+
+def test_a_page_that_takes_longer_than_its_lease_stays_with_its_worker(audobon: Audobon) -> None:
+    book_of(audobon.folder / "fox.cbz", 2, 300, 400)
+    with closing(Database(audobon.data).open()) as connection, SqliteQueue(connection) as queue:
+        for name in ("interactive", "batch", "maintenance"):
+            queue.configure(QueueRules(name=name, lease_seconds=0.01))
+
+    outcome = audobon.run(*COMMAND, env={"AUDOBON_COMPUTE_STALL_SECONDS": "20"})
+
+    assert outcome.status == 0, outcome.err
+    assert audobon.query("SELECT DISTINCT attempt FROM task") == [(1,)]
+    assert audobon.query("SELECT count(*) FROM task_event") == [(0,)]
+
+
+def test_even_a_worker_that_hears_nothing_ends_with_its_engine(audobon: Audobon) -> None:
+    one_odd_page(audobon)
+    with engine_up(audobon, env=broken(audobon, WORKER_HANGS + WORKER_HEARS_NOTHING)) as engine:
+        run = audobon.start(*COMMAND)
+        hanging = "SELECT id FROM task WHERE state = 'leased' AND ordinal = 1"
+        wait_until(lambda: audobon.query(hanging), "the page that hangs is at work")
+        (worker,) = audobon.workers()
+
+        engine.kill()
+        engine.communicate()
+
+        wait_until(lambda: worker not in audobon.processes(), "the dead engine's worker is gone")
+        assert audobon.outcome(run).status == 0
