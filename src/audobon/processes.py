@@ -153,7 +153,7 @@ def _children(pid: int) -> list[int]:
 
 
 def end_with_parent() -> None:
-    """Have the system kill this process when the thread that started it ends, whatever this one does then.
+    """Have the system kill this process when the thread that started it ends.
 
     A process that hangs does not read that its input was closed. Only where the system can (Linux).
     source  prctl(2), PR_SET_PDEATHSIG

@@ -13,6 +13,7 @@ from audobon.compute.clock_watch import ClockWatch
 from audobon.compute.crew import Crew
 from audobon.compute.engine_news import News, Tell
 from audobon.compute.engine_settings import POOL, EngineSettings
+from audobon.compute.fence import fence_kind
 from audobon.compute.graphics_memory import GraphicsMemory
 from audobon.compute.vanished import Vanished, boot_id
 from audobon.processes import FileLock, family, family_resident_bytes
@@ -69,6 +70,14 @@ class Engine:
         try:
             self._recover()
             self._set_capacity()
+            self._log.write(
+                "worker",
+                "engine started",
+                pid=os.getpid(),
+                budget_bytes=self._capacity.ram_bytes,
+                vram_bytes=self._capacity.vram_bytes,
+                fence=fence_kind(),
+            )
         except BaseException:
             self._lock.close()
             raise
@@ -149,7 +158,8 @@ class Engine:
         this_boot = boot_id()
         for owner in self._queue.owners():
             if owner.pool == POOL:
-                is_reboot = owner.boot_id != this_boot
+                # One that nobody registered has no boot.
+                is_reboot = owner.boot_id not in ("", this_boot)
                 reason = "the machine was started anew" if is_reboot else "its engine ended"
                 self._queue.retire(owner.name, reason=reason, is_blameless=True)
 

@@ -16,7 +16,7 @@ def fence_memory(budget_bytes: int) -> None:
     Only where the system counts private memory alone (Linux); elsewhere the prediction is the only fence.
     source  getrlimit(2), RLIMIT_DATA: also private mappings since Linux 4.7
     """
-    if sys.platform != "linux":
+    if fence_kind() == "none" or sys.platform == "win32":
         return
     import resource
 
@@ -24,6 +24,11 @@ def fence_memory(budget_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+def fence_kind() -> str:
+    """Return what keeps a worker within its memory here: "RLIMIT_DATA", or "none" but the prediction."""
+    return "RLIMIT_DATA" if sys.platform == "linux" else "none"
 
 
 class Fence:

@@ -1,4 +1,4 @@
-"""Does tasks, one after the other, until there are none for long; killing it at any instant loses nothing."""
+"""Does tasks, one after the other, until there are none; killing it at any instant loses nothing."""
 
 import sqlite3
 import sys
