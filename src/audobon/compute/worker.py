@@ -42,7 +42,7 @@ class WorkLoop:
         hello: Hello,
         upkeep: Upkeep,
         *,
-        between_tasks: Callable[[], None],
+        between_tasks: Callable[[], None] = lambda: None,
         prefetch: Prefetch | None = None,
     ) -> None:
         self._queue = queue
