@@ -23,7 +23,6 @@ import numpy as np
 from PIL import Image
 
 from audobon.compute.codec import Codec
-from audobon.compute.orders import Orders
 from audobon.compute.perform import Performer
 from audobon.compute.placement import PageLoad
 from audobon.compute.prefetch import Prefetch
@@ -158,8 +157,7 @@ def work(prepared: Path, pair: Pair, size: tuple[int, int], *, ahead: bool, is_c
                 queue.enqueue("batch", tasks(storage, pair, size))
                 performer = Performer(storage, models, codecs)
                 prefetch = Prefetch(models) if ahead else None
-                orders = Orders(on_budget=lambda _: None)
-                loop = WorkLoop(queue, performer, hello, orders, lambda _: "{}", prefetch=prefetch)
+                loop = WorkLoop(queue, performer, hello, lambda _: "{}", prefetch=prefetch)
                 start = time.perf_counter()
                 loop.run()
                 seconds = time.perf_counter() - start

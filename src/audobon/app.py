@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.compute.engine import Engine, EngineSettings, engine_lock
+from audobon.compute.engine import Engine, engine_lock
+from audobon.compute.engine_news import Tell
+from audobon.compute.engine_settings import EngineSettings
 from audobon.config import Settings, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
@@ -69,15 +71,18 @@ class App:
         ):
             yield queue
 
-    def engine(self, queue: Queue, *, memory: str | None) -> Engine:
+    def engine(self, queue: Queue, *, memory: str | None, tell: Tell | None = None) -> Engine:
         """Return the engine of the data folder, for a process that stays.
 
         memory  its budget; None: as configured, or a share of what is free, looked at again and again
+        tell    told what happens to the workers
         """
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
         )
-        return Engine(settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory))
+        return Engine(
+            settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory), tell=tell
+        )
 
     def engine_pid(self) -> int | None:
         """Return the process whose engine has the data folder; None when none runs."""

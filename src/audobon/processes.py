@@ -1,6 +1,7 @@
 """Other processes: their memory, their end, and locks that die with them."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ if sys.platform != "win32":
     import fcntl
 
 
+_PR_SET_PDEATHSIG = 1
 # The system tells the start of a process to the second it was itself started in.
 _CREATED_TOLERANCE_SECONDS = 1.0
 
@@ -148,6 +150,18 @@ def _children(pid: int) -> list[int]:
             # The thread ended between listing and reading; its children show under another.
             continue
     return found
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process when the thread that started it ends.
+
+    A process that hangs does not read that its input was closed. Only where the system can (Linux).
+    source  prctl(2), PR_SET_PDEATHSIG
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def usable_threads() -> int:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.compute import engine as engine_module
-from audobon.compute.engine import Engine, EngineSettings
+from audobon.compute import crew
+from audobon.compute.engine import Engine
+from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.orders import Orders
 from audobon.compute.worker_messages import Hello
 from audobon.database.service import Database
@@ -83,7 +84,7 @@ def _open_tasks(queue: Queue) -> int:
 
 def engine(folder: Path, journals: Path) -> None:
     """Run the real engine with light workers until it is killed."""
-    engine_module._WORKER_MODULE = "light_process"
+    crew._WORKER_MODULE = "light_process"
     os.environ["STORM_JOURNALS"] = str(journals)
     settings = EngineSettings(
         folder=folder, limits=PictureLimits(1, 1, 1), max_seconds=1.0, workers=_WORKERS, stall_seconds=5.0
@@ -100,14 +101,13 @@ def engine(folder: Path, journals: Path) -> None:
 def work() -> None:
     """Do tasks: some finish at once, some hold on, some fail and are tried again."""
     hello = msgspec.json.decode(_first_line(), type=Hello)
-    orders = Orders(on_budget=lambda _: None)
-    orders.listen(sys.stdin.buffer)
+    Orders(on_budget=lambda _: None).listen(sys.stdin.buffer)
     journal = Journal(Path(os.environ["STORM_JOURNALS"]) / f"worker-{os.getpid()}-{hello.owner}")
     draw = random.Random(hello.owner)
     if os.environ.get("STORM_BREAKING") == "unfenced":
         statements.FINISH = _UNFENCED
     with SqliteQueue(Database(Path(hello.folder)).open(grouped=True)) as queue:
-        while not orders.is_end:
+        while True:
             claimant = Claimant(owner=hello.owner, pool=hello.pool, models=frozenset(draw.choice("abc")))
             leases = queue.claim(claimant, limit=draw.choice([1, 1, 4]))
             if leases:

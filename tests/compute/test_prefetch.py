@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audobon.compute.orders import Orders
 from audobon.compute.perform import LastStep, PageMemory, Performer, Publish, Report
 from audobon.compute.prefetch import SETTLED_RUNS, Prefetch
 from audobon.compute.work import PAGE_KIND, Work
@@ -136,8 +135,7 @@ class Desk:
             idle_seconds=0.001,
         )
         prefetch = Prefetch(self.models)
-        orders = Orders(on_budget=lambda _: None)
-        loop = WorkLoop(self.queue, self.performer, hello, orders, lambda _: "{}", prefetch=prefetch)
+        loop = WorkLoop(self.queue, self.performer, hello, lambda _: "{}", prefetch=prefetch)
         try:
             loop.run()
         finally:

@@ -1,31 +1,54 @@
-"""The loop of the worker: what fits first, and what does not fit fails instead of waiting for ever."""
+"""The loop of the worker: what does not fit fails, and what is called off stops."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
+from queue_of_pages import POOL, add_pages, queue_of_pages
 
-from audobon.compute.perform import LastStep, Performer, Publish, Report
+from audobon.compute.perform import LastStep, PageMemory, Performer, Publish, Report
 from audobon.compute.work import Work
 from audobon.compute.worker import WorkLoop
-from audobon.compute.worker_messages import Go
-from audobon.database.service import Database
-from audobon.errors import MemoryTooSmall, UnreadablePicture
-from audobon.queue import service as queue_service
-from audobon.queue.service import NewTask, Queue
+from audobon.compute.worker_messages import Hello
+from audobon.errors import Exhausted, MemoryTooSmall, UnreadablePicture
+from audobon.pages.picture_limits import PictureLimits
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.tasks import Claimant, Lease, Needs, NewTask
 
 BUDGET = 1000
+HELLO = Hello(
+    folder="/nowhere",
+    owner="worker",
+    pool=POOL,
+    threads=1,
+    limits=PictureLimits(1 << 20, 1 << 19, 2000),
+    max_seconds=1.0,
+    budget_bytes=BUDGET,
+    idle_seconds=0.001,
+)
 
 
 class MadeUpPerformer(Performer):
     """Does nothing; each task's settings say how it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, recycled_after: int = 1000, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.order: list[str] = []
+        self.kept_within: list[int] = []
+        self._recycled_after = recycled_after
+        self._meanwhile = meanwhile
+
+    @property
+    def needs_recycling(self) -> bool:
+        return len(self.order) >= self._recycled_after
+
+    def loaded_models(self) -> frozenset[str]:
+        return frozenset({"m"})
+
+    def keep_models_within(self, budget_bytes: int) -> None:
+        self.kept_within.append(budget_bytes)
 
     def perform(
-        self, work: Work, *, report: Report, publish: Publish, alone: Callable[[], None]
+        self, work: Work, *, report: Report, publish: Publish, memory: PageMemory, alone: Callable[[], None]
     ) -> LastStep | None:
         self.order.append(work.settings)
         if work.settings.startswith("last step"):
@@ -36,6 +59,14 @@ class MadeUpPerformer(Performer):
             raise MemoryTooSmall("a page needs more", hint="--memory 2GB")
         if work.settings == "damaged":
             raise UnreadablePicture("cut off")
+        if work.settings == "out of memory":
+            raise MemoryError("no room for an array")
+        if work.settings == "faulty":
+            raise ZeroDivisionError("a slip of ours")
+        if work.settings == "takes up":
+            memory.hold(600)
+        self._meanwhile()
+        report(1, 1)
         publish(None, "{}")
         return None
 
@@ -47,83 +78,177 @@ class MadeUpPerformer(Performer):
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    connection = Database(tmp_path).open(durable=False)
-    connection.execute(
-        "INSERT INTO job (id, key, operation, settings, source, document_kind, state, created_at)"
-        " VALUES ('job', 'key', 'upscale', '{}', '/book.cbz', 'book', 'running', 0)"
-    )
-    yield Queue(connection)
-    connection.close()
+def queue(tmp_path: Path) -> Iterator[SqliteQueue]:
+    with queue_of_pages(tmp_path, pool_bytes=BUDGET) as queue:
+        yield queue
 
 
-def enqueue(queue: Queue, *tasks: tuple[str, int]) -> None:
-    new = [
-        NewTask(
-            ordinal=ordinal,
-            work_key=str(ordinal),
-            model="m",
-            ram_bytes=ram_bytes,
-            payload=msgspec.json.encode(Work("upscale", settings, "blob")).decode(),
-            total_units=1,
-        )
-        for ordinal, (settings, ram_bytes) in enumerate(tasks)
-    ]
-    queue.enqueue("job", new, category="batch")
+def upkeep(lease: Lease) -> str:
+    return f'{{"did":"{lease.kind}"}}'
 
 
-def work_through(queue: Queue) -> list[str]:
-    performer = MadeUpPerformer()
-    WorkLoop(queue, queue, performer, Go("job", "worker", BUDGET)).run()
+def work_through(queue: SqliteQueue, performer: MadeUpPerformer | None = None) -> list[str]:
+    performer = performer or MadeUpPerformer()
+    WorkLoop(queue, performer, HELLO, upkeep, between_tasks=lambda: None).run()
     return performer.order
 
 
-def test_a_task_that_asks_for_more_than_the_budget_comes_last_and_fails_with_that_reason(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+def ends(queue: SqliteQueue) -> list[tuple[str, str | None, str | None]]:
+    return [(task.state, task.error_code, task.error_message) for task in queue.tasks("job")]
+
+
+def test_a_task_that_asks_for_more_than_the_budget_fails_with_that_reason_and_holds_nobody_up(
+    queue: SqliteQueue,
 ) -> None:
-    monkeypatch.setattr(queue_service, "_RETRY_AFTER_SECONDS", 0.01)
-    enqueue(queue, ("too large", BUDGET + 1), ("first", BUDGET), ("second", 1))
+    add_pages(queue, ("too large", BUDGET + 1), ("first", BUDGET), ("second", 1))
 
     order = work_through(queue)
 
-    assert order[:2] == ["first", "second"]
-    assert set(order[2:]) == {"too large"}
-    tasks = queue.tasks("job")
-    assert [task.state for task in tasks] == ["failed", "done", "done"]
-    assert tasks[0].error_code == "memory_too_small"
-    assert tasks[0].error_message == "a page needs more (--memory 2GB)"
+    assert sorted(order) == ["first", "second", "too large", "too large", "too large"]
+    assert ends(queue) == [
+        ("failed", "memory_too_small", "a page needs more (--memory 2GB)"),
+        ("done", None, None),
+        ("done", None, None),
+    ]
 
 
-def test_a_task_that_waits_for_another_attempt_is_waited_for(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue_service, "_RETRY_AFTER_SECONDS", 0.1)
-    enqueue(queue, ("page", 1))
-    lease = queue.claim("job", "an earlier worker", free_ram_bytes=BUDGET)
-    assert lease is not None
-    queue.fail(lease, error_code="worker_died", error_message="gone", retry=True)
-
-    assert work_through(queue) == ["page"]
-    assert queue.tasks("job")[0].state == "done"
-
-
-def test_a_page_that_cannot_be_read_is_not_tried_again(queue: Queue) -> None:
-    enqueue(queue, ("damaged", 1), ("page", 1))
+def test_a_page_that_cannot_be_read_is_not_tried_again(queue: SqliteQueue) -> None:
+    add_pages(queue, ("damaged", 1), ("page", 1))
 
     assert work_through(queue) == ["damaged", "page"]
-    assert [task.state for task in queue.tasks("job")] == ["failed", "done"]
+    assert ends(queue) == [("failed", "unreadable_picture", "cut off"), ("done", None, None)]
 
 
-def test_a_last_step_is_taken_before_the_next_page_unless_there_is_room_beside_it(queue: Queue) -> None:
-    enqueue(queue, ("last step", 1), ("next", 1))
+def test_a_page_that_runs_out_of_memory_is_tried_again(queue: SqliteQueue) -> None:
+    add_pages(queue, ("out of memory", 1))
+
+    assert work_through(queue) == ["out of memory"] * 3
+    assert ends(queue) == [("failed", Exhausted.code, "memory ran out: no room for an array")]
+
+
+def test_a_fault_of_ours_costs_its_page_alone_and_is_told(
+    queue: SqliteQueue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_pages(queue, ("faulty", 1), ("page", 1))
+
+    assert work_through(queue) == ["faulty", "page"]
+    assert ends(queue)[0] == ("failed", "error", "a fault in Audobon: ZeroDivisionError: a slip of ours")
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: a slip of ours\n")
+
+
+def test_a_last_step_is_taken_before_the_next_page_unless_there_is_room_beside_it(
+    queue: SqliteQueue,
+) -> None:
+    add_pages(queue, ("last step", 1), ("next", 1))
+
+    assert work_through(queue) == ["last step", "finished last step", "next"]
+    assert [state for state, *_ in ends(queue)] == ["done", "done"]
+
+
+def test_a_last_step_that_fails_beside_the_next_page_fails_its_own_page_alone(queue: SqliteQueue) -> None:
+    add_pages(queue, ("last step damaged, beside", 1), ("next", 1))
+
+    work_through(queue)
+
+    assert ends(queue) == [("failed", "unreadable_picture", "cut off"), ("done", None, None)]
+
+
+def test_upkeep_is_done_by_those_who_know_it(queue: SqliteQueue) -> None:
+    (task_id,) = queue.enqueue("maintenance", [NewTask(needs=Needs(kind="sweep-blobs"))])
+
+    assert work_through(queue) == []
+    task = queue.find(task_id)
+    assert (task.state, task.result) == ("done", '{"did":"sweep-blobs"}')
+
+
+def test_a_page_called_off_while_it_is_worked_on_stops_and_counts_as_cancelled(queue: SqliteQueue) -> None:
+    (task_id,) = add_pages(queue, ("page", 1))
+    performer = MadeUpPerformer(meanwhile=lambda: cancel(queue, task_id))
+
+    assert work_through(queue, performer) == ["page"]
+    assert ends(queue) == [("cancelled", "cancelled", "not wanted")]
+
+
+def test_a_page_called_off_and_wanted_again_before_it_stopped_is_done_after_all(queue: SqliteQueue) -> None:
+    (task_id,) = add_pages(queue, ("page", 1))
+
+    class Undecided(MadeUpPerformer):
+        """Sees the request to stop, and is wanted again before it can say that it stopped."""
+
+        def perform(self, work: Work, *, report: Report, **rest: object) -> LastStep | None:  # type: ignore[override]
+            if self.order:
+                return super().perform(work, report=report, **rest)  # type: ignore[arg-type]
+            self.order.append("stopped")
+            cancel(queue, task_id)
+            try:
+                report(1, 1)
+            finally:
+                assert queue.replay(task_ids=[task_id]) == 1
+            return None
+
+    assert work_through(queue, Undecided()) == ["stopped", "page"]
+    assert ends(queue) == [("done", None, None)]
+    assert queue.find(task_id).attempt == 1
+
+
+def cancel(queue: SqliteQueue, task_id: int) -> None:
+    queue.cancel(task_ids=[task_id], reason="not wanted")
+
+
+def test_a_late_finisher_whose_task_was_handed_on_publishes_nothing(queue: SqliteQueue) -> None:
+    (task_id,) = add_pages(queue, ("page", 1))
+    others: list[Lease] = []
+
+    def hand_on() -> None:
+        if not others:
+            queue.retire("worker", reason="thought dead", is_blameless=True)
+            others.extend(queue.claim(Claimant(owner="other", pool=POOL)))
+
+    assert work_through(queue, MadeUpPerformer(meanwhile=hand_on)) == ["page"]
+    task = queue.find(task_id)
+    assert (task.state, task.owner, task.token, task.result) == ("leased", "other", others[0].token, None)
+    queue.finish(others[0], result='"theirs"')
+    assert queue.find(task_id).result == '"theirs"'
+
+
+def test_a_worker_whose_memory_did_not_come_back_takes_up_nothing_more(queue: SqliteQueue) -> None:
+    add_pages(queue, ("one", 1), ("two", 1), ("three", 1))
+
+    assert work_through(queue, MadeUpPerformer(recycled_after=2)) == ["one", "two"]
+    assert [state for state, *_ in ends(queue)] == ["done", "done", "ready"]
+
+
+def test_what_a_page_takes_is_held_of_the_pool_until_it_ends(queue: SqliteQueue) -> None:
+    add_pages(queue, ("takes up", 100))
+    held: list[int] = []
+
+    def look() -> None:
+        held.extend(pool.reserved_ram_bytes for pool in queue.pools())
+
+    work_through(queue, MadeUpPerformer(meanwhile=look))
+
+    assert held == [600]
+    assert [pool.reserved_ram_bytes for pool in queue.pools()] == [0]
+
+
+def test_an_idle_worker_lets_go_of_models_whose_memory_another_was_given(queue: SqliteQueue) -> None:
+    add_pages(queue, ("page", 700))
+    assert queue.claim(Claimant(owner="other", pool=POOL))
     performer = MadeUpPerformer()
-    WorkLoop(queue, queue, performer, Go("job", "worker", BUDGET)).run()
-    assert performer.order == ["last step", "finished last step", "next"]
-    assert [task.state for task in queue.tasks("job")] == ["done", "done"]
+
+    work_through(queue, performer)
+
+    assert set(performer.kept_within) == {BUDGET - 700}
 
 
-def test_a_last_step_that_fails_beside_the_next_page_fails_its_own_page_alone(queue: Queue) -> None:
-    enqueue(queue, ("last step damaged, beside", 1), ("next", 1))
-    WorkLoop(queue, queue, MadeUpPerformer(), Go("job", "worker", BUDGET)).run()
-    told = [(task.state, task.error_code) for task in queue.tasks("job")]
-    assert told == [("failed", "unreadable_picture"), ("done", None)]
+def test_the_fence_is_settled_only_while_no_task_is_at_work(queue: SqliteQueue) -> None:
+    add_pages(queue, ("last step, beside", 1), ("next", 1))
+    performer = MadeUpPerformer()
+    settled: list[int] = []
+
+    WorkLoop(
+        queue, performer, HELLO, upkeep, between_tasks=lambda: settled.append(len(queue.leased("job")))
+    ).run()
+
+    assert len(settled) >= 2
+    assert set(settled) == {0}

@@ -21,7 +21,7 @@ from audobon.models.store import is_prepared
 PROGRAM = Path(sys.executable).with_name("audobon")
 DEADLINE_SECONDS = 20.0
 
-_WORKER, _CODEC = "audobon.compute.worker", "audobon.compute.codec_process"
+_WORKER, _CODEC = "audobon.jobs.worker", "audobon.compute.codec_process"
 # source: linux/prctl.h and linux/capability.h
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 
@@ -47,9 +47,9 @@ def settled(text: str) -> str:
     return re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "JOB", text)
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEADLINE_SECONDS) -> Any:
     """Return the first true answer of a condition; fail when there is none in time."""
-    until = time.monotonic() + DEADLINE_SECONDS
+    until = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < until, f"waited in vain until {what}"
         time.sleep(0.01)

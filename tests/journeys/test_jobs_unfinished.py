@@ -39,7 +39,7 @@ def test_a_job_is_running_while_it_runs_and_interrupted_once_it_was_killed(audob
     assert words.startswith(unfinished["id"])
     assert words.endswith(f"  {route}\n")
     assert "state      interrupted" in shown
-    assert "settings   scale 2, model waifu2x-upconv7-x2, dpi keep" in shown
+    assert "settings   scale 2, model waifu2x-upconv7-x2, dpi keep, quality full" in shown
     pages = [line.split() for line in shown[-6:]]
     assert [name for _, name in pages] == [f"page{number}.png" for number in range(1, 7)]
     assert [state for state, _ in pages[:2]] == ["done", "done"]

@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from audobon_command import Audobon, wait_until
+from broken_processes import broken_in
 from drawn_pages import book_of, drawn, picture_bytes, save_book
 
 COMMAND = ("run", "upscale", "fox.cbz", "-o", "print.cbz")
@@ -15,7 +15,7 @@ PAGES = [f"page{number}.png" for number in range(1, 7)]
 # Python runs a module of this name at its start: here it breaks workers in a chosen place.
 WORKER_DIES_AT_A_PAGE = """
 import os, signal, sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     from audobon.compute.codec import Codec
     decode = Codec.decode
     def decode_and_die(self, data):
@@ -27,7 +27,7 @@ if "audobon.compute.worker" in sys.orig_argv:
 """
 PICTURE_PROCESS_DIES_WHILE_WRITING = """
 import os, pathlib, signal, sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     from audobon.compute.codec import Codec
     send = Codec.send
     mark = pathlib.Path(__file__).with_name("died once")
@@ -43,7 +43,7 @@ if "audobon.compute.worker" in sys.orig_argv:
 """
 WORKER_CANNOT_START = """
 import sys
-if "audobon.compute.worker" in sys.orig_argv:
+if "audobon.jobs.worker" in sys.orig_argv:
     raise SystemExit("the worker finds no room")
 """
 
@@ -58,13 +58,6 @@ def undisturbed(audobon: Audobon) -> bytes:
     outcome = quiet.run("run", "upscale", audobon.folder / "fox.cbz", "-o", "print.cbz", "--quiet")
     assert (outcome.status, outcome.err) == (0, "")
     return (quiet.folder / "print.cbz").read_bytes()
-
-
-def broken_in(folder: Path, code: str) -> dict[str, str]:
-    """Return the environment in which this code runs at the start of every Python."""
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code)
-    return {"PYTHONPATH": str(folder)}
 
 
 def test_after_a_killed_command_the_next_one_finishes_what_was_left(
@@ -162,7 +155,12 @@ def test_a_page_that_kills_every_worker_fails_after_three_attempts_and_costs_onl
         " what is done is kept till then\n"
     )
     assert (mended.status, json.loads(mended.out)["pages_resumed"]) == (0, 2)
-    assert audobon.query("SELECT count(*) FROM task_event WHERE kind = 'leased'") == [(1 + 3 + 1 + 1,)]
+    assert audobon.query("SELECT kind, detail FROM task_event ORDER BY id") == [
+        ("given back", "the worker ended with signal 9"),
+        ("given back", "the worker ended with signal 9"),
+        ("failed", "the worker ended with signal 9"),
+        ("replayed", ""),
+    ]
 
 
 def test_a_worker_that_cannot_start_is_told_with_its_last_words(audobon: Audobon) -> None:
@@ -173,8 +171,8 @@ def test_a_worker_that_cannot_start_is_told_with_its_last_words(audobon: Audobon
 
     assert (outcome.status, outcome.out) == (8, "")
     assert outcome.err == (
-        "error: the worker process cannot run: it ended with status 1 3 times before taking up a page."
-        " Its last words: SystemExit: the worker finds no room\n"
+        "error: no worker process can run here: several in a row ended before taking up a page, the last"
+        " with status 1. Its last words: SystemExit: the worker finds no room\n"
         "hint: audobon doctor\n"
     )
     assert audobon.files() == ["page.png"]

@@ -102,7 +102,7 @@ def test_another_model_may_be_chosen(audobon: Audobon) -> None:
             ("--model", "waifu2x-upconv-x2"),
             4,
             "error: no model is named 'waifu2x-upconv-x2'\n"
-            "hint: did you mean waifu2x-upconv7-x2 or waifu2x-cunet-x2 or waifu2x-upconv7-x2-denoise3?\n",
+            "hint: did you mean waifu2x-upconv7-x2 or waifu2x-upconv7-x2-draft or waifu2x-cunet-x2?\n",
         ),
         (
             ("--model", "realesrgan-animevideov3-x4", "--scale", "2"),
@@ -172,7 +172,7 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
     assert report["pages"][0].pop("seconds") > 0
     assert report == {
         "operation": "upscale",
-        "settings": {"scale": 2, "model": "waifu2x-upconv7-x2", "dpi": "keep"},
+        "settings": {"scale": 2, "model": "waifu2x-upconv7-x2", "dpi": "keep", "quality": "full"},
         "models": ["waifu2x-upconv7-x2"],
         "state": "done",
         "place": "here",
@@ -186,4 +186,5 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
         "files": [],
         "unread_pictures": [],
         "left_out": [],
+        "loss_db": None,
     }

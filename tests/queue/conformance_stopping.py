@@ -65,6 +65,30 @@ class Stopping:
         assert (record.owner, record.stop_asked_at, queue.stop_requests()) == (None, None, [])
         assert claimed_names(queue) == []
 
+    def test_a_task_wanted_again_before_it_stopped_goes_on(self, queue: Queue) -> None:
+        (task_id,) = add(queue, new_task())
+        lease = claim_one(queue)
+        queue.cancel(task_ids=[task_id], reason="not wanted")
+        assert queue.replay(task_ids=[task_id]) == 1
+        assert queue.replay(task_ids=[task_id]) == 0
+        assert (queue.standing(lease), queue.stop_requests()) == ("held", [])
+        queue.finish(lease, result="1")
+        assert queue.find(task_id).state == "done"
+        assert events(queue) == [("asked to stop", "not wanted"), ("replayed", "it was still at work")]
+
+    @pytest.mark.parametrize("moved", [3600.0, -3600.0])
+    def test_a_clock_that_was_set_changes_neither_order_nor_rests(
+        self, queue: Queue, clock: TurnedClock, moved: float
+    ) -> None:
+        add(queue, new_task("earlier"), new_task("resting", delay_seconds=5))
+        clock.seconds += 1 + moved
+        queue.clock_moved(moved)
+        add(queue, "later")
+        assert queue.next_run_at() == clock.seconds + 4
+        assert claimed_names(queue) == ["earlier", "later"]
+        clock.seconds += 4
+        assert claimed_names(queue) == ["resting"]
+
     def test_a_task_that_finishes_before_it_stops_is_done(self, queue: Queue) -> None:
         (task_id,) = add(queue, new_task())
         lease = claim_one(queue)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from audobon.cli.last_event import last_event_id
 from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_words import done_in_words, event_in_words
 from audobon.clock import Clock, utc_now
@@ -79,7 +80,7 @@ class Looker:
         self._engine_pid = engine_pid
         self._clock = clock
         self._steady_clock = steady_clock
-        self._seen_event = max(0, _last_event_id(queue) - _MOST_EARLIER)
+        self._seen_event = max(0, last_event_id(queue) - _MOST_EARLIER)
         self._figures_at = float("-inf")
         self._figures: tuple[int | None, list[QueueFigures], list[PoolFigures], list[Worker]]
         self._beats: dict[str, tuple[int, float]] = {}
@@ -178,17 +179,3 @@ def happenings(look: Look, names: TaskNames) -> list[Happening]:
 def _is_same(task: TaskRecord | None, other: TaskRecord) -> bool:
     """Tell whether this is still the same lease."""
     return task is not None and task.token == other.token
-
-
-def _last_event_id(queue: Queue) -> int:
-    """Return an id that no event comes after, nearest to the last; found by halving, as ids only rise."""
-    low, high = 0, 1
-    while queue.events(after_id=high, limit=1):
-        low, high = high, high * 2
-    while low < high:
-        middle = (low + high) // 2
-        if queue.events(after_id=middle, limit=1):
-            low = middle + 1
-        else:
-            high = middle
-    return high

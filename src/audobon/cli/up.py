@@ -2,30 +2,33 @@
 
 import click
 
-from audobon.cli.terminal import say
-
-_TICK_SECONDS = 0.5
-
 
 @click.command()
 @click.option("--memory", metavar="SIZE", help="Most memory to take, such as 4GB.")
-def up(memory: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON.")
+def up(*, memory: str | None, as_json: bool) -> None:
     """Run the engine: it does what is in the queue until it is stopped.
 
-    `audobon run` hands its pages to a running engine. Ctrl-C ends the engine; pages that are done are kept,
-    the page at work is done again later.
+    `audobon run` hands its pages to a running engine. Ctrl-C or SIGTERM ends the engine within a second;
+    pages that are done are kept, the page at work is done again later.
+
+    \b
+    With --json each line is {"at": UTC seconds, "event": E, "words": ...} and what else is known of it.
+    Ends with status 0 when it was asked to end; 5 when the data folder has an engine; 7 when the disk is
+    full; 8 when workers cannot run here, or the database stays locked; else as docs/reference/exit-codes.md.
     """
     from audobon.app import open_app
+    from audobon.cli.engine_lines import EngineLines
 
     app = open_app()
-    with app.queue() as queue, app.engine(queue, memory=memory) as engine, app.resource_recorder():
-        say(
-            f"the engine for {app.folder} is running, with {engine.budget_bytes >> 20} MB for its work;"
-            " Ctrl-C ends it"
-        )
-        try:
-            while True:
-                engine.tick()
-                engine.wait(_TICK_SECONDS)
-        except KeyboardInterrupt:
-            say("the engine was stopped")
+    with app.queue() as queue:
+        lines = EngineLines(queue, as_json=as_json)
+        with app.engine(queue, memory=memory, tell=lines.tell) as engine, app.resource_recorder():
+            try:
+                lines.began(app.folder, engine.budget_bytes)
+                while True:
+                    engine.tick()
+                    lines.tell_failures()
+                    engine.wait(engine.rest_seconds)
+            except KeyboardInterrupt:
+                lines.ended()

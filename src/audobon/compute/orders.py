@@ -18,7 +18,6 @@ class Orders:
     """
 
     def __init__(self, *, on_budget: Callable[[int], None]) -> None:
-        self.is_end = False
         self._on_budget = on_budget
 
     def listen(self, pipe: BinaryIO) -> None:
@@ -36,6 +35,4 @@ class Orders:
 
     def take(self, order: Order) -> None:
         """Follow one order."""
-        self.is_end = self.is_end or order.is_end
-        if order.budget_bytes is not None:
-            self._on_budget(order.budget_bytes)
+        self._on_budget(order.budget_bytes)

@@ -84,6 +84,10 @@ class Performer:
         """Return the names of the models in memory."""
         return frozenset(model.name for model in self._models.resident())
 
+    def keep_models_within(self, budget_bytes: int) -> None:
+        """Let go of models until they hold no more than this; to be called while no task is at work."""
+        self._models.set_budget(budget_bytes)
+
     def perform(
         self, work: Work, *, report: Report, publish: Publish, memory: PageMemory, alone: Callable[[], None]
     ) -> LastStep | None:

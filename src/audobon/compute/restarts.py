@@ -28,10 +28,14 @@ class Restarts:
         rest = 0.0 if is_sound else min(_MOST_SECONDS, _FIRST_SECONDS * 2.0 ** (self._in_a_row - 1))
         self._not_before = self._clock() + rest
 
+    def was_sound(self) -> None:
+        """Note that a worker ended as it should: workers can live here."""
+        self._in_a_row = 0
+
     @property
-    def may_start(self) -> bool:
-        """Whether the rest after the last death is over."""
-        return self._clock() >= self._not_before
+    def rest_seconds(self) -> float:
+        """What is left of the rest after the last death; 0 when another worker may be started."""
+        return max(0.0, self._not_before - self._clock())
 
     @property
     def is_hopeless(self) -> bool:

@@ -9,26 +9,26 @@ from audobon.queue.tasks import Owner
 class Vanished:
     """Compares beats by this process's own clock, so that no clock that is set can take a task away.
 
-    An owner is gone when its beat did not rise for `lease_seconds` of watching.
+    An owner is gone when its beat did not rise for its lease, by two looks at least. Of a long time between
+    two looks half a lease counts: what held us up, a locked database perhaps, may have held it up as well.
     """
 
-    def __init__(self, *, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._lease_seconds = lease_seconds
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._silent: dict[str, tuple[int, float]] = {}
+        self._looked_at = clock()
 
-    def look(self, owners: list[Owner]) -> list[Owner]:
+    def look(self, owners: list[Owner], *, lease_seconds: float) -> list[Owner]:
         """Return the owners that are gone."""
         now = self._clock()
-        seen: dict[str, tuple[int, float]] = {}
-        gone = []
+        watched = min(now - self._looked_at, lease_seconds / 2)
+        self._looked_at = now
+        silent: dict[str, tuple[int, float]] = {}
         for owner in owners:
-            beat, since = self._seen.get(owner.name, (-1, now))
-            seen[owner.name] = (owner.beat, since if beat == owner.beat else now)
-            if now - seen[owner.name][1] >= self._lease_seconds:
-                gone.append(owner)
-        self._seen = seen
-        return gone
+            beat, seconds = self._silent.get(owner.name, (-1, 0.0))
+            silent[owner.name] = (owner.beat, seconds + watched if beat == owner.beat else 0.0)
+        self._silent = silent
+        return [owner for owner in owners if silent[owner.name][1] >= lease_seconds]
 
 
 def boot_id() -> str:

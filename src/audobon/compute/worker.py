@@ -1,8 +1,4 @@
-"""Does tasks, one after the other, until there are none or it is told to end.
-
-A worker process reads lines of JSON on standard input: `Hello` first, then orders. Its input closing is how
-it learns that the process that started it is gone. Killing it at any instant loses nothing.
-"""
+"""Does tasks, one after the other, until there are none; killing it at any instant loses nothing."""
 
 import sqlite3
 import sys
@@ -15,7 +11,6 @@ from contextlib import contextmanager
 import msgspec
 
 from audobon.compute.allowance import Allowance
-from audobon.compute.orders import Orders
 from audobon.compute.perform import LastStep, Performer
 from audobon.compute.prefetch import SETTLED_RUNS, Prefetch
 from audobon.compute.work import PAGE_KIND, Work
@@ -34,9 +29,10 @@ Upkeep = Callable[[Lease], str]
 
 
 class WorkLoop:
-    """Does the tasks of a queue until it is told to end, or has been idle for long.
+    """Does the tasks of a queue until it has been idle for long, or should be replaced.
 
     While one page is being written by its codec, the next is begun, if there is memory for both.
+    between_tasks  called again and again while no task is at work
     """
 
     def __init__(
@@ -44,30 +40,32 @@ class WorkLoop:
         queue: Queue,
         performer: Performer,
         hello: Hello,
-        orders: Orders,
         upkeep: Upkeep,
         *,
+        between_tasks: Callable[[], None] = lambda: None,
         prefetch: Prefetch | None = None,
     ) -> None:
         self._queue = queue
         self._performer = performer
         self._hello = hello
-        self._orders = orders
         self._upkeep = upkeep
         self._prefetch = prefetch
+        self._between_tasks = between_tasks
         # The queue is used by this thread and by the one that takes last steps.
         self._lock = threading.Lock()
         self._allowance = Allowance(queue, hello.pool, self._lock)
         self._last_step: Future[None] | None = None
 
     def run(self) -> None:
-        """Return when told to end, when idle, or when the worker should be recycled.
+        """Return when idle for long, or when the worker should be recycled.
 
         raises  DiskFull and the database's errors
         """
         busy_at = time.monotonic()
         with ThreadPoolExecutor(max_workers=1) as beside:
-            while not (self._orders.is_end or self._performer.needs_recycling):
+            while not self._performer.needs_recycling:
+                if self._last_step is None:
+                    self._between_tasks()
                 lease = self._claim()
                 if lease is not None:
                     self._do(lease, beside)
@@ -78,8 +76,14 @@ class WorkLoop:
                 elif 0 < self._hello.idle_seconds <= time.monotonic() - busy_at:
                     return
                 else:
+                    self._give_way()
                     self._queue.wait(_LOOK_SECONDS)
             self._await_last_step()
+
+    def _give_way(self) -> None:
+        """Let go of idle models whose memory other workers were given meanwhile."""
+        if self._performer.loaded_models():
+            self._performer.keep_models_within(max(0, self._allowance.room_bytes()))
 
     def _claim(self) -> Lease | None:
         claimant = Claimant(
@@ -171,6 +175,10 @@ class WorkLoop:
         except LeaseLost:
             # Somebody else has the task now, and what we made of it was not published.
             return
+        except Cancelled as error:
+            # Whoever called it off may have thought better of it since: then it is only given back.
+            with self._lock:
+                self._queue.release(lease, reason=error.message)
         except AudobonError as error:
             message = f"{error.message} ({error.hint})" if error.hint else error.message
             self._fail(lease, error.code, message, retry=error.retry)

@@ -31,12 +31,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 class Order(msgspec.Struct, frozen=True):
     """What the worker is told while it works.
 
-    budget_bytes  the new budget; None: as before
-    is_end        take up no other task, and end when those at work are done
+    budget_bytes  the new budget, for all processes of the engine together
     """
 
-    budget_bytes: int | None = None
-    is_end: bool = False
+    budget_bytes: int
 
 
 RECYCLE_STATUS = 75

@@ -1,5 +1,6 @@
 """One worker process, as the engine holds it."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ class WorkerProcess:
             # Ctrl-C reaches the command alone, which then ends the worker in its own way.
             start_new_session=True,
         )
+        # Readable once it has ended. There is one on Linux; elsewhere the process is asked again and again.
+        self.descriptor = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
         self._say(hello)
 
     @property
@@ -82,6 +85,9 @@ class WorkerProcess:
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
         self._log.close()
 
     def _say(self, message: msgspec.Struct) -> None:

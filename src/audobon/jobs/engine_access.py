@@ -31,7 +31,11 @@ class EngineAccess:
         self._peak_bytes = 0
 
     def __enter__(self) -> Self:
-        self._try()
+        try:
+            self._try()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.engine import POOL
+from audobon.compute.engine_settings import POOL
 from audobon.compute.foresight import Foresight
 from audobon.compute.pace import total
 from audobon.compute.placement import STAYS_HERE, Placement, Seconds, refused

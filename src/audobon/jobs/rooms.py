@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.compute.engine import EngineSettings
+from audobon.compute.engine_settings import EngineSettings
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
 from audobon.storage.service import Storage

@@ -60,8 +60,8 @@ class Run:
     def go(self, document: Document, *, hold_orphans: Callable[[Queue], None]) -> JobOutcome:
         """Do the job; see `Jobs.run`.
 
-        hold_orphans  called when this process becomes the engine: puts aside the tasks of jobs whose runs
-                      were killed, which would otherwise go before this one's
+        hold_orphans  called at the start, and when this process takes the engine's place: puts aside the
+                      tasks of jobs whose runs were killed, which would otherwise go before this one's
         """
         self._prepare_models()
         with (
@@ -71,6 +71,7 @@ class Run:
             ) as engine,
         ):
             if (pid := engine.joined_pid) is not None:
+                hold_orphans(self._queue)
                 self._watcher.stage(f"joining the engine in process {pid}")
             recorded = self._recording.take_in(document, on_stage=self._watcher.stage, on_step=engine.sample)
             single = self._only_fault(recorded.entries)

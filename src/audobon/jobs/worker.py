@@ -1,4 +1,8 @@
-"""The process that does tasks: `python -m audobon.jobs.worker`; pages by `compute`, upkeep by `jobs`."""
+"""The process that does tasks: `python -m audobon.jobs.worker`; pages by `compute`, upkeep by `jobs`.
+
+It reads lines of JSON on standard input: `Hello` first, then orders. Its input closing is how it learns that
+the process that started it is gone.
+"""
 
 import os
 import sys
@@ -7,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.fence import fence_memory
+from audobon.compute.fence import Fence
 from audobon.compute.orders import Orders
 from audobon.compute.perform import Performer
 from audobon.compute.prefetch import Prefetch
@@ -15,25 +19,26 @@ from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.database.service import Database
-from audobon.errors import DiskFull, Unavailable
+from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
+from audobon.processes import end_with_parent
 from audobon.queue.embedded import SqliteQueue
 from audobon.storage.service import Storage
 
 
 def main() -> None:
     """Do tasks until told to end."""
+    end_with_parent()
     return_memory_at_once()
     hello = msgspec.json.decode(_first_line() or b"null", type=Hello | None)
     if hello is None:
         return
     folder = Path(hello.folder)
-    fence_memory(hello.budget_bytes)
-    orders = Orders(on_budget=fence_memory)
-    orders.listen(sys.stdin.buffer)
+    fence = Fence(hello.budget_bytes)
+    Orders(on_budget=fence.set_budget).listen(sys.stdin.buffer)
     codecs = (
         Codec(hello.limits, max_seconds=hello.max_seconds),
         Codec(hello.limits, max_seconds=hello.max_seconds),
@@ -60,8 +65,8 @@ def main() -> None:
                     queue,
                     performer,
                     hello,
-                    orders,
                     lambda lease: maintain(lease.kind, upkeep),
+                    between_tasks=fence.settle,
                     prefetch=prefetch,
                 )
                 try:
@@ -69,7 +74,7 @@ def main() -> None:
                 finally:
                     # Before the connection closes: it may be asking the queue.
                     prefetch.close()
-    except (DiskFull, Unavailable) as error:
+    except AudobonError as error:
         sys.stderr.write(error.message + "\n")
         sys.exit(error.exit)
     finally:

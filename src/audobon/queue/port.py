@@ -212,7 +212,10 @@ class Queue(ABC):
 
     @abstractmethod
     def replay(self, *, task_ids: Sequence[int] = (), job_id: str | None = None) -> int:
-        """Make failed and cancelled tasks ready again with all their attempts; return how many."""
+        """Make failed and cancelled tasks ready again with all their attempts; return how many.
+
+        One that was asked to stop and is still at work is asked no more, and counts as well.
+        """
 
     @abstractmethod
     def amend(self, task_id: int, payload: str) -> bool:
@@ -221,6 +224,14 @@ class Queue(ABC):
     @abstractmethod
     def make_due(self, job_id: str) -> None:
         """Let every waiting task of a job run at once."""
+
+    @abstractmethod
+    def clock_moved(self, seconds: float) -> None:
+        """Keep the order of tasks and the rests between attempts after the machine's clock was set.
+
+        Only for the engine of the machine whose clock the queue goes by. Deadlines stay: they are instants.
+        seconds  how much later the clock is than it would be; negative when it was set back
+        """
 
     @abstractmethod
     def prune(self, *, finished_before: float) -> int:

@@ -302,9 +302,16 @@ class SqlTasks(Queue):
                 for (task_id,) in self._rows(sql.REPLAY % where, which | {"now": self._clock()}):
                     self._record(task_id, "replayed", "")
                     count += 1
+                for (task_id,) in self._rows(sql.WITHDRAW_STOP % where, which):
+                    self._record(task_id, "replayed", "it was still at work")
+                    count += 1
             if count:
                 self.wake()
         return count
+
+    def clock_moved(self, seconds: float) -> None:
+        with self.transaction():
+            self._count(sql.CLOCK_MOVED, {"seconds": seconds})
 
     def amend(self, task_id: int, payload: str) -> bool:
         with self.transaction():

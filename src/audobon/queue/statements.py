@@ -214,6 +214,16 @@ UPDATE task SET
 WHERE %s AND state IN ('failed', 'cancelled') RETURNING id
 """
 
+WITHDRAW_STOP = """
+UPDATE task SET stop_asked_at = NULL, stop_reason = NULL
+WHERE %s AND state = 'leased' AND stop_asked_at IS NOT NULL RETURNING id
+"""
+
+CLOCK_MOVED = """
+UPDATE task SET run_at = run_at + :seconds, rank = rank + :seconds
+WHERE state IN ('waiting', 'ready', 'leased')
+"""
+
 BY_ID = "id = :id"
 
 BY_JOB = "job_id = :job_id"
