@@ -21,7 +21,7 @@ from audobon.models.store import is_prepared
 PROGRAM = Path(sys.executable).with_name("audobon")
 DEADLINE_SECONDS = 20.0
 
-_WORKER, _CODEC = "audobon.compute.worker", "audobon.compute.codec_process"
+_WORKER, _CODEC = "audobon.jobs.worker", "audobon.compute.codec_process"
 # source: linux/prctl.h and linux/capability.h
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 

@@ -172,7 +172,7 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
     assert report["pages"][0].pop("seconds") > 0
     assert report == {
         "operation": "upscale",
-        "settings": {"scale": 2, "model": "waifu2x-upconv7-x2", "dpi": "keep"},
+        "settings": {"scale": 2, "model": "waifu2x-upconv7-x2", "dpi": "keep", "quality": "full"},
         "models": ["waifu2x-upconv7-x2"],
         "state": "done",
         "place": "here",
@@ -182,8 +182,14 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
         "pages_done": 1,
         "pages_failed": 0,
         "pages_resumed": 0,
-        "pages": [{"name": "page.png", "state": "done", "width": 96, "height": 128, "tile_px": 64}],
+        "pages": [
+            {"name": "page.png", "state": "done", "tiles": 1, "width": 96, "height": 128, "tile_px": 64}
+        ],
         "files": [],
         "unread_pictures": [],
         "left_out": [],
+        "loss_db": None,
+        "pages_cached": 0,
+        "tiles": 1,
+        "tiles_cached": 0,
     }

@@ -40,6 +40,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers        processes that do tasks
     threads        processors each may use; 0: as tuned, else all it may
     device         what models run on: auto, cpu or cuda
+    cache_bytes    the most that results from before may take; 0: none are kept
     idle_seconds   a worker without a task for so long ends, and is started again when there is one; 0: never
     stall_seconds  a task that makes no step for so long is taken from its worker, which is ended
     """
@@ -52,6 +53,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: float = 0.0
     stall_seconds: float = 600.0
     device: str = "auto"
+    cache_bytes: int = 0
 
 
 class Engine:
@@ -174,6 +176,7 @@ class Engine:
             limits=self._settings.limits,
             max_seconds=self._settings.max_seconds,
             budget_bytes=self._budget_bytes,
+            cache_bytes=self._settings.cache_bytes,
             idle_seconds=self._settings.idle_seconds,
         )
         worker = WorkerProcess(_WORKER_MODULE, hello)
