@@ -16,6 +16,7 @@ ALL = (
     "engine",
     "resources",
     "prefetch",
+    "result_cache",
 )
 
 

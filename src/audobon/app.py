@@ -10,7 +10,8 @@ import msgspec
 from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
-from audobon.config import Settings, load, parse_bytes
+from audobon.compute.results import Results
+from audobon.config import Settings, cache_bytes, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
@@ -20,6 +21,7 @@ from audobon.pages.picture_limits import PictureLimits
 from audobon.processes import available_bytes, family, family_resident_bytes
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
+from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 from audobon.telemetry.history import ResourceHistory
 from audobon.telemetry.logs import Log
@@ -37,6 +39,7 @@ class App:
         self.storage = Storage(self.folder)
         self.log = Log(self.folder, level=settings.logs.level)
         use_own_models(self.models_folder)
+        self.cache = ResultCache(self.folder, budget_bytes=cache_bytes(settings))
         rooms = Rooms(
             self.folder,
             self.storage,
@@ -44,6 +47,8 @@ class App:
             _limits(settings),
             _engine_settings(settings, self.folder),
             self.memory_budget_bytes,
+            self.cache,
+            Results(self.cache, self.storage, device=settings.models.device),
         )
         self.jobs = Jobs(self.database, rooms)
 
@@ -128,4 +133,5 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         device=settings.models.device,
         workers=settings.compute.workers,
         stall_seconds=settings.compute.stall_seconds,
+        cache_bytes=cache_bytes(settings),
     )

@@ -92,6 +92,15 @@ class ComputeSettings(msgspec.Struct, frozen=True):
     stall_seconds: float = 600.0
 
 
+class CacheSettings(msgspec.Struct, frozen=True):
+    """How much is kept of what was made, so that it need not be made again.
+
+    budget  the most it may take of the disk, such as "2GB", and never over a tenth of what is free; "0": none
+    """
+
+    budget: str = "2GB"
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """What is written to the log.
 
@@ -110,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True):
     archives: ArchiveSettings = ArchiveSettings()
     models: ModelSettings = ModelSettings()
     compute: ComputeSettings = ComputeSettings()
+    cache: CacheSettings = CacheSettings()
     logs: LogSettings = LogSettings()
 
 
@@ -173,6 +183,12 @@ def parse_bytes(text: str) -> int:
     if count < _UNITS["M"]:
         raise InvalidInput(f"{text.strip()} is only {count} bytes", hint="write it like 400MB or 1.5GB")
     return count
+
+
+def cache_bytes(settings: Settings) -> int:
+    """Return the most that results from before may take; 0 when none are to be kept."""
+    text = settings.cache.budget.strip()
+    return 0 if text == "0" else parse_bytes(text)
 
 
 def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
@@ -258,6 +274,10 @@ def _contradictions(settings: Settings) -> list[str]:
             parse_bytes(settings.memory.budget)
         except InvalidInput as error:
             faults.append(f"memory.budget: {error.message}")
+    try:
+        cache_bytes(settings)
+    except InvalidInput as error:
+        faults.append(f"cache.budget: {error.message}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

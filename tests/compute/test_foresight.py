@@ -10,6 +10,7 @@ import pytest
 from audobon.compute.foresight import Foresight, observed_peaks
 from audobon.compute.perform import Performer
 from audobon.compute.placement import PageLoad
+from audobon.compute.results import Results
 from audobon.compute.work import Work, place
 from audobon.errors import MemoryTooSmall
 from audobon.models.card import built_in_card
@@ -18,6 +19,7 @@ from audobon.models.service import Models
 from audobon.pages.operations import UpscaleSettings
 from audobon.pages.picture import Picture
 from audobon.pages.picture_info import PictureInfo
+from audobon.storage.result_cache import ResultCache
 
 GIGABYTE = 1 << 30
 CARD = built_in_card("waifu2x-upconv7-x2")
@@ -48,7 +50,8 @@ def test_a_worker_admits_a_page_by_what_was_seen(tmp_path: Path) -> None:
     storage: Any = SimpleNamespace(get=lambda _: b"file")
     codec: Any = SimpleNamespace(decode=lambda _: Picture(INFO, np.zeros((100, 100, 3), np.uint8)))
     memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE)
-    performer = Performer(storage, Models(tmp_path / "models", threads=1), (codec, codec))
+    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device="cpu")
+    performer = Performer(storage, Models(tmp_path / "models", threads=1), (codec, codec), results)
 
     with pytest.raises(MemoryTooSmall):
         performer.perform(

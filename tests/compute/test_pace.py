@@ -53,6 +53,16 @@ def test_what_other_models_took_is_a_better_guess_than_the_cards() -> None:
     assert paces.predict(placed()) == Seconds(likely=16.0, low=10.0, high=25.6, pages_seen=0)
 
 
+def test_tiles_that_were_in_the_result_cache_make_no_page_look_quick() -> None:
+    def seconds(made: float, cached_tiles: int) -> Seconds | None:
+        result = msgspec.json.decode(took(made, placed(card_seconds=4.0)))
+        partly = msgspec.json.encode(result | {"tiles": 8, "cached_tiles": cached_tiles}).decode()
+        return Paces([partly], threads=4).predict(placed(card_seconds=4.0))
+
+    assert seconds(8.0, 0) == seconds(2.0, 6)
+    assert seconds(0.5, 8) == Paces([], threads=4).predict(placed(card_seconds=4.0))
+
+
 def test_small_pages_say_little_of_large_ones() -> None:
     # Opening a page dominates a tiny one; many of them must not speak for a model.
     results = [took(1.0, placed(card_seconds=0.05))] * 10 + [took(4.0, placed(card_seconds=8.0))] * 3

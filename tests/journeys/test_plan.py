@@ -93,9 +93,21 @@ def test_pages_done_before_teach_how_long_others_take(audobon: Audobon) -> None:
     outcome, plan = planned(audobon, "upscale", "longer.cbz")
 
     assert outcome.status == 0
-    # Nothing is kept for a finished job, so a run would do all pages anew.
-    assert (plan["pages_adopted"], plan["pages_to_run"]) == (0, 4)
+    # What the finished job made is in the result cache.
+    assert (plan["pages_adopted"], plan["pages_to_run"]) == (3, 1)
     assert plan["seconds"]["pages_seen"] == 3
+
+
+def test_what_is_in_the_result_cache_is_adopted_until_that_is_cleared(audobon: Audobon) -> None:
+    drawn().save(audobon.folder / "page.png")
+    assert audobon.run("run", "upscale", "page.png", "-o", "print.png").status == 0
+    assert audobon.run("jobs", "discard", "--finished").status == 0
+
+    _, before = planned(audobon, "upscale", "page.png")
+    assert audobon.run("cache", "clear").status == 0
+    _, after = planned(audobon, "upscale", "page.png")
+
+    assert [plan["pages_adopted"] for plan in (before, after)] == [1, 0]
 
 
 def test_what_an_interrupted_run_finished_is_adopted(audobon: Audobon) -> None:

@@ -35,7 +35,10 @@ def test_a_draft_is_near_the_full_page_never_in_its_place_and_said_to_be_one(aud
     full = audobon.run("run", "upscale", "page.png", "-o", "full.png", "--quiet")
     draft = audobon.run("run", "upscale", "page.png", "-o", "draft.png", "--quality", "draft")
     again = [
-        audobon.run("run", "upscale", "page.png", "-o", f"{quality}-2.png", "--quality", quality, "--json")
+        audobon.run(
+            *("run", "upscale", "page.png", "-o", f"{quality}-2.png"),
+            *("--quality", quality, "--no-cache", "--json"),
+        )
         for quality in ("full", "draft")
     ]
 

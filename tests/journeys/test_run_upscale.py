@@ -182,9 +182,14 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
         "pages_done": 1,
         "pages_failed": 0,
         "pages_resumed": 0,
-        "pages": [{"name": "page.png", "state": "done", "width": 96, "height": 128, "tile_px": 64}],
+        "pages": [
+            {"name": "page.png", "state": "done", "tiles": 1, "width": 96, "height": 128, "tile_px": 64}
+        ],
         "files": [],
         "unread_pictures": [],
         "left_out": [],
         "loss_db": None,
+        "pages_cached": 0,
+        "tiles": 1,
+        "tiles_cached": 0,
     }

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from audobon import __version__
+from audobon.cli.cache import cache
 from audobon.cli.config import config
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
@@ -46,7 +47,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, cache, doctor, resources, config):
     audobon.add_command(command)
 
 

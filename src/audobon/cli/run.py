@@ -51,6 +51,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("source", metavar="IN", type=_PATH),
         click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output."),
+        click.option("--no-cache", is_flag=True, help="Use no results from before, and keep none."),
         click.option("--memory", metavar="SIZE", help="Most memory to take, such as 400MB."),
         click.option("--quiet", is_flag=True, help="No progress; only errors."),
     ]
@@ -155,6 +156,7 @@ def _ask(
     overwrite: bool,
     as_json: bool,
     memory: str | None,
+    no_cache: bool,
     quiet: bool,
 ) -> None:
     """Make a request of what was typed, and hand it to the act of the command: doing it, or planning it."""
@@ -175,6 +177,7 @@ def _ask(
         overwrite=overwrite,
         budget_bytes=app.memory_budget_bytes(memory),
         is_budget_asked=bool(memory or app.settings.memory.budget),
+        use_cache=not no_cache,
     )
     act: Act = click.get_current_context().obj
     act(app, request, as_json=as_json, quiet=quiet)
@@ -214,6 +217,8 @@ def _summary(report: "JobReport") -> str:
         + (f", {report.pages_resumed} of them before this run" if report.pages_resumed else "")
         + (f", with {', '.join(report.models)}" if report.models else "")
     ]
+    if report.pages_cached or report.tiles_cached:
+        lines.append(f"  from the result cache: {_cached(report)}")
     if report.loss_db is not None:
         distance = f"{report.loss_db:g} dB from the full model for each pass"
         lines.append(f"  a draft, {distance}; --quality full is for print")
@@ -232,3 +237,13 @@ def _summary(report: "JobReport") -> str:
     lines.append(f"time         {report.seconds:.1f} s, {place}")
     lines.append(f"peak memory  {report.peak_memory_bytes / (1 << 20):.0f} MB in all processes")
     return "\n".join(lines)
+
+
+def _cached(report: "JobReport") -> str:
+    """Return what of a job was in the result cache."""
+    parts = []
+    if report.pages_cached:
+        parts.append(f"{report.pages_cached} page" + ("" if report.pages_cached == 1 else "s"))
+    if report.tiles_cached:
+        parts.append(f"{report.tiles_cached} of {report.tiles} tiles")
+    return ", ".join(parts)

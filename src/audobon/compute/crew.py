@@ -89,6 +89,7 @@ class Crew:
             limits=settings.limits,
             max_seconds=settings.max_seconds,
             budget_bytes=self._budget_bytes,
+            cache_bytes=settings.cache_bytes,
             idle_seconds=settings.idle_seconds,
         )
 

@@ -36,6 +36,8 @@ class _Pace(NamedTuple):
 class _Result(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     placement: Placement | None = None
+    tiles: int = 0
+    cached_tiles: int = 0
 
 
 class Paces:
@@ -53,9 +55,14 @@ class Paces:
             placement = result.placement
             if placement is None or placement.card_seconds <= 0 or result.seconds <= 0:
                 continue
+            # Tiles that were made before took no time.
+            made = 1.0 - result.cached_tiles / max(1, result.tiles)
+            if made <= 0:
+                continue
             paces = self._seen.setdefault(_way(placement), [])
             if len(paces) < _PAGES_OF_ONE_WAY:
-                paces.append(_Pace(result.seconds / placement.card_seconds, placement.card_seconds))
+                card_seconds = placement.card_seconds * made
+                paces.append(_Pace(result.seconds / card_seconds, card_seconds))
 
     def predict(self, placement: Placement) -> Seconds | None:
         """Return how long a placed page will take; None when nothing is known of its device."""

@@ -11,6 +11,7 @@ import msgspec
 
 from audobon.compute.codec import Codec
 from audobon.compute.placement import PageLoad, Peaks, Placement, device_notes, told_device
+from audobon.compute.results import Results, TaskResults
 from audobon.compute.tuning import Tuning
 from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
@@ -67,11 +68,13 @@ class Performer:
         storage: Storage,
         models: Models,
         codecs: tuple[Codec, Codec],
+        results: Results,
         *,
         tuning: Tuning | None = None,
     ) -> None:
         self._storage = storage
         self._models = models
+        self._results = results
         self._codec, self._other_codec = codecs
         self._tuning = tuning
 
@@ -100,10 +103,12 @@ class Performer:
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
+        results = self._results.of_task(work)
 
         def timed(blob: str | None, result: PageResult) -> None:
             result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
             publish(blob, msgspec.json.encode(result).decode())
+            results.keep_page(blob, result)
 
         settings = parse_settings(operation_named(work.operation), work.settings)
         data = self._storage.get(work.blob)
@@ -125,15 +130,19 @@ class Performer:
         self._models.set_budget(placement.model_bytes + idle_bytes)
         if isinstance(settings, UpscaleSettings | CleanSettings):
             try:
-                step = self._restore(picture, settings, work, placement, report, timed, is_roomy=is_roomy)
+                step = self._restore(
+                    picture, settings, work, placement, report, timed, results, is_roomy=is_roomy
+                )
             except (Exhausted, MemoryError) as error:
                 if isinstance(error, MemoryTooSmall | DiskFull):
                     raise
                 placement = _smaller(load, settings, budget_bytes, placement, error, peaks)
-                step = self._restore(picture, settings, work, placement, report, timed, is_roomy=is_roomy)
+                step = self._restore(
+                    picture, settings, work, placement, report, timed, results, is_roomy=is_roomy
+                )
             return step
         if isinstance(settings, LettersSettings):
-            self._read(picture, settings, placement, report, timed)
+            self._read(picture, settings, placement, report, timed, results)
         else:
             self._find_panels(picture, settings, placement, report, timed)
         return None
@@ -146,6 +155,7 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
+        results: TaskResults,
         *,
         is_roomy: bool,
     ) -> LastStep:
@@ -161,6 +171,7 @@ class Performer:
 
         codec = self._codec
         with lease as model:
+            results.runs_on(model.choice)
             result = msgspec.structs.replace(
                 result,
                 placement=told_device(placement, model.choice),
@@ -172,8 +183,10 @@ class Performer:
                 passes=passes_of(settings, card),
                 tile_px=placement.tile_px,
                 report=report,
+                results=results.tiles(card, model.choice),
             )
             codec.send(made, bands)
+            result = results.counted(result)
         if is_roomy:
             # It is busy writing now; the next page is opened by the other.
             self._codec, self._other_codec = self._other_codec, codec
@@ -186,6 +199,7 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
+        results: TaskResults,
     ) -> None:
         names = model_names(settings)
         with ExitStack() as stack:
@@ -197,6 +211,8 @@ class Performer:
                 for name, peak_bytes in zip(names, least, strict=True)
             )
             placement = told_device(placement, detector.choice)
+            for model in (detector, classifier, recogniser):
+                results.runs_on(model.choice)
             alphabet = tuple(recogniser.metadata()["character"].split("\n"))
             found = read_letters(
                 picture.rgb8(),

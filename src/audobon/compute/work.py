@@ -51,6 +51,7 @@ class Work(msgspec.Struct, frozen=True):
     format        to write the page in; None keeps its own
     memory_bytes  most it may take, as asked for; None: what the engine allows
     models        identities of the models it was planned with; (): whichever there are
+    use_cache     results from before may be used, and what is made may be kept
     """
 
     operation: str
@@ -59,6 +60,7 @@ class Work(msgspec.Struct, frozen=True):
     format: str | None = None
     memory_bytes: int | None = None
     models: tuple[str, ...] = ()
+    use_cache: bool = True
 
 
 class PageResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,8 @@ class PageResult(msgspec.Struct, frozen=True, kw_only=True):
     notes      what changed on the way, for the user
     placement  how it ran
     seconds    from opening the page to having its result
+    tiles      looked up in the result cache; cached_tiles of them were there
+    is_cached  the whole page was there
     """
 
     width: int
@@ -75,6 +79,9 @@ class PageResult(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     notes: tuple[str, ...] = ()
     placement: Placement
+    tiles: int = 0
+    cached_tiles: int = 0
+    is_cached: bool = False
     findings: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -128,6 +135,11 @@ def passes_of(settings: Settings, card: Card) -> int:
             f"{card.name} makes pages ×{card.picture.scale}, it does not clean", hint="audobon models list"
         )
     return 1
+
+
+def format_to_write(info: PictureInfo, target_format: str | None) -> str | None:
+    """Return the format for a page's work; None for the one it has, so that it is the same work anywhere."""
+    return None if target_format == info.format else target_format
 
 
 def work_key(work: Work, operation: Operation) -> str:

@@ -14,6 +14,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     threads       processors to use; 0: as tuned, else all it may
     device        what models run on: auto, cpu or cuda
     budget_bytes  for all processes of the engine together
+    cache_bytes   the most that results from before may take; 0: none are kept
     idle_seconds  it ends after so long without a task; 0: never
     """
 
@@ -24,6 +25,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     limits: PictureLimits
     max_seconds: float
     budget_bytes: int
+    cache_bytes: int = 0
     idle_seconds: float = 0.0
     device: str = "auto"
 

@@ -9,6 +9,7 @@ from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, UnknownOperation
 from audobon.jobs.records import JobRecords
 from audobon.queue.port import Queue
+from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
 _BROKEN_AFTER_SECONDS = 86_400.0
@@ -21,6 +22,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     connection: sqlite3.Connection
     queue: Queue
     storage: Storage
+    cache: ResultCache
 
 
 def maintain(kind: str, upkeep: Upkeep) -> str:
@@ -37,7 +39,10 @@ def maintain(kind: str, upkeep: Upkeep) -> str:
 def _sweep_blobs(upkeep: Upkeep) -> dict[str, int]:
     records = JobRecords(upkeep.connection)
     try:
-        freed = upkeep.storage.sweep(records.needed_blobs, broken_before=utc_now() - _BROKEN_AFTER_SECONDS)
+        freed = upkeep.storage.sweep(
+            lambda: records.needed_blobs() | upkeep.cache.blobs(),
+            broken_before=utc_now() - _BROKEN_AFTER_SECONDS,
+        )
     except AlreadyRunning:
         # A run is taking pages in; what is left behind goes with the next sweep.
         freed = 0

@@ -9,9 +9,18 @@ from audobon.compute.engine_settings import POOL
 from audobon.compute.foresight import Foresight
 from audobon.compute.pace import total
 from audobon.compute.placement import STAYS_HERE, Placement, Seconds, refused
-from audobon.compute.work import Work, least_budget, loss_db, model_names, page_load, work_key
+from audobon.compute.work import (
+    Work,
+    format_to_write,
+    least_budget,
+    loss_db,
+    model_names,
+    page_load,
+    work_key,
+)
 from audobon.errors import MemoryTooSmall, PartlyFailed, by_code
 from audobon.jobs.ingest import Fault, Ingest, TakenEntry
+from audobon.jobs.recording import find_done
 from audobon.jobs.report import JobRequest
 from audobon.jobs.rooms import Rooms
 from audobon.models.catalogue import card_named
@@ -86,12 +95,20 @@ class Planning:
 
     queue       as it stands, for reading; None when there is none yet
     engine_pid  the engine that has the data folder, if one has
+    needed      blobs of jobs that have not ended
     """
 
     def __init__(
-        self, rooms: Rooms, queue: Queue | None, request: JobRequest, *, engine_pid: int | None
+        self,
+        rooms: Rooms,
+        queue: Queue | None,
+        request: JobRequest,
+        *,
+        engine_pid: int | None,
+        needed: set[str],
     ) -> None:
         self._rooms = rooms
+        self._needed = needed
         self._queue = queue
         self._request = request
         self._engine_pid = engine_pid
@@ -166,7 +183,10 @@ class Planning:
         assert info is not None
         assert taken.blob is not None
         work = Work(
-            self._request.operation.name, msgspec.json.encode(settings).decode(), taken.blob, target_format
+            self._request.operation.name,
+            msgspec.json.encode(settings).decode(),
+            taken.blob,
+            format_to_write(info, target_format),
         )
         load = page_load(info, taken.size_bytes, target_format)
         try:
@@ -197,8 +217,10 @@ class Planning:
     def _is_done(self, work: Work) -> bool:
         if self._queue is None:
             return False
-        done = self._queue.find_done(work_key(work, self._request.operation))
-        return done is not None and (done[0] is None or self._rooms.storage.has(done[0]))
+        key = work_key(work, self._request.operation)
+        if self._request.use_cache and self._rooms.results.has(key):
+            return True
+        return find_done(self._rooms, self._queue, self._request, key, needed=self._needed) is not None
 
     def _budget(self) -> int:
         """Return the memory a page must fit: of the engine that runs, unless less was asked for."""

@@ -10,6 +10,7 @@ from audobon.compute.foresight import observed_peaks
 from audobon.compute.work import (
     PAGE_KIND,
     Work,
+    format_to_write,
     least_budget,
     model_identities,
     model_names,
@@ -32,6 +33,9 @@ from audobon.queue.tasks import Needs, NewTask, TaskState
 _STEPS_PER_DOUBLING = 8
 _UNFINISHED: tuple[TaskState, ...] = ("waiting", "ready", "failed", "cancelled")
 _ALL = 1_000_000
+
+Made = tuple[str | None, str | None]
+"""The blob and result of work that was done, as the queue has them."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -94,15 +98,17 @@ class Recording:
                 for entry in entries:
                     taken.append(ingest.take(document, entry))
                     on_step()
+                # Proving blobs takes a moment, and nobody else may write within a transaction.
+                cached = self._find_cached(taken)
                 with self._queue.transaction():
-                    job_id = self._record(document, taken)
+                    job_id = self._record(document, taken, cached)
                     tasks = self._queue.tasks(job_id)
         finally:
             codec.close()
         self._queue.wake()
         return Recorded(job_id, taken, frozenset(task.ordinal for task in tasks if task.state == "done"))
 
-    def _record(self, document: Document, taken: list[TakenEntry]) -> str:
+    def _record(self, document: Document, taken: list[TakenEntry], cached: dict[str, Made]) -> str:
         earlier = self._records.unfinished(self._key)
         if earlier is not None and self._can_resume(earlier, taken):
             self._resume(earlier)
@@ -119,7 +125,7 @@ class Recording:
             "created_at": utc_now(),
         }
         self._records.add(values, taken)
-        self._enqueue(job_id, document.kind, taken)
+        self._enqueue(job_id, document.kind, taken, cached)
         if earlier is not None:
             # The document changed: pages that did not were adopted above.
             self._records.replace(earlier, by=job_id)
@@ -128,9 +134,11 @@ class Recording:
     def _resume(self, job_id: str) -> None:
         for task in self._queue.select(job_id=job_id, states=_UNFINISHED, limit=_ALL):
             work = msgspec.json.decode(task.payload, type=Work)
-            if work.memory_bytes != self._memory_bytes():
-                work = msgspec.structs.replace(work, memory_bytes=self._memory_bytes())
-                self._queue.amend(task.id, msgspec.json.encode(work).decode())
+            asked = msgspec.structs.replace(
+                work, memory_bytes=self._memory_bytes(), use_cache=self._request.use_cache
+            )
+            if work != asked:
+                self._queue.amend(task.id, msgspec.json.encode(asked).decode())
         self._queue.replay(job_id=job_id)
         self._queue.make_due(job_id)
         self._records.set_state(job_id, "running")
@@ -146,21 +154,16 @@ class Recording:
             self._rooms.storage.has(blob) for blob in results
         )
 
-    def _enqueue(self, job_id: str, kind: DocumentKind, taken: list[TakenEntry]) -> None:
+    def _enqueue(
+        self, job_id: str, kind: DocumentKind, taken: list[TakenEntry], cached: dict[str, Made]
+    ) -> None:
         settings = self._request.settings
-        names, identities = model_names(settings), model_identities(settings)
+        names = model_names(settings)
         new: list[NewTask] = []
         for ordinal, item in enumerate(taken):
-            if not item.entry.is_page or item.fault is not None or item.info is None or item.blob is None:
+            if not _is_usable(item) or item.info is None:
                 continue
-            work = Work(
-                self._request.operation.name,
-                msgspec.json.encode(settings).decode(),
-                item.blob,
-                self._format(),
-                self._memory_bytes(),
-                identities,
-            )
+            work = self._work(item)
             load = page_load(item.info, item.size_bytes, self._format())
             placement = place(load, settings, self._request.budget_bytes, peaks=self._peaks)
             # The least, not what this run would take: the engine may have less, now or later.
@@ -180,17 +183,62 @@ class Recording:
                 )
             )
         ids = self._queue.enqueue("interactive" if kind == "picture" else "batch", new)
+        needed = self._records.needed_blobs()
         for task_id, task in zip(ids, new, strict=True):
             assert task.work_key is not None
-            done = self._queue.find_done(task.work_key)
-            if done is not None and (done[0] is None or self._rooms.storage.has(done[0])):
+            done = cached.get(task.work_key)
+            if done is None:
+                done = find_done(self._rooms, self._queue, self._request, task.work_key, needed=needed)
+            if done is not None:
                 self._queue.adopt(task_id, *done)
+
+    def _find_cached(self, taken: list[TakenEntry]) -> dict[str, Made]:
+        """Return what the result cache has of a document's pages, by the key of their work."""
+        if not (self._request.use_cache and self._rooms.cache.is_on):
+            return {}
+        found: dict[str, Made] = {}
+        for item in taken:
+            if _is_usable(item):
+                key = work_key(self._work(item), self._request.operation)
+                if (made := self._rooms.results.find(key)) is not None:
+                    found[key] = made
+        return found
+
+    def _work(self, item: TakenEntry) -> Work:
+        assert item.info is not None
+        assert item.blob is not None
+        return Work(
+            self._request.operation.name,
+            msgspec.json.encode(self._request.settings).decode(),
+            item.blob,
+            format_to_write(item.info, self._format()),
+            self._memory_bytes(),
+            model_identities(self._request.settings),
+            self._request.use_cache,
+        )
 
     def _format(self) -> str | None:
         return None if self._target is None else self._target.picture_format
 
     def _memory_bytes(self) -> int | None:
         return self._request.budget_bytes if self._request.is_budget_asked else None
+
+
+def find_done(rooms: Rooms, queue: Queue, request: JobRequest, key: str, *, needed: set[str]) -> Made | None:
+    """Return what came of equal work in a job that is on record.
+
+    needed  blobs of jobs that have not ended; what else lies in storage is the cache's, which knows what
+            made it
+    """
+    done = queue.find_done(key)
+    if done is None or (done[0] is None and not request.use_cache):
+        return None
+    is_there = done[0] is None or (done[0] in needed and rooms.storage.has(done[0]))
+    return done if is_there else None
+
+
+def _is_usable(item: TakenEntry) -> bool:
+    return item.entry.is_page and item.fault is None and item.info is not None and item.blob is not None
 
 
 def _what_was_taken(entries: list[TakenEntry]) -> list[tuple[str, str | None, bool]]:

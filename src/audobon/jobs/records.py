@@ -154,6 +154,13 @@ class JobRecords:
         """Return the keys of all blobs an unfinished job needs."""
         return {str(row[0]) for row in self._connection.execute(_NEEDED_BLOBS)}
 
+    def work_keys(self, job_id: str) -> list[str]:
+        """Return the keys of a job's work."""
+        rows = self._connection.execute(
+            "SELECT work_key FROM task WHERE job_id = ? AND work_key IS NOT NULL", (job_id,)
+        )
+        return [str(row[0]) for row in rows]
+
     def list(self) -> list[JobSummary]:
         """Return all jobs, newest first."""
         return [JobSummary(**dict(row)) for row in self._connection.execute(_LIST)]

@@ -15,6 +15,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     overwrite     the target may be replaced
     budget_bytes  memory for all processes together
     is_budget_asked  the user named the budget; otherwise an engine's own holds
+    use_cache     results from before may be used, and what is made may be kept
     """
 
     operation: Operation
@@ -24,6 +25,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     overwrite: bool
     budget_bytes: int
     is_budget_asked: bool = False
+    use_cache: bool = True
 
 
 class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,6 +34,8 @@ class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
     name        inside the document
     state       done or failed
     is_resumed  it was finished before this run
+    is_cached   it was in the result cache; else cached_tiles of its tiles may have been
+    tiles       looked up in the result cache
     seconds     work on it, when it was done
     tile_px     side of the tiles it was worked in; 0 when not in tiles
     code        of the error, when it failed
@@ -41,6 +45,9 @@ class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     state: str
     is_resumed: bool = False
+    is_cached: bool = False
+    tiles: int = 0
+    cached_tiles: int = 0
     width: int = 0
     height: int = 0
     seconds: float = 0.0
@@ -62,6 +69,8 @@ class JobReport(msgspec.Struct, frozen=True):
     files              what was written into the output folder; empty for a single file
     unread_pictures    pictures of formats that are not worked on, carried over as they were
     left_out           files of the document that were neither worked on nor carried over
+    pages_cached       pages that were in the result cache; they count as done before this run
+    tiles              of the other pages, looked up in the result cache; tiles_cached of them were there
     """
 
     job: str
@@ -83,6 +92,9 @@ class JobReport(msgspec.Struct, frozen=True):
     unread_pictures: list[str]
     left_out: list[str]
     loss_db: float | None = None
+    pages_cached: int = 0
+    tiles: int = 0
+    tiles_cached: int = 0
 
 
 class JobOutcome(msgspec.Struct, frozen=True):

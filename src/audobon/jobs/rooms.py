@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 
 from audobon.compute.engine_settings import EngineSettings
+from audobon.compute.results import Results
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
+from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
 
@@ -24,6 +26,7 @@ class Rooms(msgspec.Struct, frozen=True):
     """What a run works with.
 
     budget_bytes  asked ever again: what an engine may hold when nobody named a budget
+    cache         results from before; `results` finds pages among them
     """
 
     folder: Path
@@ -32,3 +35,5 @@ class Rooms(msgspec.Struct, frozen=True):
     limits: JobLimits
     engine: EngineSettings
     budget_bytes: Callable[[], int]
+    cache: ResultCache
+    results: Results

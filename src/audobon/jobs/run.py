@@ -211,6 +211,7 @@ class Run:
     ) -> JobReport:
         others = [taken for taken in entries if not taken.entry.is_page]
         failed = sum(page.state == "failed" for page in pages)
+        made_now = [page for page in pages if not page.is_resumed]
         return JobReport(
             job=job_id,
             operation=self._request.operation.name,
@@ -231,6 +232,9 @@ class Run:
             unread_pictures=[taken.entry.name for taken in others if is_unread_picture(taken.entry.name)],
             left_out=document.left_out + [taken.entry.name for taken in others if taken.fault is not None],
             loss_db=loss_db(self._request.settings),
+            pages_cached=sum(page.is_cached for page in pages),
+            tiles=sum(page.tiles for page in made_now),
+            tiles_cached=sum(page.cached_tiles for page in made_now),
         )
 
     def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:

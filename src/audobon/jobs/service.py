@@ -14,7 +14,7 @@ from audobon.clock import utc_now
 from audobon.compute.engine import engine_lock
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
-from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, by_code
+from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, Unavailable, by_code
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
@@ -27,6 +27,7 @@ from audobon.pages.operations import PanelsSettings, settings_identity
 from audobon.processes import FileLock
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
+from audobon.storage.result_cache import CacheFigures
 
 _BROKEN_AFTER_SECONDS = 86_400.0
 _MOST_NAMES = 10
@@ -66,6 +67,7 @@ class Jobs:
                 outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
                 self._sweep(JobRecords(connection))
+                self._rooms.cache.close()
                 return outcome
 
     def plan(self, request: JobRequest, *, on_stage: Callable[[str], None]) -> Plan:
@@ -84,15 +86,17 @@ class Jobs:
                 check_names_fit(target, document.entries)
             connection = self._database.look()
             queue = None
+            needed: set[str] = set()
             if connection is not None:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection))
+                needed = JobRecords(connection).needed_blobs()
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
                 on_stage(f"reading {pages} pages")
-            return Planning(self._rooms, queue, request, engine_pid=engine_pid).plan(
+            return Planning(self._rooms, queue, request, engine_pid=engine_pid, needed=needed).plan(
                 document,
                 output=None if target is None else str(target.path),
                 target_format=None if target is None else target.picture_format,
@@ -143,12 +147,15 @@ class Jobs:
         return PageNames(self._database)
 
     def discard(self, job_id: str) -> int:
-        """Forget a job that is not running, with its finished pages; return how many bytes came free.
+        """Forget a job that is not running, with its finished pages, also those in the result cache.
+
+        Tiles of its pages stay in the cache: they are of no job. Returns how many bytes came free.
 
         raises  JobNotFound, AlreadyRunning
         """
         row = self.show(job_id)
         with self._lock(row["key"], purpose=f"job {job_id}"), self._records() as records:
+            self._rooms.results.forget(records.work_keys(job_id))
             records.remove(job_id)
             return self._sweep(records)
 
@@ -156,6 +163,18 @@ class Jobs:
         """Forget all jobs that ended with every page done or none; return how many."""
         with self._records() as records:
             return records.remove_finished()
+
+    def clear_cache(self) -> CacheFigures:
+        """Remove all results kept from before; return what was there.
+
+        raises  Unavailable when another process is writing
+        """
+        kept = self._rooms.cache.figures()
+        if not self._rooms.cache.clear():
+            raise Unavailable("the result cache is being written to", hint="run the same command again")
+        with self._records() as records:
+            self._sweep(records)
+        return kept
 
     def _lock(self, key: str, *, purpose: str) -> FileLock:
         return FileLock(self._lock_path(key), purpose=purpose)
@@ -165,7 +184,10 @@ class Jobs:
 
     def _sweep(self, records: JobRecords) -> int:
         try:
-            return self._storage.sweep(records.needed_blobs, broken_before=utc_now() - _BROKEN_AFTER_SECONDS)
+            return self._storage.sweep(
+                lambda: records.needed_blobs() | self._rooms.cache.blobs(),
+                broken_before=utc_now() - _BROKEN_AFTER_SECONDS,
+            )
         except AlreadyRunning:
             # Another run is taking pages in. What is left behind goes with the next sweep.
             return 0

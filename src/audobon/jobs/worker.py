@@ -15,6 +15,7 @@ from audobon.compute.fence import Fence
 from audobon.compute.orders import Orders
 from audobon.compute.perform import Performer
 from audobon.compute.prefetch import Prefetch
+from audobon.compute.results import Results
 from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
@@ -26,6 +27,7 @@ from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
 from audobon.processes import end_with_parent
 from audobon.queue.embedded import SqliteQueue
+from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
 
@@ -53,14 +55,16 @@ def main() -> None:
         device=msgspec.convert(hello.device, Wanted),
         running=tuning.running,
     )
-    performer = Performer(storage, models, codecs, tuning=tuning)
+    cache = ResultCache(folder, budget_bytes=hello.cache_bytes)
+    results = Results(cache, storage, device=hello.device)
+    performer = Performer(storage, models, codecs, results, tuning=tuning)
     prefetch = Prefetch(models)
     try:
         with database.errors():
             connection = database.open(grouped=True)
 
             with SqliteQueue(connection) as queue:
-                upkeep = Upkeep(connection, queue, storage)
+                upkeep = Upkeep(connection, queue, storage, cache)
                 work = WorkLoop(
                     queue,
                     performer,
@@ -80,6 +84,7 @@ def main() -> None:
     finally:
         for codec in codecs:
             codec.close()
+        cache.close()
     if performer.needs_recycling:
         sys.exit(RECYCLE_STATUS)
 

@@ -43,7 +43,7 @@ def prepared_folder(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -
     The name carries all the preparation depends on: the model, ONNX Runtime, the processor, the device.
     """
     device = "" if kind == "cpu" else f"-{kind}"
-    return models_folder / card.name / f"{card.graph_sha256[:16]}-{_machine_digest()}{device}"
+    return models_folder / card.name / f"{card.graph_sha256[:16]}-{machine_digest()}{device}"
 
 
 def is_prepared(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> bool:
@@ -160,7 +160,7 @@ def _processor_features() -> str:
 
 
 @cache
-def _machine_digest() -> str:
+def machine_digest() -> str:
     """Name what optimised graphs depend on besides the model: runtime version and processor."""
     features = _processor_features()
     identity = (_RECIPE, runtime_version(), platform.machine(), platform.processor(), features)

@@ -1,5 +1,6 @@
 """Runs a picture model over a page tile by tile: upscaling and cleaning alike."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from audobon.pages.picture import Picture, Pixels
 from audobon.pages.plates import Plate, count_runs, has_alpha, is_alpha, plates
+from audobon.pages.tile_results import Cut, TileResults
 from audobon.pages.tiles import Axis, PictureShape, Span, plan_axis
 from audobon.pages.transparency import fill_transparent
 
@@ -28,24 +30,32 @@ class PictureModel(NamedTuple):
 
 
 def restore(
-    picture: Picture, model: PictureModel, *, passes: int, tile_px: int, report: Report
+    picture: Picture,
+    model: PictureModel,
+    *,
+    passes: int,
+    tile_px: int,
+    report: Report,
+    results: TileResults | None = None,
 ) -> Iterator[Pixels]:
     """Yield the restored page from top to bottom, in bands of whole rows.
 
     passes   times the page goes through the model, each growing it by the model's scale
     tile_px  largest tile side, in input pixels
-    report   called as report(done, total) after every model run
+    report   called as report(done, total) after every tile
+    results  tiles made before, which are not computed again; the others are added
     yields   [rows, width * scale ** passes, channels] in the picture's own sample type
     """
     pixels = _visible(picture)
     remaining = _Progress(report, count_runs(picture.info, model.shape, tile_px=tile_px, passes=passes))
+    mode = picture.info.mode
     for _ in range(passes - 1):
-        pixels = _collect(_bands(pixels, picture.info.mode, model, tile_px, remaining), pixels, model)
-    yield from _bands(pixels, picture.info.mode, model, tile_px, remaining)
+        pixels = _collect(_bands(pixels, mode, model, tile_px, remaining, results), pixels, model)
+    yield from _bands(pixels, mode, model, tile_px, remaining, results)
 
 
 class _Progress:
-    """Counts model runs; the total grows when an alpha channel turns out to need work."""
+    """Counts tiles; the total grows when an alpha channel turns out to need work."""
 
     def __init__(self, report: Report, total: int) -> None:
         self._report, self._total, self._done = report, total, 0
@@ -78,7 +88,12 @@ def _collect(bands: Iterator[Pixels], pixels: Pixels, model: PictureModel) -> Pi
 
 
 def _bands(
-    pixels: Pixels, mode: str, model: PictureModel, tile_px: int, progress: _Progress
+    pixels: Pixels,
+    mode: str,
+    model: PictureModel,
+    tile_px: int,
+    progress: _Progress,
+    results: TileResults | None,
 ) -> Iterator[Pixels]:
     scale = model.shape.scale
     vertical = plan_axis(pixels.shape[0], tile_px, model.shape)
@@ -98,13 +113,40 @@ def _bands(
         for columns in horizontal.spans:
             window = _cut(pixels, rows, columns, vertical, horizontal)
             target = band[:, columns.start * scale : columns.stop * scale]
+            cut = _cut_of_answer(rows, columns, model.shape)
             for plate in plates(mode):
                 if plate.channels[0] not in constants:
-                    answer = model.run(_feed(window, plate, model.shape))
-                    kept = _core(answer, rows, columns, model.shape)
-                    _store(kept, target, plate, is_transparency=is_alpha(mode, plate))
+                    is_transparency = is_alpha(mode, plate)
+                    _make(window, cut, target, plate, model, results, is_transparency=is_transparency)
                     progress.step()
         yield band
+
+
+def _make(
+    window: Pixels,
+    cut: Cut,
+    target: Pixels,
+    plate: Plate,
+    model: PictureModel,
+    results: TileResults | None,
+    *,
+    is_transparency: bool,
+) -> None:
+    """Write a plate of a tile into `target`: as it was made before, else by the model."""
+    key = b""
+    if results is not None:
+        key = results.key(window, cut, plate, is_transparency=is_transparency)
+        found = results.find(key, cut, len(plate.channels), target.dtype)
+        if found is not None:
+            target[:, :, plate.channels] = found
+            return
+    started = time.monotonic()
+    # The answer is let go of before its pixels are kept: memory is promised for one of both.
+    answer = model.run(_feed(window, plate, model.shape))
+    _store(_core(answer, cut, model.shape), target, plate, is_transparency=is_transparency)
+    del answer
+    if results is not None:
+        results.keep(key, target[:, :, plate.channels], seconds=time.monotonic() - started)
 
 
 def _constant(plane: Pixels) -> int | None:
@@ -139,16 +181,22 @@ def _cut(pixels: Pixels, rows: Span, columns: Span, vertical: Axis, horizontal: 
     return taken
 
 
-def _core(
-    answer: npt.NDArray[np.float32], rows: Span, columns: Span, shape: PictureShape
-) -> npt.NDArray[np.float32]:
-    """Return the part of a model's answer that belongs to the tile: [3, height, width]."""
+def _cut_of_answer(rows: Span, columns: Span, shape: PictureShape) -> Cut:
+    """Return which part of a model's answer belongs to a tile."""
     eaten = shape.padding_px if shape.edges == "replicate" else 0
-    top = (rows.start - rows.read - eaten) * shape.scale
-    left = (columns.start - columns.read - eaten) * shape.scale
-    height = (rows.stop - rows.start) * shape.scale
-    width = (columns.stop - columns.start) * shape.scale
-    core: npt.NDArray[np.float32] = answer[0, :, top : top + height, left : left + width]
+    return Cut(
+        top=(rows.start - rows.read - eaten) * shape.scale,
+        left=(columns.start - columns.read - eaten) * shape.scale,
+        height=(rows.stop - rows.start) * shape.scale,
+        width=(columns.stop - columns.start) * shape.scale,
+    )
+
+
+def _core(answer: npt.NDArray[np.float32], cut: Cut, shape: PictureShape) -> npt.NDArray[np.float32]:
+    """Return a part of a model's answer: [3, height, width]."""
+    core: npt.NDArray[np.float32] = answer[
+        0, :, cut.top : cut.top + cut.height, cut.left : cut.left + cut.width
+    ]
     return core[::-1] if shape.colour == "BGR" else core
 
 
