@@ -1,5 +1,6 @@
 """SQLite the way Audobon uses it: WAL, explicit transactions, durable when asked."""
 
+import errno
 import os
 import sqlite3
 import sys
@@ -11,6 +12,9 @@ from audobon.processes import FileLock
 
 BUSY_SECONDS = 30.0
 
+# What a log grows to before SQLite copies it into the database and begins it anew: 1000 pages, and a little.
+_LOG_BYTES = 4_500_000
+
 
 class GroupedConnection(sqlite3.Connection):
     """A connection whose commits reach the disk after the write lock is free again.
@@ -20,22 +24,45 @@ class GroupedConnection(sqlite3.Connection):
     file system serves all who wait for it. What `transaction` acknowledged is on the disk either way: a log
     that is begun anew was copied into the database, and that synced, before. Single statements outside
     `transaction` outlast the death of the process only.
+
+    A log that already has its size is synced in half the time: the file system need not note a new one.
     source  sqlite.org/wal.html, "Checkpointing", and sqlite.org/pragma.html#pragma_synchronous (NORMAL)
     """
 
     log_path: str | None = None
     _log_descriptor = -1
+    _is_doubtful = False
+
+    def widen_log(self) -> None:
+        """Give the log its size, once; only while this connection alone may write.
+
+        SQLite takes zeros after its last frame for the end of the log, as it does what an earlier round left.
+        """
+        if self.log_path is None or self._log_descriptor >= 0:
+            return
+        try:
+            # The log's file stays the same one as long as any connection is open, and ours is.
+            self._log_descriptor = os.open(self.log_path, os.O_RDWR)
+            size = os.fstat(self._log_descriptor).st_size
+            if size < _LOG_BYTES:
+                os.pwrite(self._log_descriptor, bytes(_LOG_BYTES - size), size)
+        except OSError:
+            # Without room, or another way to open it, the log grows as SQLite lets it.
+            return
 
     def sync_log(self) -> None:
         """Return when all that was committed is on the disk."""
         if self.log_path is None:
             return
-        if self._log_descriptor < 0:
-            # The log's file stays the same one as long as any connection is open, and ours is.
-            self._log_descriptor = os.open(self.log_path, os.O_RDONLY)
         try:
+            if self._log_descriptor < 0:
+                self._log_descriptor = os.open(self.log_path, os.O_RDONLY)
+            if self._is_doubtful:
+                # The system tells of a write that failed only once; what was lost then is lost still.
+                raise OSError(errno.EIO, "an earlier sync failed")
             os.fdatasync(self._log_descriptor)
         except OSError as error:
+            self._is_doubtful = True
             # Told as SQLite tells of its own syncs.
             failure = sqlite3.OperationalError(f"disk I/O error: {error.strerror}")
             failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
@@ -98,6 +125,8 @@ def transaction(connection: sqlite3.Connection, *, is_hasty: bool = False) -> It
     """
     is_inner = connection.in_transaction
     connection.execute("SAVEPOINT inner_block" if is_inner else "BEGIN IMMEDIATE")
+    if isinstance(connection, GroupedConnection):
+        connection.widen_log()
     try:
         yield connection
         connection.execute("RELEASE inner_block" if is_inner else "COMMIT")
