@@ -9,11 +9,13 @@ from PIL import Image
 
 from audobon.compute.codec import Codec
 from audobon.compute.perform import Performer
+from audobon.compute.results import Results
 from audobon.compute.work import Work, check_settings, model_identities, model_names, work_key
 from audobon.errors import Conflict, UnknownOperation
 from audobon.models.service import Models
 from audobon.pages.operations import OPERATIONS, CleanSettings, UpscaleSettings, settings_identity
 from audobon.pages.picture_limits import PictureLimits
+from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
 LIMITS = PictureLimits(150_000_000, 40_000_000, 2000)
@@ -40,7 +42,8 @@ def storage(tmp_path: Path) -> Storage:
 @pytest.fixture
 def performer(tmp_path: Path, storage: Storage) -> Iterator[Performer]:
     codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
-    yield Performer(storage, Models(tmp_path / "models", threads=1), codecs)
+    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device="cpu")
+    yield Performer(storage, Models(tmp_path / "models", threads=1), codecs, results)
     for codec in codecs:
         codec.close()
 
