@@ -1,6 +1,6 @@
-"""Brings a database up to date in a process of its own: `python -m audobon.database.migrate_process FOLDER`.
+"""Brings a database up to date: `python -m audobon.database.migrate_process FOLDER`.
 
-The libraries that this takes, some 24 MB, end with it; whoever asked may have promised its memory to a run.
+The libraries that this takes, some 24 MB, end with the process; a run may have promised its memory.
 """
 
 import subprocess
