@@ -35,7 +35,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
-        self.database = Database(self.folder)
+        self.database = Database(self.folder, migrates_apart=True)
         self.storage = Storage(self.folder)
         self.log = Log(self.folder, level=settings.logs.level)
         use_own_models(self.models_folder)

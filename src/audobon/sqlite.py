@@ -99,6 +99,8 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlit
         is_synced_by_sqlite = durable and not is_grouped
         connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced_by_sqlite else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What was read on a page of a job that was discarded shall not stay in free space.
+        connection.execute("PRAGMA secure_delete = ON")
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
     except BaseException:

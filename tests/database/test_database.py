@@ -1,6 +1,7 @@
 """The database: one schema, brought up to date once, safe against kills, crowds and strange files."""
 
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -39,6 +40,8 @@ from audobon.database.service import Database
 Database(Path(sys.argv[1])).open()
 print({"alembic", "sqlalchemy"} & set(sys.modules))
 """
+
+APART = "Database(Path(sys.argv[1]), migrates_apart=True)"
 
 STOP_INSIDE_THE_MIGRATION = """
 import sqlite3, sys
@@ -218,3 +221,40 @@ def test_foreign_keys_hold(tmp_path: Path) -> None:
         connection.execute(
             "INSERT INTO entry (job_id, ordinal, name, is_page, size_bytes) VALUES ('gone', 0, 'x', 1, 1)"
         )
+
+
+def test_who_migrates_apart_keeps_nothing_of_what_that_takes(
+    tmp_path: Path, start_python: StartPython
+) -> None:
+    code = OPEN_AND_TELL_WHAT_WAS_IMPORTED.replace("Database(Path(sys.argv[1]))", APART)
+
+    process = start_python(code, tmp_path / "data")
+
+    assert (process.communicate()[0], process.returncode) == ("set()\n", 0)
+    with closing(sqlite3.connect(tmp_path / "data" / "audobon.db")) as connection:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert found == [(SCHEMA_REVISION,)]
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_a_database_of_a_newer_audobon_is_refused_wherever_it_is_migrated(
+    tmp_path: Path, is_apart: bool
+) -> None:
+    database = Database(tmp_path, migrates_apart=is_apart)
+    with closing(database.open()) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(Misconfigured) as caught:
+        database.open()
+
+    assert caught.value.message == f"{database.path} was written by a newer Audobon (schema 9999)"
+    assert caught.value.hint == "upgrade Audobon"
+
+
+def test_a_process_that_dies_while_it_migrates_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    with pytest.raises(Unavailable, match="up to date ended with 1: no message"):
+        Database(tmp_path, migrates_apart=True).open()

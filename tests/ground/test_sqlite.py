@@ -119,3 +119,16 @@ def test_only_durable_connections_wait_for_the_disk(tmp_path: Path, durable: boo
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == level
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_is_removed_cannot_be_read_in_the_file_any_more(tmp_path: Path, grouped: bool) -> None:
+    path = tmp_path / "test.db"
+    with closing(connect(path, grouped=grouped)) as connection:
+        # Wherever SQLite comes from: some are made to do so by themselves.
+        assert connection.execute("PRAGMA secure_delete").fetchone()[0] == 1
+        connection.execute("CREATE TABLE page (name TEXT UNIQUE)")
+        add(connection, "what the bird said")
+        connection.execute("DELETE FROM page")
+
+    assert b"what the bird said" not in path.read_bytes()

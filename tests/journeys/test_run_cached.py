@@ -127,6 +127,55 @@ def test_findings_and_cut_out_panels_are_kept_too(audobon: Audobon) -> None:
         assert data_of(audobon, f"again/{name}") == data_of(audobon, f"panels/{name}")
 
 
+@pytest.mark.parametrize("way_out", ["clear", "delete", "discard", "budget"])
+def test_findings_are_made_anew_once_they_are_kept_no_more(audobon: Audobon, way_out: str) -> None:
+    panelled_page().save(audobon.folder / "page.png")
+    audobon.run("run", "panels", "page.png", "-o", "one.json")
+    if way_out == "clear":
+        audobon.run("cache", "clear")
+    elif way_out == "delete":
+        (audobon.data / "cache.db").unlink()
+    elif way_out == "discard":
+        audobon.run("jobs", "discard", json.loads(audobon.run("jobs", "list", "--json").out)[0]["id"])
+
+    env = {"AUDOBON_CACHE_BUDGET": "0"} if way_out == "budget" else {}
+    plan = json.loads(audobon.run("plan", "panels", "page.png", "--json", env=env).out)
+    again = audobon.run("run", "panels", "page.png", "-o", "two.json", env=env)
+
+    # The job that found them stands on record still, but nobody knows what version of what it ran.
+    assert (plan["pages_to_run"], plan["pages_adopted"]) == (1, 0)
+    assert "done before" not in again.err
+    assert data_of(audobon, "one.json") == data_of(audobon, "two.json")
+
+
+@pytest.mark.parametrize("operation", ["upscale", "panels"])
+def test_without_the_cache_no_job_but_the_one_gone_on_with_counts(audobon: Audobon, operation: str) -> None:
+    # given: a job with one page done and one that failed, which can be gone on with
+    book = audobon.folder / "book"
+    book.mkdir()
+    page = picture_bytes(panelled_page())
+    (book / "1.png").write_bytes(page)
+    (book / "2.png").write_bytes(b"no picture")
+    is_upscaling = operation == "upscale"
+    going_on = (operation, "book", "-o", "made" if is_upscaling else "made.json", "--no-cache", "--overwrite")
+    audobon.run("run", *going_on)
+    (audobon.folder / "alone.png").write_bytes(page)
+
+    # when
+    other = audobon.run(
+        *("run", operation, "alone.png", "-o", "alone-made.png" if is_upscaling else "alone.json"),
+        "--no-cache",
+    )
+    (book / "2.png").write_bytes(page)
+    plan = audobon.run("plan", *going_on, "--json")
+    same = audobon.run("run", *going_on)
+
+    # then
+    assert (other.status, "done before" in other.err) == (0, False)
+    assert json.loads(plan.out)["pages_adopted"] == 2
+    assert "2 of 2 pages were done before" in same.err
+
+
 def test_clear_removes_all_that_is_kept_and_says_what_that_was(audobon: Audobon) -> None:
     drawn().save(audobon.folder / "page.png")
     upscale(audobon, "page.png", "print.png")

@@ -1,15 +1,17 @@
 """The golden test accepts the admitted model alone."""
 
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 
-from audobon.errors import CorruptModel
+from audobon.errors import CorruptModel, UnsafeModel
 from audobon.models.card import Card
 from audobon.models.golden import check, pattern, record
-from audobon.models.runtime import Tensor
+from audobon.models.proving import prove
+from audobon.models.runtime import LoadedModel, Tensor
 from audobon.models.service import Models
 
 
@@ -69,3 +71,19 @@ def test_an_answer_of_another_shape_is_refused(card: Card) -> None:
     assert caught.value.message == (
         "waifu2x-upconv7-x2 answered with shape (1, 3, 19, 30), its card says (1, 3, 20, 30)"
     )
+
+
+def test_a_model_is_not_admitted_when_it_answers_the_same_picture_in_two_ways(default_card: Card) -> None:
+    shape = default_card.picture
+    assert shape is not None
+    card = msgspec.structs.replace(
+        default_card, picture=msgspec.structs.replace(shape, scale=1, edges="own", padding_px=0)
+    )
+    runs = []
+
+    def moody(tensor: Tensor) -> Tensor:
+        runs.append(tensor.shape)
+        return tensor if len(runs) % 2 else tensor * np.float32(0.9)
+
+    with pytest.raises(UnsafeModel, match="it answers the same picture differently each time"):
+        prove(card, cast(LoadedModel, moody))

@@ -124,6 +124,14 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         node_with_graph("Relu"),
         "its node Relu holds graphs of its own (Relu); only plain graphs are taken",
     ),
+    "chance": (
+        lambda model: model.graph.node.append(helper.make_node("RandomNormalLike", ["c"], ["z"])),
+        "its node RandomNormalLike answers by chance (RandomNormalLike)",
+    ),
+    "dropout that may train": (
+        lambda model: model.graph.node.append(helper.make_node("Dropout", ["c", "", "t"], ["z"])),
+        "its node Dropout answers by chance (Dropout)",
+    ),
     "functions": (
         lambda model: model.functions.add(name="f", domain="x"),
         "it brings functions or training of its own; only plain graphs are taken",

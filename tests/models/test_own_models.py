@@ -162,6 +162,35 @@ def test_purging_leaves_nothing_of_a_name(own: OwnModels, models_folder: Path) -
         own.purge("sketch")
 
 
+def test_what_somebody_else_put_among_the_removed_is_left_alone(own: OwnModels, models_folder: Path) -> None:
+    publish(own, OLD)
+    own.remove("sketch")
+    trash = own_folder(models_folder) / ".trash"
+    (trash / "sketch.123-abcd").write_text("mine")
+    (trash / "notes").mkdir()
+
+    assert [item.name for item in own.removed()] == ["sketch"]
+    assert own.restore("sketch") is False
+    assert own.removed() == []
+    assert sorted(path.name for path in trash.iterdir()) == ["notes", "sketch.123-abcd"]
+
+
+def test_purging_a_model_that_was_linked_here_leaves_what_the_link_leads_to(
+    own: OwnModels, models_folder: Path, tmp_path: Path
+) -> None:
+    publish(own, OLD)
+    folder = own_folder(models_folder)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "sketch").rename(elsewhere)
+    (folder / "sketch").symlink_to(elsewhere)
+    assert bytes_of(models_folder) == OLD
+
+    own.purge("sketch")
+
+    assert visible(models_folder) == [".trash"]
+    assert sorted(path.suffix for path in elsewhere.iterdir()) == [".onnx", ".toml"]
+
+
 def test_models_that_ship_cannot_be_removed(own: OwnModels) -> None:
     for act in (own.remove, own.purge):
         with pytest.raises(InvalidInput, match="waifu2x-cunet-x2 ships with Audobon"):
@@ -196,6 +225,19 @@ def test_what_was_removed_is_kept_for_thirty_days(
         (
             lambda card, _graph: card.write_text(card.read_text().replace("tile_px = 192", "tile_px = 7")),
             "its card holds figures that cannot be",
+        ),
+        *(
+            (
+                lambda card, _graph, old=old, new=new: card.write_text(card.read_text().replace(old, new)),
+                "its card holds figures that cannot be",
+            )
+            for old, new in (
+                ("seconds_per_megapixel = 1.0", "seconds_per_megapixel = inf"),
+                ("seconds_per_megapixel = 1.0", "seconds_per_megapixel = nan"),
+                ("seconds_per_megapixel = 1.0", "seconds_per_megapixel = -1"),
+                ("\n1 = 1\n", f"\n1 = {10**19}\n"),
+                ("\n1 = 1\n", "\n1 = 0\n"),
+            )
         ),
         (
             lambda card, _graph: card.write_text(

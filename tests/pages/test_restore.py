@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_models import PADDING_PX, blurring_inside, blurring_to_the_edge, box_mean, doubling
 
+from audobon.errors import CorruptModel
 from audobon.pages.picture import Picture
 from audobon.pages.picture_info import CHANNELS, PictureInfo
 from audobon.pages.plates import count_runs
@@ -113,6 +114,27 @@ def test_a_grey_page_is_fed_three_times_over_and_averaged() -> None:
 def test_answers_out_of_range_end_at_black_and_white(offset: float) -> None:
     model = PictureModel(blurring_to_the_edge().shape, lambda window: window + np.float32(offset))
     assert set(restored(picture("I;16", 5, 5), model).flat) == {0 if offset < 0 else 65_535}
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "I;16"])
+def test_an_answer_with_a_number_that_is_not_finite_ends_the_page(mode: str, wrong: float) -> None:
+    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        answer = window.copy()
+        answer[0, 1, 5, 4] = wrong
+        return answer
+
+    with pytest.raises(CorruptModel, match="answered with numbers that are not finite"):
+        restored(picture(mode, 20, 20), PictureModel(blurring_to_the_edge().shape, run))
+
+
+@pytest.mark.parametrize("change", [(0, 0, 1, 0), (0, 0, 0, -1), (0, -2, 0, 0), (1, 0, 0, 0)])
+def test_an_answer_of_another_shape_ends_the_page(change: tuple[int, ...]) -> None:
+    def run(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.resize(window, np.add(window.shape, change))
+
+    with pytest.raises(CorruptModel, match=r"answered 1×3×16×16 with .*; it should be 1×3×16×16"):
+        restored(picture("RGB", 20, 20), PictureModel(blurring_to_the_edge().shape, run))
 
 
 @pytest.mark.parametrize("alpha", [0, 128, 255])

@@ -10,7 +10,7 @@ from audobon.queue.tasks import CATEGORIES, Needs, NewTask, TaskRecord
 
 
 class Adding:
-    """enqueue, transaction, find_done, adopt."""
+    """enqueue, transaction, adopt."""
 
     def test_a_task_is_kept_as_it_was_added(self, queue: Queue, clock: TurnedClock) -> None:
         needs = Needs(kind="page", model="waifu2x", device="cpu", ram_bytes=1 << 40, vram_bytes=3 << 32)
@@ -194,17 +194,6 @@ class Adding:
         for name in ("a/b", ""):
             with pytest.raises(InvalidInput):
                 queue.configure(QueueRules(name=name))
-
-    def test_equal_work_done_before_is_found_newest_first(self, queue: Queue, clock: TurnedClock) -> None:
-        assert queue.find_done("work") is None
-        for result in ("old", "new"):
-            add(queue, new_task(work_key="work"))
-            clock.seconds += 1
-            queue.finish(claim_one(queue), blob=f"{result} blob", result=result)
-        add(queue, new_task(work_key="work"), new_task(work_key="other work"))
-        queue.fail(claim_one(queue), code="corrupt", message="no", retry=False)
-        assert queue.find_done("work") == ("new blob", "new")
-        assert queue.find_done("other work") is None
 
     def test_a_task_nobody_took_up_can_adopt_a_result(self, queue: Queue, clock: TurnedClock) -> None:
         ready, waiting = add(queue, new_task(total_units=6), new_task(delay_seconds=50, total_units=1))

@@ -125,7 +125,6 @@ def test_what_is_done_for_every_task_walks_through_nothing_and_sorts_nothing(
         lambda queue: queue.pools(),
         lambda queue: queue.owners(),
         lambda queue: queue.stop_requests(),
-        lambda queue: queue.find_done("work"),
         lambda queue: queue.cancel(job_id="job", reason="stop"),
         lambda queue: queue.replay(job_id="job"),
         lambda queue: queue.make_due("job"),

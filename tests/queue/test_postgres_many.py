@@ -229,7 +229,6 @@ _VALUES = {
         pytest.param(statements.HELD_BY, "task_leased", True, id="held by"),
         pytest.param(statements.STOP_REQUESTS, "task_leased", True, id="stop requests"),
         pytest.param(statements.NEXT_RUN_AT, "task_waiting", False, id="next run"),
-        pytest.param(statements.FIND_DONE, "task_done_work", True, id="find done"),
         pytest.param(looking.TASKS_OF_JOB, "task_once", True, id="tasks of a job"),
         pytest.param(looking.FINISHED_SINCE, "task_ended_of_job", True, id="finished since"),
         pytest.param(looking.ENDED, "task_ended", True, id="ended"),

@@ -18,10 +18,14 @@ _LITTLE_ROOM_BYTES = 4 << 20
 
 
 class Database:
-    """The SQLite database of a data folder."""
+    """The SQLite database of a data folder.
 
-    def __init__(self, folder: Path) -> None:
+    migrates_apart  what bringing it up to date takes shall not stay in this process
+    """
+
+    def __init__(self, folder: Path, *, migrates_apart: bool = False) -> None:
         self._folder = folder
+        self._migrates_apart = migrates_apart
         self.path = folder / "audobon.db"
 
     def open(self, *, durable: bool = True, grouped: bool = False) -> sqlite3.Connection:
@@ -70,6 +74,11 @@ class Database:
             raise named(error, self.path) from error
 
     def _migrate(self, revision: str | None) -> None:
+        if self._migrates_apart:
+            from audobon.database.migrate_process import migrate_apart
+
+            migrate_apart(self._folder)
+            return
         # Dear to import, and needed once in the life of a schema.
         from audobon.database.migrate import is_known, upgrade
 

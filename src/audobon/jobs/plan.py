@@ -21,6 +21,7 @@ from audobon.compute.work import (
 from audobon.errors import MemoryTooSmall, PartlyFailed, by_code
 from audobon.jobs.ingest import Fault, Ingest, TakenEntry
 from audobon.jobs.recording import find_done
+from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobRequest
 from audobon.jobs.rooms import Rooms
 from audobon.models.catalogue import card_named
@@ -95,20 +96,23 @@ class Planning:
 
     queue       as it stands, for reading; None when there is none yet
     engine_pid  the engine that has the data folder, if one has
-    needed      blobs of jobs that have not ended
+    records     of the jobs beside it; None when there are none yet
+    earlier     the job that a run would go on with
     """
 
     def __init__(
         self,
         rooms: Rooms,
         queue: Queue | None,
+        records: JobRecords | None,
         request: JobRequest,
         *,
         engine_pid: int | None,
-        needed: set[str],
+        earlier: str | None,
     ) -> None:
         self._rooms = rooms
-        self._needed = needed
+        self._records = records
+        self._earlier = earlier
         self._queue = queue
         self._request = request
         self._engine_pid = engine_pid
@@ -215,12 +219,13 @@ class Planning:
         return PagePlan(name, "runs", info.width, info.height, placement)
 
     def _is_done(self, work: Work) -> bool:
-        if self._queue is None:
+        if self._records is None:
             return False
         key = work_key(work, self._request.operation)
         if self._request.use_cache and self._rooms.results.has(key):
             return True
-        return find_done(self._rooms, self._queue, self._request, key, needed=self._needed) is not None
+        found = find_done(self._rooms, self._records, self._request, key, earlier=self._earlier)
+        return found is not None
 
     def _budget(self) -> int:
         """Return the memory a page must fit: of the engine that runs, unless less was asked for."""

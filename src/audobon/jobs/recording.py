@@ -125,7 +125,7 @@ class Recording:
             "created_at": utc_now(),
         }
         self._records.add(values, taken)
-        self._enqueue(job_id, document.kind, taken, cached)
+        self._enqueue(job_id, document.kind, taken, cached, earlier)
         if earlier is not None:
             # The document changed: pages that did not were adopted above.
             self._records.replace(earlier, by=job_id)
@@ -155,7 +155,12 @@ class Recording:
         )
 
     def _enqueue(
-        self, job_id: str, kind: DocumentKind, taken: list[TakenEntry], cached: dict[str, Made]
+        self,
+        job_id: str,
+        kind: DocumentKind,
+        taken: list[TakenEntry],
+        cached: dict[str, Made],
+        earlier: str | None,
     ) -> None:
         settings = self._request.settings
         names = model_names(settings)
@@ -183,12 +188,11 @@ class Recording:
                 )
             )
         ids = self._queue.enqueue("interactive" if kind == "picture" else "batch", new)
-        needed = self._records.needed_blobs()
         for task_id, task in zip(ids, new, strict=True):
             assert task.work_key is not None
             done = cached.get(task.work_key)
             if done is None:
-                done = find_done(self._rooms, self._queue, self._request, task.work_key, needed=needed)
+                done = find_done(self._rooms, self._records, self._request, task.work_key, earlier=earlier)
             if done is not None:
                 self._queue.adopt(task_id, *done)
 
@@ -224,17 +228,17 @@ class Recording:
         return self._request.budget_bytes if self._request.is_budget_asked else None
 
 
-def find_done(rooms: Rooms, queue: Queue, request: JobRequest, key: str, *, needed: set[str]) -> Made | None:
-    """Return what came of equal work in a job that is on record.
+def find_done(
+    rooms: Rooms, records: JobRecords, request: JobRequest, key: str, *, earlier: str | None
+) -> Made | None:
+    """Return what came of equal work in a job that has not ended; the rest is the result cache's to know.
 
-    needed  blobs of jobs that have not ended; what else lies in storage is the cache's, which knows what
-            made it
+    earlier  the job that this request goes on with: without the cache, the only one whose work counts
     """
-    done = queue.find_done(key)
-    if done is None or (done[0] is None and not request.use_cache):
+    if not request.use_cache and earlier is None:
         return None
-    is_there = done[0] is None or (done[0] in needed and rooms.storage.has(done[0]))
-    return done if is_there else None
+    found = records.done_work(key, job_id=None if request.use_cache else earlier)
+    return next((made for made in found if made[0] is None or rooms.storage.has(made[0])), None)
 
 
 def _is_usable(item: TakenEntry) -> bool:

@@ -26,6 +26,13 @@ UNION
 SELECT task.result_blob FROM task JOIN job ON job.id = task.job_id
 WHERE job.state IN ('running', 'interrupted', 'partial') AND task.result_blob IS NOT NULL
 """
+# Work of jobs that have ended is not told: what made it may be another version by now, or be cleared away.
+_DONE_WORK = """
+SELECT task.result_blob, task.result FROM task JOIN job ON job.id = task.job_id
+WHERE task.work_key = :work_key AND task.state = 'done' AND task.work_key IS NOT NULL
+  AND job.state IN ('running', 'interrupted', 'partial') AND (:job_id IS NULL OR job.id = :job_id)
+ORDER BY task.finished_at DESC
+"""
 _LIST = """
 SELECT job.id, job.key, job.operation, job.source, job.target, job.state, job.created_at, job.finished_at,
        count(task.id) AS pages, coalesce(sum(task.state = 'done'), 0) AS pages_done
@@ -153,6 +160,14 @@ class JobRecords:
     def needed_blobs(self) -> set[str]:
         """Return the keys of all blobs an unfinished job needs."""
         return {str(row[0]) for row in self._connection.execute(_NEEDED_BLOBS)}
+
+    def done_work(self, work_key: str, *, job_id: str | None = None) -> list[tuple[str | None, str | None]]:
+        """Return the blobs and results of equal work in jobs that have not ended, the newest first.
+
+        job_id  look at this job alone
+        """
+        rows = self._connection.execute(_DONE_WORK, {"work_key": work_key, "job_id": job_id})
+        return [(row[0], row[1]) for row in rows]
 
     def work_keys(self, job_id: str) -> list[str]:
         """Return the keys of a job's work."""

@@ -86,17 +86,20 @@ class Jobs:
                 check_names_fit(target, document.entries)
             connection = self._database.look()
             queue = None
-            needed: set[str] = set()
+            records = None
+            earlier = None
             if connection is not None:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection))
-                needed = JobRecords(connection).needed_blobs()
+                records = JobRecords(connection)
+                earlier = records.unfinished(_job_key(request, target))
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
                 on_stage(f"reading {pages} pages")
-            return Planning(self._rooms, queue, request, engine_pid=engine_pid, needed=needed).plan(
+            planning = Planning(self._rooms, queue, records, request, engine_pid=engine_pid, earlier=earlier)
+            return planning.plan(
                 document,
                 output=None if target is None else str(target.path),
                 target_format=None if target is None else target.picture_format,

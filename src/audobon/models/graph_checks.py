@@ -23,6 +23,15 @@ _MOST_SIDE = 1 << 16
 _OLDEST_OPSET = 9
 # They carry graphs inside graphs, which can nest and repeat without bound.
 _FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+# The same page must come out the same each time: results are kept, and tiles are made apart.
+_CHANCE = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
 _ORDINARY_SPACE = {"\n", "\r", "\t"}
 
 
@@ -89,7 +98,17 @@ def _check_operators(model: Any, *, newest: int) -> int:
                 f"its node {shown(node.name or node.op_type)} holds graphs of its own"
                 f" ({shown(node.op_type)}); only plain graphs are taken"
             )
+        if node.op_type in _CHANCE or _is_training(node):
+            raise UnsafeModel(
+                f"its node {shown(node.name or node.op_type)} answers by chance ({shown(node.op_type)})",
+                hint="export it for use, not for training: model.eval()",
+            )
     return opset
+
+
+def _is_training(node: Any) -> bool:
+    # A third input may turn it on; exported for use, it has none.
+    return node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])
 
 
 def _domain(name: str) -> str:

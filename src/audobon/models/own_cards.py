@@ -20,6 +20,8 @@ MOST_PADDING_PX, MOST_TILE_PX, MOST_MULTIPLE_PX = 128, 1024, 64
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LONGEST_NAME = 64
 _MOST_CARD_BYTES = 1 << 20
+# No machine has measured more: of bytes or pixels, and of processor seconds for a megapixel.
+_MOST_MEASURED, _MOST_SECONDS = 1 << 50, 1e9
 
 _Stamp = tuple[int, int, int]
 _read: dict[Path, tuple[_Stamp, Card]] = {}
@@ -107,4 +109,5 @@ def _parse(folder: Path, name: str, data: bytes) -> Card:
 
 def _is_measured(footprint: Footprint) -> bool:
     peaks = footprint.peak_bytes_by_pixels.items()
-    return bool(peaks) and footprint.seconds_per_megapixel > 0 and all(min(peak) > 0 for peak in peaks)
+    is_known = bool(peaks) and 0 < footprint.seconds_per_megapixel <= _MOST_SECONDS
+    return is_known and all(min(peak) > 0 and max(peak) <= _MOST_MEASURED for peak in peaks)

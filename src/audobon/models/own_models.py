@@ -155,8 +155,12 @@ class OwnModels:
         for entry in entries:
             name, _, rest = entry.name.partition(".")
             milliseconds = rest.partition("-")[0]
-            if is_name(name) and milliseconds.isdecimal():
-                size_bytes = sum(path.stat().st_size for path in entry.iterdir() if path.is_file())
+            if is_name(name) and milliseconds.isascii() and milliseconds.isdecimal():
+                try:
+                    size_bytes = sum(path.stat().st_size for path in entry.iterdir() if path.is_file())
+                except OSError:
+                    # No folder of ours, or purged by another process since we looked.
+                    continue
                 found.append(RemovedModel(name, int(milliseconds) / 1000, size_bytes, str(entry)))
         return sorted(found, key=lambda item: (-item.removed_at, item.path))
 
@@ -231,7 +235,11 @@ class OwnModels:
         """Remove what can be had back for good: out of sight in one step, so nobody finds half of it."""
         doomed = temporary_beside(self._trash / item.name)
         Path(item.path).rename(doomed)
-        shutil.rmtree(doomed)
+        if doomed.is_symlink():
+            # Somebody linked it here: what it leads to is theirs.
+            doomed.unlink()
+        else:
+            shutil.rmtree(doomed)
 
     def _nothing_to_remove(self, name: str) -> InvalidInput | ModelNotFound:
         if name in built_in_names():

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from audobon.errors import CorruptModel
 from audobon.pages.picture import Picture, Pixels
 from audobon.pages.plates import Plate, count_runs, has_alpha, is_alpha, plates
 from audobon.pages.tile_results import Cut, TileResults
@@ -45,6 +46,7 @@ def restore(
     report   called as report(done, total) after every tile
     results  tiles made before, which are not computed again; the others are added
     yields   [rows, width * scale ** passes, channels] in the picture's own sample type
+    raises   CorruptModel when an answer has another shape than it should, or numbers that are not finite
     """
     pixels = _visible(picture)
     remaining = _Progress(report, count_runs(picture.info, model.shape, tile_px=tile_px, passes=passes))
@@ -143,10 +145,24 @@ def _make(
     started = time.monotonic()
     # The answer is let go of before its pixels are kept: memory is promised for one of both.
     answer = model.run(_feed(window, plate, model.shape))
+    _check(answer, window, model.shape)
     _store(_core(answer, cut, model.shape), target, plate, is_transparency=is_transparency)
     del answer
     if results is not None:
         results.keep(key, target[:, :, plate.channels], seconds=time.monotonic() - started)
+
+
+def _check(answer: npt.NDArray[np.float32], window: Pixels, shape: PictureShape) -> None:
+    """Refuse an answer whose pixels would be nonsense, and kept; some pages bring a model to it."""
+    eaten = 2 * shape.padding_px if shape.edges == "replicate" else 0
+    fed = (1, 3, *window.shape[:2])
+    wanted = (1, 3, *((side - eaten) * shape.scale for side in fed[2:]))
+    if answer.shape != wanted:
+        sides = ("×".join(map(str, one)) for one in (fed, answer.shape, wanted))
+        raise CorruptModel("the model answered {} with {}; it should be {}".format(*sides))
+    # A sum takes no memory of its own; one number that is not finite makes it so.
+    if not np.isfinite(answer.sum(dtype=np.float64)):
+        raise CorruptModel("the model answered with numbers that are not finite")
 
 
 def _constant(plane: Pixels) -> int | None:

@@ -85,10 +85,6 @@ class Queue(ABC):
         """
 
     @abstractmethod
-    def find_done(self, work_key: str) -> tuple[str | None, str | None] | None:
-        """Return the blob and result of equal work done before, newest first; None when there is none."""
-
-    @abstractmethod
     def adopt(self, task_id: int, blob: str | None, result: str | None) -> None:
         """Finish a task nobody took up yet with the result of equal work; otherwise do nothing."""
 

@@ -95,10 +95,6 @@ class SqlHandout(SqlTasks):
         found = self._rows(sql.FIND_CLASS, values) or self._rows(sql.ADD_CLASS, values)
         return int(found[0][0])
 
-    def find_done(self, work_key: str) -> tuple[str | None, str | None] | None:
-        rows = self._rows(sql.FIND_DONE, {"work_key": work_key})
-        return (rows[0][0], rows[0][1]) if rows else None
-
     def adopt(self, task_id: int, blob: str | None, result: str | None) -> None:
         values = {"id": task_id, "blob": blob, "result": result, "now": self._clock()}
         with self.transaction():

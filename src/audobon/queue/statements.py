@@ -73,11 +73,6 @@ TASK_COLUMNS = (
 
 FIND_KEY = "SELECT id FROM task WHERE idempotency_key = :key"
 
-FIND_DONE = """
-SELECT result_blob, result FROM task WHERE work_key = :work_key AND state = 'done'
-ORDER BY finished_at DESC LIMIT 1
-"""
-
 ADOPT = """
 UPDATE task SET
     state = 'done', result_blob = :blob, result = :result, finished_at = :now, done_units = total_units,
