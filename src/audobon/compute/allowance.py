@@ -1,6 +1,6 @@
 """The memory a worker may take for a task, and what it holds of its machine's pool."""
 
-import threading
+from contextlib import AbstractContextManager
 
 from audobon.errors import MemoryTooSmall
 from audobon.queue.port import Queue
@@ -13,12 +13,13 @@ class Allowance:
     """What one worker may take of its pool, beside the other workers.
 
     Its own leases are known here, so the pool's figures tell what the others hold.
+    turn  entered around every use of the queue, by one thread at a time
     """
 
-    def __init__(self, queue: Queue, pool: str, lock: threading.Lock) -> None:
+    def __init__(self, queue: Queue, pool: str, turn: AbstractContextManager[object]) -> None:
         self._queue = queue
         self._pool = pool
-        self._lock = lock
+        self._turn = turn
         self._held: dict[int, int] = {}
 
     def held_bytes(self) -> int:
@@ -35,7 +36,7 @@ class Allowance:
 
     def room_bytes(self) -> int:
         """Return what all tasks of this worker may hold together now: the pool less what others hold."""
-        with self._lock:
+        with self._turn:
             pools = {figures.pool: figures for figures in self._queue.pools()}
         figures = pools.get(self._pool)
         if figures is None:
@@ -52,7 +53,7 @@ class Allowance:
         raises  MemoryTooSmall when another worker took it meanwhile, LeaseLost
         """
         for _ in range(_ATTEMPTS):
-            with self._lock:
+            with self._turn:
                 is_held = self._queue.reserve(lease, ram_bytes=ram_bytes)
             if is_held:
                 self._held[lease.id] = ram_bytes

@@ -103,7 +103,7 @@ class Run:
             # First our own workers, so that nobody holds what is called off.
             engine.stop()
             # The next run does the same; failing here must not hide what brought us here.
-            with suppress(sqlite3.Error):
+            with suppress(AudobonError, sqlite3.Error):
                 self._queue.cancel(job_id=job_id, reason="its run was stopped")
                 self._records.set_state(job_id, "interrupted")
             self._rooms.log.write("job", "job interrupted", level="warning", job=job_id)
