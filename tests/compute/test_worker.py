@@ -13,7 +13,7 @@ from audobon.compute.worker_messages import Hello
 from audobon.errors import AudobonError, DiskFull, Exhausted, MemoryTooSmall, Unavailable, UnreadablePicture
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue.embedded import SqliteQueue
-from audobon.queue.tasks import Claimant, Lease, Needs, NewTask
+from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 
 BUDGET = 1000
 HELLO = Hello(
@@ -37,7 +37,9 @@ class MadeUpPerformer(Performer):
         recycled_after: int = 1000,
         meanwhile: Callable[[], None] = lambda: None,
         asks_for_room: bool = False,
+        card: str | None = None,
     ) -> None:
+        self._card = card
         self._asks_for_room = asks_for_room
         self.order: list[str] = []
         self.kept_within: list[int] = []
@@ -47,6 +49,9 @@ class MadeUpPerformer(Performer):
     @property
     def needs_recycling(self) -> bool:
         return len(self.order) >= self._recycled_after
+
+    def devices(self) -> frozenset[str]:
+        return frozenset({"cpu"}) if self._card is None else frozenset({"cpu", self._card})
 
     def loaded_models(self) -> frozenset[str]:
         return frozenset({"m"})
@@ -258,6 +263,17 @@ def test_what_a_page_takes_is_held_of_the_pool_until_it_ends(queue: SqliteQueue)
 
     assert held == [600]
     assert [pool.reserved_ram_bytes for pool in queue.pools()] == [0]
+
+
+def test_a_task_that_wants_a_card_waits_for_a_worker_that_has_one(queue: SqliteQueue) -> None:
+    queue.set_capacity(POOL, Capacity(BUDGET, 100))
+    needs = Needs(kind="sweep", device="cuda", vram_bytes=100)
+    (task_id,) = queue.enqueue("maintenance", [NewTask(needs=needs)])
+
+    work_through(queue)
+    assert queue.find(task_id).state == "ready"
+    work_through(queue, MadeUpPerformer(card="cuda"))
+    assert queue.find(task_id).state == "done"
 
 
 def test_an_idle_worker_lets_go_of_models_whose_memory_another_was_given(queue: SqliteQueue) -> None:

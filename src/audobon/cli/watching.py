@@ -46,7 +46,7 @@ class LineWatcher:
 
     def page(self, page: PageReport) -> None:
         """Write the page's line."""
-        self._count(page)
+        self._note(page)
         say(f"[{self._seen}/{self._pages}]  {self._words(page)}{self._rest()}")
 
     def finished(self) -> None:
@@ -56,7 +56,7 @@ class LineWatcher:
     def close(self) -> None:
         """Leave the screen clean."""
 
-    def _count(self, page: PageReport) -> None:
+    def _note(self, page: PageReport) -> None:
         # One that failed and was replayed is told of again.
         self._seen += page.name not in self._told
         self._told.add(page.name)
@@ -122,7 +122,7 @@ class BarWatcher(LineWatcher):
 
     def page(self, page: PageReport) -> None:
         """Write failures above the bar; finished pages only move it."""
-        self._count(page)
+        self._note(page)
         if self._progress is not None and (page.state == "failed" or page.notes):
             words = self._words(page) if page.state == "failed" else f"{page.name}: {'; '.join(page.notes)}"
             self._progress.console.print(printable(words), markup=False, highlight=False)

@@ -54,6 +54,8 @@ class WorkLoop:
         self._turn = QueueTurns()
         self._allowance = Allowance(queue, hello.pool, self._turn)
         self._last_step: Future[None] | None = None
+        # Found once: asking a driver takes longer than a claim.
+        self._devices = performer.devices()
 
     def run(self) -> None:
         """Return when idle for long, or when the worker should be recycled.
@@ -92,7 +94,10 @@ class WorkLoop:
 
     def _claim(self) -> Lease | None:
         claimant = Claimant(
-            owner=self._hello.owner, pool=self._hello.pool, models=self._performer.loaded_models()
+            owner=self._hello.owner,
+            pool=self._hello.pool,
+            devices=self._devices,
+            models=self._performer.loaded_models(),
         )
         with self._turn:
             leases = self._queue.claim(claimant, may_exceed=True)
