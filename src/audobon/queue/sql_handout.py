@@ -10,11 +10,12 @@ from audobon.errors import QueueDrained
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head, Room, choose
 from audobon.queue.rules import QueueRules
-from audobon.queue.sql import QueueRow, SqlTasks, lost
+from audobon.queue.sql import QueueRow, lost
+from audobon.queue.sql_stopping import SqlStopping
 from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 
 
-class SqlHandout(SqlTasks):
+class SqlHandout(SqlStopping):
     """Adds and hands out tasks; a driver brings the statements that differ."""
 
     @abstractmethod
