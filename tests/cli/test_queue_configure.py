@@ -50,6 +50,21 @@ def test_rules_are_changed_one_by_one_and_stay(desk: Desk) -> None:
     assert rules["retry_by_kind"]["page"]["max_attempts"] == 1
 
 
+def test_the_rests_between_tries_are_changed_for_all_kinds_or_for_one(desk: Desk) -> None:
+    desk.queue("configure", "batch", "--rest", "2s", "--longest-rest", "1m")
+    desk.queue("configure", "batch", "--kind", "page", "--rest", "0s")
+
+    policies = desk.queue("configure", "batch", "--json").json
+
+    assert policies["retry"] == {"max_attempts": 3, "first_seconds": 2.0, "most_seconds": 60.0}
+    assert policies["retry_by_kind"] == {
+        "page": {"max_attempts": 3, "first_seconds": 0.0, "most_seconds": 60.0}
+    }
+    assert "attempts         3, with rests of up to 2 s that double, at most 1 min" in (
+        desk.queue("configure", "batch").out.splitlines()
+    )
+
+
 def test_limits_are_lifted_with_none(desk: Desk) -> None:
     desk.queue("configure", "maintenance", "--rate", "2/s")
 
@@ -112,4 +127,4 @@ def test_a_kind_goes_with_its_attempts(desk: Desk) -> None:
     outcome = desk.queue("configure", "batch", "--kind", "page")
 
     assert outcome.status == 2
-    assert outcome.err.endswith("Error: --kind goes with --attempts\n")
+    assert outcome.err.endswith("Error: --kind goes with --attempts, --rest or --longest-rest\n")

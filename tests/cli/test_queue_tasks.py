@@ -2,9 +2,12 @@
 
 import io
 import sys
+from contextlib import closing
 
 import pytest
 from queue_desk import JOB, Desk
+
+from audobon.database.service import Database
 
 NOBODY = "no engine runs; audobon up does what is ready\n"
 DAY = 86_400.0
@@ -70,7 +73,7 @@ def test_dead_letters_are_replayed_with_all_their_attempts(desk: Desk) -> None:
         ["failed", "failed"],
     )
     assert (one.status, one.out, one.err) == (0, "", "replayed: 1 task (1)\n" + NOBODY)
-    assert rest == {"dry_run": False, "replayed": 1, "ids": [2]}
+    assert rest == {"dry_run": False, "replayed": 1, "ids": [2], "not_kept": []}
     assert (nothing.status, nothing.err) == (0, "nothing to replay\n")
     assert states(desk) == ["ready", "ready"]
     assert desk.queue("list", "--tasks", "--json").json[0]["attempt"] == 0
@@ -85,8 +88,28 @@ def test_only_dead_letters_and_cancelled_tasks_are_replayed(desk: Desk) -> None:
     cancelled = desk.queue("retry", "--all-cancelled")
 
     assert both.err == "task 1 is ready: left as it is\nreplayed: 1 task (2)\n" + NOBODY
-    assert job == {"dry_run": False, "replayed": 0, "ids": []}
+    assert job == {"dry_run": False, "replayed": 0, "ids": [], "not_kept": []}
     assert cancelled.err == "nothing to replay\n"
+
+
+def test_pages_of_a_job_that_keeps_nothing_are_not_replayed_and_keep_their_reason(desk: Desk) -> None:
+    desk.add_job("1.png", "2.png")
+    desk.fail()
+    desk.fail()
+    desk.add()
+    upkeep = desk.fail("a slip", code="error")
+    with closing(Database(desk.folder).open()) as connection:
+        connection.execute("UPDATE job SET state = 'failed'")
+
+    told = desk.queue("retry", "--all-dead", "--dry-run")
+    done = desk.queue("retry", "--all-dead", "--json").json
+
+    assert told.err == (
+        "left as they are: 2 tasks (2, 1) of jobs that ended; run the same commands again\n"
+        "would be replayed: 1 task (3)\n"
+    )
+    assert done == {"dry_run": False, "replayed": 1, "ids": [upkeep], "not_kept": [2, 1]}
+    assert states(desk) == ["failed", "failed", "ready"]
 
 
 def test_one_task_is_cancelled_unasked_and_the_way_back_is_told(desk: Desk) -> None:

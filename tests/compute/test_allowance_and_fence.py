@@ -14,10 +14,12 @@ from audobon.compute.allowance import Allowance
 from audobon.compute.fence import Fence
 from audobon.compute.graphics_memory import GraphicsMemory
 from audobon.compute.orders import Orders
+from audobon.compute.work import PAGE_KIND
 from audobon.compute.worker_messages import Order
 from audobon.errors import LeaseLost, MemoryTooSmall
 from audobon.queue.embedded import SqliteQueue
-from audobon.queue.tasks import Capacity, Claimant, Lease
+from audobon.queue.figures import PoolFigures
+from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 from audobon.telemetry.gpus import Gpu
 
 
@@ -82,6 +84,43 @@ def test_a_pool_that_was_lowered_below_what_is_held_gives_nothing_more(queue: Sq
         allowance.of_task(ours).hold(900)
     allowance.of_task(ours).hold(700)
     assert allowance.room_bytes() == 500
+
+
+def test_what_models_take_of_a_card_is_held_of_the_pool_with_the_memory_and_until_the_task_ends(
+    queue: SqliteQueue,
+) -> None:
+    queue.set_capacity(POOL, Capacity(1000, 500))
+    add_pages(queue, ("ours", 100))
+    allowance = Allowance(queue, POOL, Lock())
+    allowance.take_up(ours := taken(queue, "worker"))
+
+    allowance.of_task(ours).hold_graphics(300)
+    allowance.of_task(ours).hold(200)
+    assert queue.pools() == [PoolFigures(POOL, 1000, 500, 200, 300)]
+    queue.finish(ours)
+    assert queue.pools() == [PoolFigures(POOL, 1000, 500, 0, 0)]
+
+
+def test_a_card_that_gave_more_than_the_pool_has_leaves_nothing_of_the_pool(queue: SqliteQueue) -> None:
+    queue.set_capacity(POOL, Capacity(1000, 500))
+    add_pages(queue, ("ours", 1), ("theirs", 1))
+    leases = [taken(queue, "worker"), taken(queue, "other")]
+    for lease in leases:
+        allowance = Allowance(queue, POOL, Lock())
+        allowance.take_up(lease)
+        allowance.of_task(lease).hold_graphics(300)
+    assert queue.pools() == [PoolFigures(POOL, 1000, 500, 2, 500)]
+    needs = Needs(kind=PAGE_KIND, device="cuda", vram_bytes=1)
+    queue.enqueue("batch", [NewTask(needs=needs)])
+    claimant = Claimant(owner="third", pool=POOL, devices=frozenset({"cpu", "cuda"}))
+    assert queue.claim(claimant) == []
+    queue.finish(leases[1])
+    (lease,) = queue.claim(claimant)
+    allowance = Allowance(queue, POOL, Lock())
+    allowance.take_up(lease)
+    allowance.of_task(lease).hold(10)
+    # What the claim reserved of the card stays reserved.
+    assert queue.pools() == [PoolFigures(POOL, 1000, 500, 11, 301)]
 
 
 # The fence

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_of_pages import POOL, add_pages, queue_of_pages
+from queue_of_pages import POOL, TurnedClock, add_pages, queue_of_pages
 
 from audobon.compute.engine import Engine
 from audobon.compute.engine_news import News
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.vanished import boot_id
-from audobon.errors import AlreadyRunning
+from audobon.errors import AlreadyRunning, Unavailable
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.figures import PoolFigures
 from audobon.queue.rules import QueueRules
-from audobon.queue.tasks import Claimant, Owner
+from audobon.queue.tasks import Claimant, Needs, NewTask, Owner
 from audobon.telemetry.logs import Log
 
 MB = 1 << 20
@@ -194,3 +194,30 @@ def test_without_workers_the_engine_may_rest_until_something_is_due(
         assert engine.rest_seconds == 5.0
         engine.start_worker()
         assert engine.rest_seconds == 0.5
+
+
+def test_a_database_that_fails_as_the_engine_ends_hides_nothing_and_the_folder_is_free(
+    tmp_path: Path, queue: SqliteQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> int:
+        raise Unavailable("kept locked")
+
+    with engine_of(tmp_path, queue) as engine:
+        engine.start_worker()
+        monkeypatch.setattr(queue, "retire", locked)
+    monkeypatch.undo()
+    with engine_of(tmp_path, queue):
+        pass
+
+
+def test_a_task_that_is_due_in_a_paused_queue_does_not_keep_the_engine_busy(
+    tmp_path: Path,
+) -> None:
+    clock = TurnedClock()
+    with queue_of_pages(tmp_path, clock=clock) as queue:
+        queue.enqueue("batch", [NewTask(needs=Needs(kind="page"), delay_seconds=1.0)])
+        queue.set_state("batch", "pause")
+        clock.seconds += 2.0
+        with engine_of(tmp_path, queue, stall_seconds=600.0) as engine:
+            engine.tick()
+            assert engine.rest_seconds == 5.0

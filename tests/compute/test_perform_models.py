@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,11 +13,16 @@ from audobon.compute.perform import Performer
 from audobon.compute.results import Results
 from audobon.compute.work import Work, check_settings, model_identities, model_names, work_key
 from audobon.errors import Conflict, UnknownOperation
+from audobon.models.card import Card
+from audobon.models.cuda import CUDA
+from audobon.models.devices import Choice, Devices, Wanted
+from audobon.models.loading import load
 from audobon.models.service import Models
 from audobon.pages.operations import OPERATIONS, CleanSettings, UpscaleSettings, settings_identity
 from audobon.pages.picture_limits import PictureLimits
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
+from audobon.telemetry.gpus import Gpu
 
 LIMITS = PictureLimits(150_000_000, 40_000_000, 2000)
 
@@ -24,11 +30,17 @@ LIMITS = PictureLimits(150_000_000, 40_000_000, 2000)
 class Plenty:
     """As much memory as anybody wants."""
 
+    def __init__(self) -> None:
+        self.graphics: list[int] = []
+
     def room_bytes(self) -> int:
         return 4 << 30
 
     def hold(self, ram_bytes: int) -> None:
         return
+
+    def hold_graphics(self, vram_bytes: int) -> None:
+        self.graphics.append(vram_bytes)
 
     def held_bytes(self) -> int:
         return 1 << 30
@@ -81,3 +93,49 @@ def test_cleaning_with_an_own_model_is_other_work_and_without_one_what_it_always
 def test_a_model_that_enlarges_does_not_clean() -> None:
     with pytest.raises(UnknownOperation, match="waifu2x-cunet-x2 makes pages ×2, it does not clean"):
         check_settings(CleanSettings(model="waifu2x-cunet-x2"))
+
+
+class OneCard(Devices):
+    """A machine with one card, of which 1 GB is free."""
+
+    def __init__(self) -> None:
+        card = Gpu("large", 2 << 30, 1 << 30, uuid="GPU-large")
+        super().__init__(
+            providers=lambda: [CUDA], gpus=lambda: ((card,), None), cuda_uuids=lambda: ["GPU-large"]
+        )
+
+
+@pytest.mark.parametrize(("device", "kinds"), [("auto", {"cpu", "cuda"}), ("cpu", {"cpu"})])
+def test_a_page_whose_model_runs_on_a_card_holds_what_it_may_take_of_it(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Wanted, kinds: set[str]
+) -> None:
+    def load_here(card: Card, folder: Path, *, devices: Devices | None, wanted: Wanted, **how: Any) -> Any:
+        """Load on the processor, and say that it is where the devices chose."""
+        model = load(card, folder, **how)
+        model.choice = Choice() if devices is None else devices.choose(wanted, need_bytes=300 << 20)
+        return model
+
+    monkeypatch.setattr("audobon.models.service.Devices", OneCard)
+    monkeypatch.setattr("audobon.models.service.load", load_here)
+    Image.new("RGB", (8, 8)).save(tmp_path / "page.png")
+    work = Work("upscale", "{}", storage.put((tmp_path / "page.png").read_bytes()), use_cache=False)
+    models = Models(tmp_path / "models", threads=1, device=device)
+    codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
+    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device=device)
+    performer = Performer(storage, models, codecs, results)
+    memory = Plenty()
+
+    step = performer.perform(
+        work,
+        report=lambda _done, _total: None,
+        publish=lambda _blob, _result: None,
+        memory=memory,
+        alone=lambda: None,
+    )
+    assert step is not None
+    step.run()
+    for codec in codecs:
+        codec.close()
+
+    assert performer.devices() == kinds
+    assert memory.graphics == ([600 << 20] if device == "auto" else [])

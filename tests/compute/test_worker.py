@@ -10,10 +10,10 @@ from audobon.compute.perform import LastStep, PageMemory, Performer, Publish, Re
 from audobon.compute.work import Work
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import Hello
-from audobon.errors import Exhausted, MemoryTooSmall, UnreadablePicture
+from audobon.errors import AudobonError, DiskFull, Exhausted, MemoryTooSmall, Unavailable, UnreadablePicture
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue.embedded import SqliteQueue
-from audobon.queue.tasks import Claimant, Lease, Needs, NewTask
+from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 
 BUDGET = 1000
 HELLO = Hello(
@@ -31,7 +31,16 @@ HELLO = Hello(
 class MadeUpPerformer(Performer):
     """Does nothing; each task's settings say how it ends."""
 
-    def __init__(self, *, recycled_after: int = 1000, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        *,
+        recycled_after: int = 1000,
+        meanwhile: Callable[[], None] = lambda: None,
+        asks_for_room: bool = False,
+        card: str | None = None,
+    ) -> None:
+        self._card = card
+        self._asks_for_room = asks_for_room
         self.order: list[str] = []
         self.kept_within: list[int] = []
         self._recycled_after = recycled_after
@@ -40,6 +49,9 @@ class MadeUpPerformer(Performer):
     @property
     def needs_recycling(self) -> bool:
         return len(self.order) >= self._recycled_after
+
+    def devices(self) -> frozenset[str]:
+        return frozenset({"cpu"}) if self._card is None else frozenset({"cpu", self._card})
 
     def loaded_models(self) -> frozenset[str]:
         return frozenset({"m"})
@@ -63,6 +75,8 @@ class MadeUpPerformer(Performer):
             raise MemoryError("no room for an array")
         if work.settings == "faulty":
             raise ZeroDivisionError("a slip of ours")
+        if self._asks_for_room:
+            memory.room_bytes()
         if work.settings == "takes up":
             memory.hold(600)
         self._meanwhile()
@@ -134,6 +148,26 @@ def test_a_fault_of_ours_costs_its_page_alone_and_is_told(
     assert work_through(queue) == ["faulty", "page"]
     assert ends(queue)[0] == ("failed", "error", "a fault in Audobon: ZeroDivisionError: a slip of ours")
     assert capsys.readouterr().err.endswith("ZeroDivisionError: a slip of ours\n")
+
+
+@pytest.mark.parametrize("failure", [Unavailable("kept locked"), DiskFull("no room left")])
+@pytest.mark.parametrize("method", ["progress", "finish", "pools"])
+def test_a_queue_that_fails_ends_the_worker_and_blames_no_page(
+    queue: SqliteQueue, monkeypatch: pytest.MonkeyPatch, method: str, failure: AudobonError
+) -> None:
+    add_pages(queue, ("takes up", 1))
+
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise failure
+
+    monkeypatch.setattr(queue, method, fail)
+    with pytest.raises(type(failure), match=failure.message):
+        work_through(queue, MadeUpPerformer(asks_for_room=True))
+
+    assert [(task.state, task.attempt) for task in queue.tasks("job")] == [("leased", 1)]
+    queue.retire(HELLO.owner, reason="the worker ended with status 8", is_blameless=True)
+    assert [(task.state, task.attempt) for task in queue.tasks("job")] == [("ready", 0)]
 
 
 def test_a_last_step_is_taken_before_the_next_page_unless_there_is_room_beside_it(
@@ -229,6 +263,17 @@ def test_what_a_page_takes_is_held_of_the_pool_until_it_ends(queue: SqliteQueue)
 
     assert held == [600]
     assert [pool.reserved_ram_bytes for pool in queue.pools()] == [0]
+
+
+def test_a_task_that_wants_a_card_waits_for_a_worker_that_has_one(queue: SqliteQueue) -> None:
+    queue.set_capacity(POOL, Capacity(BUDGET, 100))
+    needs = Needs(kind="sweep", device="cuda", vram_bytes=100)
+    (task_id,) = queue.enqueue("maintenance", [NewTask(needs=needs)])
+
+    work_through(queue)
+    assert queue.find(task_id).state == "ready"
+    work_through(queue, MadeUpPerformer(card="cuda"))
+    assert queue.find(task_id).state == "done"
 
 
 def test_an_idle_worker_lets_go_of_models_whose_memory_another_was_given(queue: SqliteQueue) -> None:

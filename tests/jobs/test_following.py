@@ -101,3 +101,37 @@ def test_what_ended_under_a_clock_that_was_set_back_is_news_once_all_is_quiet(
     assert (following.look()[0], following.is_quiet) == ([], True)
     quiet.seconds += 1.0
     assert [task.ordinal for task in following.look()[0]] == [1]
+
+
+def test_a_page_that_is_replayed_while_its_job_runs_is_waited_for_and_told_again(queue: Queue) -> None:
+    following = Following(queue, "job", resumed=frozenset())
+    failed = claim(queue)
+    queue.fail(failed, code="worker_died", message="died", retry=False)
+    for _ in range(2):
+        queue.finish(claim(queue))
+    last = claim(queue)
+    assert [task.state for task in following.look()[0]] == ["failed", "done", "done"]
+
+    queue.replay(task_ids=[failed.id])
+    queue.finish(last)
+    news, counts = following.look()
+    assert [task.ordinal for task in news] == [3]
+    assert (following.is_complete, counts) == (False, Counts(4, 3, 0, 12, 16))
+
+    again = claim(queue)
+    queue.progress(again, 1, 4)
+    assert following.look() == ([], Counts(4, 3, 0, 13, 16))
+    queue.finish(again)
+    news, counts = following.look()
+    assert [(task.ordinal, task.state) for task in news] == [(0, "done")]
+    assert (following.is_complete, counts) == (True, Counts(4, 4, 0, 16, 16))
+
+
+def test_a_replayed_page_that_is_at_work_again_is_counted_once(queue: Queue) -> None:
+    following = Following(queue, "job", resumed=frozenset())
+    failed = claim(queue)
+    queue.fail(failed, code="worker_died", message="died", retry=False)
+    assert following.look()[1] == Counts(4, 0, 1, 4, 16)
+    queue.replay(task_ids=[failed.id])
+    queue.progress(claim(queue), 3, 4)
+    assert following.look()[1] == Counts(4, 0, 0, 3, 16)

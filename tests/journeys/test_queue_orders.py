@@ -111,3 +111,24 @@ def test_upkeep_that_is_added_out_of_turn_is_done_by_a_running_engine(audobon: A
         0,
         "added to maintenance: task 1; see: audobon queue show 1\n",
     )
+
+
+def test_a_page_that_is_replayed_while_its_run_goes_on_is_part_of_what_is_published(audobon: Audobon) -> None:
+    book_of(audobon.folder / "fox.cbz", 2)
+    audobon.run("queue", "pause", "batch")
+    run = audobon.start(*RUN)
+    wait_until(lambda: task_states(audobon) == ["ready", "ready"], "the pages wait")
+
+    audobon.run("queue", "cancel", "2")
+    assert run.stderr is not None
+    told = ""
+    while "page2.png  FAILED" not in told:
+        told = run.stderr.readline()
+    audobon.run("queue", "retry", "2")
+    audobon.run("queue", "resume", "batch")
+    outcome = audobon.outcome(run)
+
+    assert told == "[1/2]  page2.png  FAILED: cancelled by `audobon queue cancel`\n"
+    assert outcome.status == 0, outcome.err
+    assert re.findall(r"^\[\S+  \S+", outcome.err, re.MULTILINE) == ["[2/2]  page1.png", "[2/2]  page2.png"]
+    assert task_states(audobon) == ["done", "done"]

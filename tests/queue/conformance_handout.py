@@ -196,7 +196,10 @@ class HandingOut:
         add(queue, new_task("delayed", delay_seconds=10))
         queue.set_state("batch", "pause")
         clock.seconds += 20
-        assert not queue.has_due()
+        assert (queue.has_due(), queue.next_run_at()) == (False, None)
+        queue.set_state("batch", "run")
+        assert (queue.has_due(), queue.next_run_at()) == (True, clock.seconds - 10)
+        queue.set_state("batch", "pause")
         assert claimed_names(queue) == []
         queue.set_state("batch", "run")
         assert queue.has_due()

@@ -60,6 +60,21 @@ def test_the_first_wait_returns_at_once_since_what_was_before_is_not_known(tmp_p
     bell.close()
 
 
+def test_on_a_disk_without_pipes_whoever_waits_looks_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no pipes here")
+
+    monkeypatch.setattr("audobon.queue.waking.os.mkfifo", refuse)
+    bell = Bell(tmp_path / "wake")
+    waits = [waited_seconds(bell, LONG_SECONDS) for _ in range(2)]
+    assert all(0.045 <= seconds < LONG_SECONDS / 2 for seconds in waits)
+    assert waited_seconds(bell, 0.0) < 0.045
+    bell.ring()
+    bell.close()
+
+
 def test_all_who_wait_are_rung(bell: Bell, tmp_path: Path) -> None:
     other = Bell(tmp_path / "wake")
     other.wait(0.0)

@@ -50,6 +50,14 @@ def names_of(tasks: "Iterable[TaskRecord]") -> "TaskNames":
     return TaskNames(open_app().jobs.page_names(), tasks)
 
 
+def jobs_that_are_over(tasks: "Iterable[TaskRecord]") -> set[str]:
+    """Return the jobs of tasks whose pages are kept no longer, so that their tasks cannot be done again."""
+    from audobon.app import open_app
+
+    job_ids = {task.job_id for task in tasks if task.job_id is not None}
+    return open_app().jobs.over(job_ids) if job_ids else set()
+
+
 def say_when_nobody_works() -> None:
     """Tell that what is ready waits for an engine, when none runs."""
     from audobon.app import open_app

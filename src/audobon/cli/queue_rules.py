@@ -67,21 +67,42 @@ def _rate_or_none(text: str) -> float | str:
     metavar="N",
     help="Times a task is tried; for tasks added from now on.",
 )
-@click.option("--kind", metavar="KIND", help="With --attempts: only for tasks of this kind.")
+@click.option(
+    "--rest", "first_seconds", type=parse_duration, metavar="SPAN", help="Rest after the first try at most."
+)
+@click.option(
+    "--longest-rest",
+    "most_seconds",
+    type=parse_duration,
+    metavar="SPAN",
+    help="What the rest grows to at most; it doubles with each try.",
+)
+@click.option("--kind", metavar="KIND", help="--attempts and rests only for tasks of this kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON.")
-def configure(name: str, *, attempts: int | None, kind: str | None, as_json: bool, **options: Any) -> None:
+def configure(
+    name: str,
+    *,
+    attempts: int | None,
+    first_seconds: float | None,
+    most_seconds: float | None,
+    kind: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Show the rules of a queue, or change them.
 
     Without options the rules are shown. What is at work goes on under changed rules. A SPAN is a time such as
     30s, 5m, 2h or 7d.
     """
-    if kind is not None and attempts is None:
-        raise click.UsageError("--kind goes with --attempts")
+    tries = {"max_attempts": attempts, "first_seconds": first_seconds, "most_seconds": most_seconds}
+    policy = {rule: value for rule, value in tries.items() if value is not None}
+    if kind is not None and not policy:
+        raise click.UsageError("--kind goes with --attempts, --rest or --longest-rest")
     changes = {
         rule: None if value == _NO_LIMIT else value for rule, value in options.items() if value is not None
     }
-    if changes or attempts is not None:
-        rules = _change(name, changes, attempts, kind)
+    if changes or policy:
+        rules = _change(name, changes, policy, kind)
         say(f"the rules of {name} are changed")
     else:
         with queue_to_look_at() as queue:
@@ -93,14 +114,14 @@ def configure(name: str, *, attempts: int | None, kind: str | None, as_json: boo
         click.echo(printable(f"{label:<16} {value}"))
 
 
-def _change(name: str, changes: dict[str, Any], attempts: int | None, kind: str | None) -> "QueueRules":
+def _change(name: str, changes: dict[str, Any], policy: dict[str, Any], kind: str | None) -> "QueueRules":
     import msgspec
 
     with queue_to_change() as queue:
         with queue.transaction():
             rules = rules_of(queue, name)
-            if attempts is not None:
-                changes |= _with_attempts(rules, attempts, kind)
+            if policy:
+                changes |= _with_policy(rules, policy, kind)
             rules = msgspec.structs.replace(rules, **changes)
             queue.configure(rules)
         # Workers that wait are told that there may be something for them.
@@ -108,12 +129,12 @@ def _change(name: str, changes: dict[str, Any], attempts: int | None, kind: str 
     return rules
 
 
-def _with_attempts(rules: "QueueRules", attempts: int, kind: str | None) -> dict[str, Any]:
+def _with_policy(rules: "QueueRules", changes: dict[str, Any], kind: str | None) -> dict[str, Any]:
     import msgspec
 
     if kind is None:
-        return {"retry": msgspec.structs.replace(rules.retry, max_attempts=attempts)}
-    policy = msgspec.structs.replace(rules.retry_for(kind), max_attempts=attempts)
+        return {"retry": msgspec.structs.replace(rules.retry, **changes)}
+    policy = msgspec.structs.replace(rules.retry_for(kind), **changes)
     return {"retry_by_kind": rules.retry_by_kind | {kind: policy}}
 
 

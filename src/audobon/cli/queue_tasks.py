@@ -9,6 +9,7 @@ import click
 
 from audobon.cli.queue_access import (
     MOST_TASKS,
+    jobs_that_are_over,
     one_way,
     queue_to_look_at,
     rules_of,
@@ -59,7 +60,9 @@ def retry(
 ) -> None:
     """Replay dead letters and cancelled tasks.
 
-    They are ready at once, with all their attempts. Tasks in other states are left as they are.
+    They are ready at once, with all their attempts. Tasks in other states are left as they are, and so are
+    pages of a job none of whose pages could be done: they are kept no longer, and `audobon run` takes them
+    in again.
     """
     one_way(ids=bool(ids), job=job_id is not None, all_dead=all_dead or all_cancelled)
     if name is not None and not (all_dead or all_cancelled):
@@ -68,16 +71,22 @@ def retry(
     states = tuple(state for state, is_wanted in wanted.items() if is_wanted)
     with queue_to_look_at() as queue:
         found = _select(queue, name, states) if states else _named(queue, ids, job_id)
-        chosen = [task.id for task in found if task.state in _REPLAYABLE]
+        replayable = [task for task in found if task.state in _REPLAYABLE]
+        over = jobs_that_are_over(replayable)
+        chosen = [task.id for task in replayable if task.job_id not in over]
+        not_kept = [task.id for task in replayable if task.job_id in over]
         replayed = 0
         if queue is not None and not dry_run:
             replayed = sum(queue.replay(task_ids=chunk) for chunk in _chunks(chosen))
     if as_json:
-        print_json({"dry_run": dry_run, "replayed": len(chosen) if dry_run else replayed, "ids": chosen})
+        count = len(chosen) if dry_run else replayed
+        print_json({"dry_run": dry_run, "replayed": count, "ids": chosen, "not_kept": not_kept})
         return
     for task in found[:_SHOWN_IDS] if ids else []:
         if task.state not in _REPLAYABLE:
             say(f"task {task.id} is {task.state}: left as it is")
+    if not_kept:
+        say(f"left as they are: {_listed(not_kept)} of jobs that ended; run the same commands again")
     _say_when_not_all(found)
     if not chosen:
         say("nothing to replay")

@@ -24,6 +24,7 @@ class LineWatcher:
         self._time = RemainingTime()
         self._pages = 0
         self._seen = 0
+        self._told: set[str] = set()
         self.kept = 0
         """Pages finished so far, in this run or before."""
 
@@ -45,8 +46,7 @@ class LineWatcher:
 
     def page(self, page: PageReport) -> None:
         """Write the page's line."""
-        self._seen += 1
-        self.kept += page.state == "done"
+        self._note(page)
         say(f"[{self._seen}/{self._pages}]  {self._words(page)}{self._rest()}")
 
     def finished(self) -> None:
@@ -55,6 +55,12 @@ class LineWatcher:
 
     def close(self) -> None:
         """Leave the screen clean."""
+
+    def _note(self, page: PageReport) -> None:
+        # One that failed and was replayed is told of again.
+        self._seen += page.name not in self._told
+        self._told.add(page.name)
+        self.kept += page.state == "done"
 
     def _words(self, page: PageReport) -> str:
         if page.state == "failed":
@@ -116,8 +122,7 @@ class BarWatcher(LineWatcher):
 
     def page(self, page: PageReport) -> None:
         """Write failures above the bar; finished pages only move it."""
-        self._seen += 1
-        self.kept += page.state == "done"
+        self._note(page)
         if self._progress is not None and (page.state == "failed" or page.notes):
             words = self._words(page) if page.state == "failed" else f"{page.name}: {'; '.join(page.notes)}"
             self._progress.console.print(printable(words), markup=False, highlight=False)

@@ -1,8 +1,9 @@
 """The memory a worker may take for a task, and what it holds of its machine's pool."""
 
-import threading
+from contextlib import AbstractContextManager
 
 from audobon.errors import MemoryTooSmall
+from audobon.queue.figures import PoolFigures
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Lease
 
@@ -13,13 +14,15 @@ class Allowance:
     """What one worker may take of its pool, beside the other workers.
 
     Its own leases are known here, so the pool's figures tell what the others hold.
+    turn  entered around every use of the queue, by one thread at a time
     """
 
-    def __init__(self, queue: Queue, pool: str, lock: threading.Lock) -> None:
+    def __init__(self, queue: Queue, pool: str, turn: AbstractContextManager[object]) -> None:
         self._queue = queue
         self._pool = pool
-        self._lock = lock
+        self._turn = turn
         self._held: dict[int, int] = {}
+        self._held_graphics: dict[int, int] = {}
 
     def held_bytes(self) -> int:
         """Return what this worker's tasks hold together."""
@@ -28,19 +31,24 @@ class Allowance:
     def take_up(self, lease: Lease) -> None:
         """Count what the claim reserved."""
         self._held[lease.id] = lease.ram_bytes
+        self._held_graphics[lease.id] = lease.vram_bytes
 
     def let_go(self, lease: Lease) -> None:
         """Stop counting a task that ended."""
         self._held.pop(lease.id, None)
+        self._held_graphics.pop(lease.id, None)
 
     def room_bytes(self) -> int:
         """Return what all tasks of this worker may hold together now: the pool less what others hold."""
-        with self._lock:
-            pools = {figures.pool: figures for figures in self._queue.pools()}
-        figures = pools.get(self._pool)
+        figures = self._figures()
         if figures is None:
             return 0
         return figures.ram_bytes - max(0, figures.reserved_ram_bytes - self.held_bytes())
+
+    def _figures(self) -> PoolFigures | None:
+        with self._turn:
+            pools = {figures.pool: figures for figures in self._queue.pools()}
+        return pools.get(self._pool)
 
     def of_task(self, lease: Lease) -> "TaskMemory":
         """Return the memory of one task."""
@@ -52,9 +60,7 @@ class Allowance:
         raises  MemoryTooSmall when another worker took it meanwhile, LeaseLost
         """
         for _ in range(_ATTEMPTS):
-            with self._lock:
-                is_held = self._queue.reserve(lease, ram_bytes=ram_bytes)
-            if is_held:
+            if self._reserve(lease, ram_bytes, self._held_graphics.get(lease.id, 0)):
                 self._held[lease.id] = ram_bytes
                 return
             if ram_bytes > self.room_bytes():
@@ -62,6 +68,26 @@ class Allowance:
         raise MemoryTooSmall(
             f"{ram_bytes >> 20} MB were free and are taken now", hint="run the same command again"
         )
+
+    def hold_graphics(self, lease: Lease, vram_bytes: int) -> None:
+        """Reserve what a task's models may take of a card, which the driver had left for them.
+
+        Never refused, since they have it: where the pool has less to give than that, it has nothing left.
+        raises  LeaseLost
+        """
+        ram_bytes, held_bytes = self._held[lease.id], self._held_graphics[lease.id]
+        for _ in range(_ATTEMPTS):
+            if self._reserve(lease, ram_bytes, vram_bytes):
+                self._held_graphics[lease.id] = vram_bytes
+                return
+            figures = self._figures()
+            assert figures is not None
+            left_bytes = max(0, figures.vram_bytes - figures.reserved_vram_bytes)
+            vram_bytes = min(vram_bytes, held_bytes + left_bytes)
+
+    def _reserve(self, lease: Lease, ram_bytes: int, vram_bytes: int) -> bool:
+        with self._turn:
+            return self._queue.reserve(lease, ram_bytes=ram_bytes, vram_bytes=vram_bytes)
 
 
 class TaskMemory:
@@ -82,3 +108,7 @@ class TaskMemory:
     def hold(self, ram_bytes: int) -> None:
         """Reserve what the task is going to take; MemoryTooSmall when it is gone."""
         self._allowance.hold(self._lease, ram_bytes)
+
+    def hold_graphics(self, vram_bytes: int) -> None:
+        """Reserve what the task's models may take of a card."""
+        self._allowance.hold_graphics(self._lease, vram_bytes)

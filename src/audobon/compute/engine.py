@@ -1,7 +1,6 @@
 """The engine: the one supervisor of a data folder, its workers, and the upkeep of the queue."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,6 +15,7 @@ from audobon.compute.engine_settings import POOL, EngineSettings
 from audobon.compute.fence import fence_kind
 from audobon.compute.graphics_memory import GraphicsMemory
 from audobon.compute.vanished import Vanished, boot_id
+from audobon.errors import AudobonError
 from audobon.processes import FileLock, family, family_resident_bytes
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Capacity
@@ -101,12 +101,12 @@ class Engine:
         """How long `wait` may last until the next `tick`; a new task or a death ends it earlier."""
         if self._crew.pids:
             return _LOOK_SECONDS
-        due_at = self._queue.next_run_at()
         rests = [self._upkeep_seconds]
-        if due_at is not None:
-            rests.append(due_at - utc_now())
         if self._crew.rest_seconds:
+            # Until then nothing is begun, whatever is due.
             rests.append(self._crew.rest_seconds)
+        elif (due_at := self._queue.next_run_at()) is not None:
+            rests.append(due_at - utc_now())
         return max(_LEAST_REST_SECONDS, min(rests))
 
     def start_worker(self) -> None:
@@ -145,7 +145,7 @@ class Engine:
         """End the workers now, give back what they were doing, and let go of the folder."""
         try:
             # The next engine of the folder does the same; failing here must not hide what brought us here.
-            with suppress(sqlite3.Error):
+            with suppress(AudobonError):
                 for owner in self._crew.end():
                     self._queue.retire(owner, reason="its engine was stopped", is_blameless=True)
         finally:

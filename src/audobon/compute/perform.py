@@ -5,16 +5,18 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, NamedTuple, cast
 
 import msgspec
 
 from audobon.compute.codec import Codec
+from audobon.compute.page_memory import PageMemory
 from audobon.compute.placement import PageLoad, Peaks, Placement, device_notes, told_device
 from audobon.compute.results import Results, TaskResults
 from audobon.compute.tuning import Tuning
 from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
+from audobon.models.devices import Choice
 from audobon.models.service import Models, replaced_meanwhile
 from audobon.pages.letters import LetterModels, read_letters
 from audobon.pages.operations import (
@@ -47,19 +49,6 @@ class LastStep(NamedTuple):
     may_run_beside: bool
 
 
-class PageMemory(Protocol):
-    """The memory a page may take."""
-
-    def room_bytes(self) -> int:
-        """Return what all tasks of this process may hold together now."""
-
-    def hold(self, ram_bytes: int) -> None:
-        """Reserve what the page is going to take; MemoryTooSmall when it is gone."""
-
-    def held_bytes(self) -> int:
-        """Return what all tasks of this process hold."""
-
-
 class Performer:
     """Does tasks with two codecs in turns and one set of models: one page is written as the next begins."""
 
@@ -82,6 +71,10 @@ class Performer:
     def needs_recycling(self) -> bool:
         """Whether memory did not come back, so that this process should make way for a new one."""
         return self._models.needs_recycling
+
+    def devices(self) -> frozenset[str]:
+        """Return the kinds of device that models can run on here."""
+        return self._models.device_kinds()
 
     def loaded_models(self) -> frozenset[str]:
         """Return the names of the models in memory."""
@@ -131,18 +124,18 @@ class Performer:
         if isinstance(settings, UpscaleSettings | CleanSettings):
             try:
                 step = self._restore(
-                    picture, settings, work, placement, report, timed, results, is_roomy=is_roomy
+                    picture, settings, work, placement, report, timed, results, memory, is_roomy=is_roomy
                 )
             except (Exhausted, MemoryError) as error:
                 if isinstance(error, MemoryTooSmall | DiskFull):
                     raise
                 placement = _smaller(load, settings, budget_bytes, placement, error, peaks)
                 step = self._restore(
-                    picture, settings, work, placement, report, timed, results, is_roomy=is_roomy
+                    picture, settings, work, placement, report, timed, results, memory, is_roomy=is_roomy
                 )
             return step
         if isinstance(settings, LettersSettings):
-            self._read(picture, settings, placement, report, timed, results)
+            self._read(picture, settings, placement, report, timed, results, memory)
         else:
             self._find_panels(picture, settings, placement, report, timed)
         return None
@@ -156,6 +149,7 @@ class Performer:
         report: Report,
         publish: _PublishResult,
         results: TaskResults,
+        memory: PageMemory,
         *,
         is_roomy: bool,
     ) -> LastStep:
@@ -172,6 +166,7 @@ class Performer:
         codec = self._codec
         with lease as model:
             results.runs_on(model.choice)
+            _hold_graphics(memory, model.choice)
             result = msgspec.structs.replace(
                 result,
                 placement=told_device(placement, model.choice),
@@ -200,6 +195,7 @@ class Performer:
         report: Report,
         publish: _PublishResult,
         results: TaskResults,
+        memory: PageMemory,
     ) -> None:
         names = model_names(settings)
         with ExitStack() as stack:
@@ -211,8 +207,10 @@ class Performer:
                 for name, peak_bytes in zip(names, least, strict=True)
             )
             placement = told_device(placement, detector.choice)
-            for model in (detector, classifier, recogniser):
-                results.runs_on(model.choice)
+            choices = [model.choice for model in (detector, classifier, recogniser)]
+            for choice in choices:
+                results.runs_on(choice)
+            _hold_graphics(memory, *choices)
             alphabet = tuple(recogniser.metadata()["character"].split("\n"))
             found = read_letters(
                 picture.rgb8(),
@@ -287,6 +285,11 @@ def _smaller(
         raise error from None
     reason = f"here: memory ran out with tiles of {tried.tile_px} px; tiles of {placement.tile_px} px instead"
     return msgspec.structs.replace(placement, reason=reason)
+
+
+def _hold_graphics(memory: PageMemory, *choices: Choice) -> None:
+    if limit_bytes := sum(choice.limit_bytes for choice in choices):
+        memory.hold_graphics(limit_bytes)
 
 
 def _findings(info: PictureInfo, placement: Placement, **found: object) -> PageResult:

@@ -1,8 +1,6 @@
 """Does tasks, one after the other, until there are none; killing it at any instant loses nothing."""
 
-import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +11,7 @@ import msgspec
 from audobon.compute.allowance import Allowance
 from audobon.compute.perform import LastStep, Performer
 from audobon.compute.prefetch import SETTLED_RUNS, Prefetch
+from audobon.compute.queue_turns import QueueFailed, QueueTurns
 from audobon.compute.work import PAGE_KIND, Work
 from audobon.compute.worker_messages import Hello
 from audobon.errors import AudobonError, Cancelled, DiskFull, Exhausted, LeaseLost
@@ -51,16 +50,24 @@ class WorkLoop:
         self._upkeep = upkeep
         self._prefetch = prefetch
         self._between_tasks = between_tasks
-        # The queue is used by this thread and by the one that takes last steps.
-        self._lock = threading.Lock()
-        self._allowance = Allowance(queue, hello.pool, self._lock)
+        # The queue is used by this thread, the one that takes last steps, and the one that looks ahead.
+        self._turn = QueueTurns()
+        self._allowance = Allowance(queue, hello.pool, self._turn)
         self._last_step: Future[None] | None = None
+        # Found once: asking a driver takes longer than a claim.
+        self._devices = performer.devices()
 
     def run(self) -> None:
         """Return when idle for long, or when the worker should be recycled.
 
-        raises  DiskFull and the database's errors
+        raises  DiskFull, and what the queue complains of
         """
+        try:
+            self._run()
+        except QueueFailed as failure:
+            raise failure.reason from failure
+
+    def _run(self) -> None:
         busy_at = time.monotonic()
         with ThreadPoolExecutor(max_workers=1) as beside:
             while not self._performer.needs_recycling:
@@ -87,9 +94,12 @@ class WorkLoop:
 
     def _claim(self) -> Lease | None:
         claimant = Claimant(
-            owner=self._hello.owner, pool=self._hello.pool, models=self._performer.loaded_models()
+            owner=self._hello.owner,
+            pool=self._hello.pool,
+            devices=self._devices,
+            models=self._performer.loaded_models(),
         )
-        with self._lock:
+        with self._turn:
             leases = self._queue.claim(claimant, may_exceed=True)
         if leases and leases[0].kind == PAGE_KIND and self._prefetch is not None:
             self._prefetch.look_ahead(lambda: self._upcoming(claimant, leases[0]))
@@ -97,7 +107,7 @@ class WorkLoop:
 
     def _upcoming(self, claimant: Claimant, lease: Lease) -> list[str]:
         claimant = msgspec.structs.replace(claimant, models=claimant.models | {lease.model})
-        with self._lock:
+        with self._turn:
             return self._queue.upcoming(claimant)
 
     def _do(self, lease: Lease, beside: ThreadPoolExecutor) -> None:
@@ -110,8 +120,10 @@ class WorkLoop:
                 else:
                     # Upkeep uses the connection as it likes: nobody else may meanwhile.
                     self._await_last_step()
-                    with self._lock:
-                        self._queue.finish(lease, result=self._upkeep(lease))
+                    with self._turn.alone():
+                        result = self._upkeep(lease)
+                    with self._turn:
+                        self._queue.finish(lease, result=result)
         finally:
             if step is None:
                 self._allowance.let_go(lease)
@@ -132,7 +144,7 @@ class WorkLoop:
             if now - told < _REPORT_SECONDS and done != total:
                 return
             told = now
-            with self._lock:
+            with self._turn:
                 standing = self._queue.progress(lease, done, total)
             if standing == "asked to stop":
                 raise Cancelled("called off while it was worked on")
@@ -140,7 +152,7 @@ class WorkLoop:
                 raise LeaseLost(f"task {lease.id} was handed on while it was being worked on")
 
         def publish(blob: str | None, result: str) -> None:
-            with self._lock:
+            with self._turn:
                 self._queue.finish(lease, blob=blob, result=result)
 
         work = msgspec.json.decode(lease.payload, type=Work)
@@ -169,7 +181,7 @@ class WorkLoop:
         """Record why a task failed; let through what is not about its page."""
         try:
             yield
-        except (DiskFull, sqlite3.Error):
+        except (DiskFull, QueueFailed):
             # No page after this one would fare better; the one in hand is given back untried.
             raise
         except LeaseLost:
@@ -177,7 +189,7 @@ class WorkLoop:
             return
         except Cancelled as error:
             # Whoever called it off may have thought better of it since: then it is only given back.
-            with self._lock:
+            with self._turn:
                 self._queue.release(lease, reason=error.message)
         except AudobonError as error:
             message = f"{error.message} ({error.hint})" if error.hint else error.message
@@ -192,7 +204,7 @@ class WorkLoop:
 
     def _fail(self, lease: Lease, code: str, message: str, *, retry: bool) -> None:
         try:
-            with self._lock:
+            with self._turn:
                 self._queue.fail(lease, code=code, message=message, retry=retry)
         except LeaseLost:
             # As above.

@@ -16,7 +16,8 @@ _QUIET_SECONDS = 2.0
 class Following:
     """How far a job is: what was finished since the last look, and sums over all its tasks.
 
-    Looks only at tasks that were finished since, and those being worked on.
+    Looks only at tasks that were finished since, and those being worked on; and at all of them once more
+    when every one seems to have ended, since one that failed may have been replayed meanwhile.
     resumed  places in the document that were finished before
     """
 
@@ -55,6 +56,7 @@ class Following:
     def look(self) -> tuple[list[TaskView], Counts]:
         """Return the tasks that ended since the last look, and how far the job is."""
         leased = self._queue.leased(self._job_id)
+        self._forget(leased)
         news = self._take_in(self._queue.finished_since(self._job_id, self._since))
         now = self._clock()
         if leased or news or self.is_complete:
@@ -63,13 +65,16 @@ class Following:
             self._quiet_since = now
             self._since = 0.0
             news = self._take_in(task for task in self._queue.tasks(self._job_id) if task.state in _ENDED)
+        if self.is_complete and news:
+            self._forget(task for task in self._queue.tasks(self._job_id) if task.state not in _ENDED)
         for task in leased:
             self._learn(task)
         counts = Counts(
             tasks=len(self._units),
             done=len(self._finished) - self._failed,
             failed=self._failed,
-            done_units=self._finished_units + sum(task.done_units for task in leased),
+            done_units=self._finished_units
+            + sum(task.done_units for task in leased if task.ordinal not in self._finished),
             total_units=self._total_units,
         )
         return news, counts
@@ -80,7 +85,8 @@ class Following:
         return not self.is_complete and self._clock() - self._quiet_since >= _QUIET_SECONDS / 2
 
     def _take_in(self, tasks: Iterable[TaskView]) -> list[TaskView]:
-        news = [task for task in tasks if task.ordinal not in self._finished]
+        news = [task for task in tasks if not self._knows(task)]
+        self._forget(news)
         for task in news:
             self._finished[task.ordinal] = task
             self._failed += task.state != "done"
@@ -88,6 +94,18 @@ class Following:
             self._learn(task)
             self._since = max(self._since, task.finished_at or 0.0)
         return news
+
+    def _knows(self, task: TaskView) -> bool:
+        known = self._finished.get(task.ordinal)
+        return known is not None and (known.state, known.finished_at) == (task.state, task.finished_at)
+
+    def _forget(self, tasks: Iterable[TaskView]) -> None:
+        """Take back that these tasks had ended, if they had: they were replayed."""
+        for task in tasks:
+            known = self._finished.pop(task.ordinal, None)
+            if known is not None:
+                self._failed -= known.state != "done"
+                self._finished_units -= known.total_units
 
     def _learn(self, task: TaskView) -> None:
         """Take over a task's total, which grows when its transparency turns out to need work."""

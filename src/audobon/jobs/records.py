@@ -140,6 +140,15 @@ class JobRecords:
         ).fetchone()
         return None if row is None else (str(row[0]), str(row[1]), str(row[2]))
 
+    def is_over(self, job_id: str) -> bool:
+        """Tell whether a job ended so that nothing is kept for it, its pages neither."""
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM job WHERE id = ? AND state IN ('done', 'failed')", (job_id,)
+            ).fetchone()
+            is not None
+        )
+
     def remove_finished(self) -> int:
         """Forget every job that nothing is kept for; return how many."""
         return self._connection.execute("DELETE FROM job WHERE state IN ('done', 'failed')").rowcount

@@ -73,7 +73,7 @@ class Run:
             if (pid := engine.joined_pid) is not None:
                 hold_orphans(self._queue)
                 self._watcher.stage(f"joining the engine in process {pid}")
-            recorded = self._recording.take_in(document, on_stage=self._watcher.stage, on_step=engine.sample)
+            recorded = self._recording.take_in(document, on_stage=self._watcher.stage, on_step=engine.tick)
             single = self._only_fault(recorded.entries)
             if single is not None:
                 self._records.remove(recorded.job_id)
@@ -98,12 +98,14 @@ class Run:
         try:
             self._follow(following, recorded, engine)
             engine.sample()
+            # A run that joined this engine takes its place at once; nobody would look after it meanwhile.
+            engine.stop()
             return self._finish(job_id, document, recorded.entries, resumed, engine.peak_bytes)
         except BaseException:
             # First our own workers, so that nobody holds what is called off.
             engine.stop()
             # The next run does the same; failing here must not hide what brought us here.
-            with suppress(sqlite3.Error):
+            with suppress(AudobonError, sqlite3.Error):
                 self._queue.cancel(job_id=job_id, reason="its run was stopped")
                 self._records.set_state(job_id, "interrupted")
             self._rooms.log.write("job", "job interrupted", level="warning", job=job_id)

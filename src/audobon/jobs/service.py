@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,11 @@ class Jobs:
         row["settings"] = msgspec.json.decode(row["settings"])
         row["report"] = None if row["report"] is None else msgspec.json.decode(row["report"])
         return row
+
+    def over(self, job_ids: Iterable[str]) -> set[str]:
+        """Return those of some jobs that ended so that their pages are kept no longer."""
+        with self._records() as records:
+            return {job_id for job_id in job_ids if records.is_over(job_id)}
 
     def page_names(self) -> PageNames:
         """Return what knows the names of pages, for those who follow tasks."""

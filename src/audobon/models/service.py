@@ -109,6 +109,11 @@ class Models:
         """Return a model's card; ModelNotFound when nobody has the name."""
         return card_named(name)
 
+    def device_kinds(self) -> frozenset[DeviceKind]:
+        """Return the kinds of device that models can run on here; asks the driver when cards are wanted."""
+        found = [] if self._devices is None else self._devices.found()
+        return frozenset({"cpu", *(device.kind for device in found)})
+
     def list(self) -> list[ModelStatus]:
         """Return every model Audobon knows: those that ship with it by name, then the user's own."""
         return [self._status(name) for name in known_names()]

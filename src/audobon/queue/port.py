@@ -118,7 +118,7 @@ class Queue(ABC):
 
     @abstractmethod
     def next_run_at(self) -> float | None:
-        """Return when the next task that waits for its time is due; None when none does."""
+        """Return when the next task that waits for its time in a queue that is not paused is due, or None."""
 
     @abstractmethod
     def reserve(self, lease: Lease, *, ram_bytes: int, vram_bytes: int = 0) -> bool:

@@ -10,11 +10,12 @@ from audobon.errors import QueueDrained
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head, Room, choose
 from audobon.queue.rules import QueueRules
-from audobon.queue.sql import QueueRow, SqlTasks, lost
+from audobon.queue.sql import QueueRow, lost
+from audobon.queue.sql_stopping import SqlStopping
 from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
 
 
-class SqlHandout(SqlTasks):
+class SqlHandout(SqlStopping):
     """Adds and hands out tasks; a driver brings the statements that differ."""
 
     @abstractmethod
@@ -253,7 +254,8 @@ class SqlHandout(SqlTasks):
         return bool(self._rows(sql.WAITING_IS_DUE, {"now": self._clock()}))
 
     def next_run_at(self) -> float | None:
-        at = self._rows(sql.NEXT_RUN_AT, {})[0][0]
+        is_any_paused = any(row.rules.state == "pause" for row in self._queues().values())
+        at = self._rows(sql.NEXT_RUN_AT_BESIDE_PAUSED if is_any_paused else sql.NEXT_RUN_AT, {})[0][0]
         return None if at is None else float(at)
 
     def reserve(self, lease: Lease, *, ram_bytes: int, vram_bytes: int = 0) -> bool:

@@ -124,6 +124,13 @@ WHERE task.state = 'waiting' AND task.run_at <= :now AND queue.state <> 'pause' 
 
 NEXT_RUN_AT = "SELECT min(run_at) FROM task WHERE state = 'waiting'"
 
+# Passes by what waits in paused queues, which may be much: only for when one is paused.
+NEXT_RUN_AT_BESIDE_PAUSED = """
+SELECT min(task.run_at) FROM task
+JOIN resource_class ON resource_class.id = task.class_id JOIN queue ON queue.name = resource_class.queue
+WHERE task.state = 'waiting' AND queue.state <> 'pause'
+"""
+
 RESERVE = """
 UPDATE task SET ram_bytes = :ram_bytes, vram_bytes = :vram_bytes
 WHERE id = :id AND token = :token AND state = 'leased'

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-# Where there are no named pipes, whoever waits looks again this often.
+# Where there are no named pipes, by the system or the disk, whoever waits looks again this often.
 _LOOK_SECONDS = 0.05
 
 
@@ -40,7 +40,10 @@ class Bell:
             time.sleep(min(timeout_seconds, _LOOK_SECONDS))
             return
         if self._descriptor < 0:
-            self._hang()
+            try:
+                self._hang()
+            except OSError:
+                time.sleep(min(timeout_seconds, _LOOK_SECONDS))
             # What was rung before the pipe was there is not known: look once at once.
             return
         ready, _, _ = select.select([self._descriptor], [], [], timeout_seconds)
@@ -60,8 +63,9 @@ class Bell:
 
     def _hang(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._pipe = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-        os.mkfifo(self._pipe, 0o600)
+        pipe = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+        os.mkfifo(pipe, 0o600)
+        self._pipe = pipe
         # Open for writing too, so that the pipe never reads as ended.
         self._descriptor = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK)
 
