@@ -221,3 +221,35 @@ def test_a_task_that_is_due_in_a_paused_queue_does_not_keep_the_engine_busy(
         with engine_of(tmp_path, queue, stall_seconds=600.0) as engine:
             engine.tick()
             assert engine.rest_seconds == 5.0
+
+
+_ENDS_QUIETLY = """
+import json, sys
+from pathlib import Path
+from audobon.database.service import Database
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.tasks import Claimant
+hello = json.loads(sys.stdin.readline())
+with SqliteQueue(Database(Path(hello["folder"])).open()) as queue:
+    while not queue.claim(Claimant(owner=hello["owner"], pool=hello["pool"])):
+        queue.wait(0.1)
+"""
+
+
+def test_a_page_that_makes_its_worker_end_quietly_is_given_up_all_the_same(
+    tmp_path: Path, queue: SqliteQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_quietly.py").write_text(_ENDS_QUIETLY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("audobon.compute.crew._WORKER_MODULE", "ends_quietly")
+    add_pages(queue, ("page", 1))
+
+    with engine_of(tmp_path, queue) as engine:
+        tick_until(engine, lambda: queue.tasks("job")[0].state == "failed")
+
+    (task,) = queue.tasks("job")
+    assert (task.attempt, task.error_code, task.error_message) == (
+        3,
+        "worker_died",
+        "the worker ended with status 0",
+    )

@@ -124,13 +124,14 @@ class Crew:
     def _take_leave(self, worker: WorkerProcess, status: int) -> None:
         words, is_called_off = status_in_words(status), worker.owner in self._called_off
         self._called_off.discard(worker.owner)
-        is_planned = status in (0, RECYCLE_STATUS)
         is_outer = status in _STOPS_ALL or status == Unavailable.exit
         taken = self._queue.retire(
             worker.owner,
             reason=f"the worker ended with {words}",
-            is_blameless=is_planned or is_outer or is_called_off,
+            is_blameless=status == RECYCLE_STATUS or is_outer or is_called_off,
         )
+        # A worker that ends by itself holds nothing; whatever ended it in the middle of a task may do so again.
+        is_planned = status == RECYCLE_STATUS or (status == 0 and taken == 0)
         self._tell(_news(worker.pid, status, taken, worker.last_words(), is_called_off=is_called_off))
         if status in _STOPS_ALL:
             hint = "free some space and run the same command again" if status == DiskFull.exit else None
