@@ -130,7 +130,7 @@ class Crew:
             reason=f"the worker ended with {words}",
             is_blameless=status == RECYCLE_STATUS or is_outer or is_called_off,
         )
-        # A worker that ends by itself holds nothing; whatever ended it in the middle of a task may do so again.
+        # A worker that ends by itself holds nothing; what ended it in the middle of a task may do so again.
         is_planned = status == RECYCLE_STATUS or (status == 0 and taken == 0)
         self._tell(_news(worker.pid, status, taken, worker.last_words(), is_called_off=is_called_off))
         if status in _STOPS_ALL:
