@@ -1,6 +1,6 @@
 """How does the queue compare with its peers, and does it keep its goals? See the section in README.md.
 
-bench_queue.py [--quick] [--minutes N] [--rounds N] [--only G1,G3]
+bench_queue.py [--quick] [--minutes N] [--rounds N] [--only G1,G3 [--keep NAME]]
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=25.0, help="the longest the whole run may take")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="goals to measure, as in G1,G3; nothing is saved")
+    parser.add_argument("--keep", default="", help="with --only: save the figures under this name after all")
     options = parser.parse_args()
     only = set(filter(None, options.only.split(",")))
     begun = time.monotonic()
@@ -62,8 +63,8 @@ def main() -> None:
         if rows:
             table(title, header, rows)
     figures["seconds"] = round(time.monotonic() - begun)
-    if not only and not options.quick:
-        save("queue", figures)
+    if not options.quick and (options.keep or not only):
+        save(options.keep or "queue", figures)
     if contest.faults:
         raise SystemExit(f"{len(contest.faults)} slices failed")
 
