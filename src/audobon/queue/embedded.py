@@ -45,13 +45,17 @@ SELECT EXISTS (
         )
     ) AND EXISTS (SELECT 1 FROM task WHERE class_id = resource_class.id AND state = 'ready')
 )
-OR EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
+OR """
+_TO_SETTLE = """
+EXISTS (SELECT 1 FROM task WHERE state = 'waiting' AND run_at <= :now)
 OR EXISTS (
     SELECT 1 FROM task
     WHERE deadline_at IS NOT NULL AND finished_at IS NULL AND deadline_at <= :now
         AND state IN ('waiting', 'ready')
 )
 """
+_MAY_CLAIM += _TO_SETTLE
+_IS_TO_SETTLE = "SELECT " + _TO_SETTLE
 
 
 class SqliteQueue(SqlQueue):
@@ -101,13 +105,20 @@ class SqliteQueue(SqlQueue):
         self._bell.wait(timeout_seconds)
 
     def claim(self, claimant: Claimant, *, limit: int = 1, may_exceed: bool = False) -> list[Lease]:
-        values = {"now": self._clock(), "pool": claimant.pool, "may_exceed": may_exceed}
-        ((may_claim,),) = self._rows(_MAY_CLAIM, values)
-        if not may_claim:
-            return []
+        # In the caller's own transaction others are kept out already.
+        if not self._connection.in_transaction:
+            values = {"now": self._clock(), "pool": claimant.pool, "may_exceed": may_exceed}
+            ((may_claim,),) = self._rows(_MAY_CLAIM, values)
+            if not may_claim:
+                return []
         # The disk is not waited for: a power cut that forgets a lease ends its worker too.
         with self._hasty():
             return self._claim(claimant, limit, may_exceed)
+
+    def _settle(self, now: float) -> None:
+        ((is_anything_due,),) = self._rows(_IS_TO_SETTLE, {"now": now})
+        if is_anything_due:
+            super()._settle(now)
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Sequence[Any]]:
         try:
