@@ -55,8 +55,10 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
     gone = audobon.run("jobs", "show", job["id"])
 
     # then
-    line = rf"{job['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  done         upscale  1/1 pages      "
-    assert re.fullmatch(rf"{line}{source} -> {target}\n", listed.out)
+    headings, line = listed.out.splitlines()
+    assert headings.split() == ["job", "begun", "state", "does", "pages", "from", "to"]
+    begun = r"\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf"{job['id']}  {begun}  done   upscale    1/1  {source} +{target}", line)
     assert (job["state"], job["pages"], job["pages_done"], job["target"]) == ("done", 1, 1, str(target))
     assert settled(shown.out) == (
         "id         JOB\n"
@@ -83,8 +85,10 @@ def test_finished_jobs_are_forgotten_together_and_one_or_all_must_be_named(audob
     neither = audobon.run("jobs", "discard")
     both = audobon.run("jobs", "discard", first["id"], "--finished")
     unfinished = audobon.run("jobs", "list", "--unfinished", "--json")
+    tried = audobon.run("jobs", "discard", "--finished", "--dry-run")
     discarded = audobon.run("jobs", "discard", "--finished")
 
+    assert (tried.status, tried.err) == (0, "would be forgotten: 2 finished jobs\n")
     assert neither.status == both.status == 2
     assert neither.err.endswith("name one job, or say --finished\n")
     assert unfinished.out == "[]\n"

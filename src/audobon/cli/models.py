@@ -142,4 +142,5 @@ def verify(names: tuple[str, ...], *, as_json: bool) -> None:
     if damaged:
         raise CorruptModel(f"{len(damaged)} of {len(chosen)} models are not sound")
     if not as_json:
-        say(f"{len(chosen)} models are what their cards say")
+        count = len(chosen)
+        say("1 model is what its card says" if count == 1 else f"{count} models are what their cards say")

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from audobon.jobs.report import JobRequest
 
 _EPILOG = """\b
-Exit status: 0 every page would be done, 10 some would fail, 7 none fits the memory; 2, 4, 5 and 6
-as with run. Nothing is stored, and nothing runs.
+Exit status: 0 every page would be done, 10 some would fail,
+7 none fits the memory; 2, 4, 5 and 6 as with run.
+Nothing is stored, and nothing runs.
 """
 _MOST_ROWS = 30
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audobon.cli.durations import parse_duration, span
-from audobon.cli.terminal import one_line, print_json, say
+from audobon.cli.terminal import one_line, print_json, print_json_line, say
 
 if TYPE_CHECKING:
     from audobon.telemetry.resources import Sample
@@ -72,11 +72,9 @@ def _lines(sample: "Sample") -> list[str]:
 
 
 def _watch(pause_seconds: float, *, as_json: bool) -> None:
-    import msgspec
-
     if as_json:
         for sample in _samples(pause_seconds):
-            click.echo(msgspec.json.encode(sample).decode())
+            print_json_line(sample)
     elif sys.stdout.isatty():
         _watch_live(pause_seconds)
     else:
