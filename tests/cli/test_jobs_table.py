@@ -18,7 +18,7 @@ def test_paths_are_cut_in_the_middle_until_a_line_fits_a_terminal() -> None:
     lines = table(jobs, cells=80)
 
     assert max(map(cell_width, lines)) <= 80
-    assert lines[1].split()[-2:] == ["/h…01.png", "/h…nt.png"]
+    assert lines[1].split()[-2:] == ["/ho…e-01.png", "/ho…rint.png"]
 
 
 def test_without_a_terminal_paths_are_whole() -> None:

@@ -56,9 +56,8 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
 
     # then
     headings, line = listed.out.splitlines()
-    assert headings.split() == ["job", "begun", "state", "does", "pages", "from", "to"]
-    begun = r"\d\d-\d\d \d\d:\d\d"
-    assert re.fullmatch(rf"{job['id']}  {begun}  done   upscale    1/1  {source} +{target}", line)
+    assert headings.split() == ["job", "state", "does", "pages", "from", "to"]
+    assert re.fullmatch(rf"{job['id']}  done   upscale    1/1  {source} +{target}", line)
     assert (job["state"], job["pages"], job["pages_done"], job["target"]) == ("done", 1, 1, str(target))
     assert settled(shown.out) == (
         "id         JOB\n"
@@ -176,7 +175,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_names(audobon: Audobon) -
 def test_verify_proves_a_sound_model(audobon: Audobon) -> None:
     outcome = audobon.run("models", "verify", DEFAULT)
 
-    assert (outcome.status, outcome.err) == (0, "1 models are what their cards say\n")
+    assert (outcome.status, outcome.err) == (0, "1 model is what its card says\n")
     assert re.fullmatch(
         rf"sound  {DEFAULT} +\d+\.\d\d s   differs by \d\.\de-\d\d of 0\.001 allowed\n", outcome.out
     )

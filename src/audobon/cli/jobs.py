@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -28,7 +27,7 @@ def list_jobs(*, unfinished: bool, as_json: bool) -> None:
     """List jobs, newest first.
 
     interrupted: the same command goes on with it. partial: some pages failed; the same command with
-    --overwrite does them again.
+    --overwrite does them again. A job is named by when it was begun, in UTC.
     """
     from audobon.app import open_app
 
@@ -50,20 +49,11 @@ def table(found: "list[JobSummary]", *, cells: int | None) -> list[str]:
     """
     from audobon.cli.queue_words import columns
 
-    headings = ("job", "begun", "state", "does", "pages", "from", "to")
-    facts = [
-        (
-            job.id,
-            time.strftime("%m-%d %H:%M", time.localtime(job.created_at)),
-            job.state,
-            job.operation,
-            f"{job.pages_done}/{job.pages}",
-        )
-        for job in found
-    ]
+    headings = ("job", "state", "does", "pages", "from", "to")
+    facts = [(job.id, job.state, job.operation, f"{job.pages_done}/{job.pages}") for job in found]
     room = None
     if cells is not None:
-        taken = max(map(len, columns(headings[:5], facts)))
+        taken = max(map(len, columns(headings[:4], facts)))
         room = max(_LEAST_PATH_CELLS, (cells - taken - 4) // 2)
     rows = [
         (*fact, _path(job.source, room), _path(job.target or "", room))
@@ -97,7 +87,7 @@ def show(job: str, *, as_json: bool) -> None:
         click.echo(printable(f"  {page['state']:<7} {page['name']}  {page['message'] or ''}".rstrip()))
 
 
-@jobs.command()
+@jobs.command(short_help="Forget a job, and the finished pages kept for it.")
 @click.argument("job", required=False)
 @click.option("--finished", is_flag=True, help="Forget all jobs that are done or failed.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="With --finished: only say how many would go.")

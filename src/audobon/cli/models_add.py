@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(readable=False, path_type=Path)
 
 
-@click.command("add")
+@click.command("add", short_help="Bring a model of your own.")
 @click.argument("file", metavar="FILE.onnx", type=_PATH)
 @click.option(
     "--card", "card_file", metavar="CARD.toml", type=_PATH, required=True, help="What you know of it."

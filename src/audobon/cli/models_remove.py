@@ -65,7 +65,7 @@ def _ask(doomed: str, *, as_json: bool) -> None:
     click.confirm(f"delete {doomed} for good?", abort=True, err=True)
 
 
-@click.command("restore")
+@click.command("restore", short_help="Bring back a model that was removed or replaced.")
 @click.argument("name", required=False)
 @click.option("--replace", is_flag=True, help="Exchange it for the model that has the name now.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")

@@ -32,7 +32,7 @@ _STATES = ("waiting", "ready", "leased", "done", "failed", "cancelled")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 
 
-@click.group("queue")
+@click.group("queue", short_help="Look after what waits, is at work and failed.")
 def queue_group() -> None:
     """Look after the queue: list, watch, pause, retry, cancel, schedule.
 

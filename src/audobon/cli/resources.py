@@ -20,7 +20,7 @@ _BAR_WIDTH, _CURVE_WIDTH = 24, 48
 _LEAST_SECONDS, _MOST_SECONDS = 0.1, 3600.0
 
 
-@click.command()
+@click.command(short_help="Show what processor, memory and disk are used for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one line for each sample.")
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
