@@ -18,6 +18,12 @@ What a command ends with, and what went wrong. Every error has a `code` for prog
 `src/audobon/errors.py` by a test; write it anew with
 `python tests/architecture/test_errors.py > docs/reference/exit-codes.md`.
 
+With `--json`, a command that ends with an error before it printed its result prints this on standard output:
+`{"error": {"code": ..., "message": ..., "hint": ...}}`, with `null` for no hint. The words on standard error
+stay. A command that printed its result, such as the report of a run of which some pages failed, prints no
+second document: the exit status tells. What is typed wrongly is `invalid_input`. A command that is stopped
+ends with 130, and prints nothing.
+
 | exit | code | http | again | meaning |
 |---:|---|---:|---|---|
 | 0 | | 200 | | All was done. |

@@ -123,6 +123,37 @@ def test_a_rule_that_cannot_be_kept_changes_nothing(
     assert desk.queue("configure", "batch").out == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("pgae", "did you mean page?"), ("sing", "one of: page, sweep-blobs, prune-tasks")],
+)
+def test_a_kind_nobody_knows_is_refused(desk: Desk, kind: str, hint: str) -> None:
+    outcome = desk.queue("configure", "batch", "--attempts", "2", "--kind", kind)
+
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == f"error: no kind of task is named {kind!r}\nhint: {hint}\n"
+
+
+@pytest.mark.parametrize("name", ["interactive", "batch", "maintenance"])
+def test_rules_go_back_to_those_the_queue_started_with(desk: Desk, name: str) -> None:
+    started = desk.queue("configure", name).out
+    desk.queue("configure", name, "--attempts", "2", "--kind", "page", "--burst", "4", "--max-running", "3")
+    desk.queue("pause", name)
+
+    outcome = desk.queue("configure", name, "--defaults")
+
+    assert (outcome.status, outcome.err) == (0, f"the rules of {name} are those it started with\n")
+    assert outcome.out == started.replace("state            running", "state            paused")
+    assert desk.queue("configure", name).out == outcome.out
+
+
+def test_defaults_go_alone(desk: Desk) -> None:
+    outcome = desk.queue("configure", "batch", "--defaults", "--burst", "2")
+
+    assert outcome.status == 2
+    assert outcome.err.endswith("Error: --defaults goes alone\n")
+
+
 def test_a_kind_goes_with_its_attempts(desk: Desk) -> None:
     outcome = desk.queue("configure", "batch", "--kind", "page")
 

@@ -227,3 +227,42 @@ def test_nothing_hostile_reaches_the_terminal(desk: Desk) -> None:
     assert HARMLESS in outcomes[4].out
     assert len(outcomes[1].out.splitlines()) == 3
     assert (wrong.status, wrong.out) == (4, "")
+
+
+def test_a_long_payload_is_spread_over_lines(desk: Desk) -> None:
+    page = '{"operation":"upscale","settings":"{\\"scale\\":2}","blob":"0123456789abcdef"}'
+    task_id = desk.add(payload=page)
+
+    lines = desk.queue("show", task_id).out.splitlines()
+
+    at = lines.index("payload   {")
+    assert lines[at : at + 7] == [
+        "payload   {",
+        '            "operation": "upscale",',
+        '            "settings": {',
+        '              "scale": 2',
+        "            },",
+        '            "blob": "0123456789abcdef"',
+        "          }",
+    ]
+
+
+def test_why_a_task_was_cancelled_is_said_once(desk: Desk) -> None:
+    task_id = desk.add()
+    desk.queue("cancel", task_id)
+
+    told = desk.queue("show", task_id).out
+
+    assert "error     cancelled by `audobon queue cancel`\n" in told
+    assert "cancelled: cancelled" not in told
+    assert told.endswith("  cancelled by `audobon queue cancel`\n")
+
+
+def test_dead_letters_of_no_job_are_dismissed_by_pruning(desk: Desk) -> None:
+    desk.add()
+    desk.fail("no room")
+
+    assert desk.queue("dead").err == (
+        "retry them: audobon queue retry --all-dead, or: audobon queue retry 1\n"
+        "dismiss those without a job: audobon queue dead --prune --older-than 1d\n"
+    )

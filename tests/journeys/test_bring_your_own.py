@@ -99,7 +99,7 @@ def test_an_added_model_works_on_pages_in_every_process_and_is_shown_and_proved(
         rf"^file +{audobon.data}/user-models/doubler/[0-9a-f]+\.onnx, yours$", info, re.MULTILINE
     )
     proof = audobon.run("models", "verify", "doubler")
-    assert (proof.status, proof.err) == (0, "1 models are what their cards say\n")
+    assert (proof.status, proof.err) == (0, "1 model is what its card says\n")
 
     # and a page in one tile is the page in many, within a small budget
     drawn(150, 170).save(audobon.folder / "page.png")
@@ -235,6 +235,27 @@ def test_a_damaged_card_is_listed_so_and_harms_no_other(brought: Audobon) -> Non
     assert ran.err.startswith("error: your model doubler is damaged: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "contents", "status", "told"),
+    [
+        ("nosuch.onnx", None, 4, "error: no such file or folder: nosuch.onnx\n"),
+        ("page.png", b"\x89PNG\r\n\x1a\n" + bytes(100), 2, "error: page.png "),
+        ("m.pth", b"PK\x03\x04" + bytes(100), 2, "error: m.pth "),
+    ],
+)
+def test_the_file_is_looked_at_before_its_name(
+    brought: Audobon, name: str, contents: bytes | None, status: int, told: str
+) -> None:
+    write(brought.folder, doubler(), tile_px=64)
+    if contents is not None:
+        (brought.folder / name).write_bytes(contents)
+
+    outcome = brought.run("models", "add", name, "--card", "card.toml")
+
+    assert outcome.status == status
+    assert outcome.err.startswith(told)
+
+
 def test_removed_and_restored(brought: Audobon) -> None:
     audobon = brought
     before = kept(audobon)
@@ -246,15 +267,29 @@ def test_removed_and_restored(brought: Audobon) -> None:
     waiting = audobon.run("models", "restore")
     restored = audobon.run("models", "restore", "doubler", "--json")
     ran = audobon.run(*run)
-    purged = audobon.run("models", "remove", "--purge", "doubler")
+    purge = ("models", "remove", "--purge", "doubler")
+    tried = audobon.run(*purge, "--dry-run")
+    unasked = audobon.run(*purge, "--json", stdin=subprocess.DEVNULL)
+    kept_still = kept(audobon)
+    purged = audobon.run(*purge, "--yes")
 
     assert removed.err == (
         "doubler is removed; for 30 days it comes back with: audobon models restore doubler\n"
     )
-    assert (refused.status, refused.err.splitlines()[0]) == (4, "error: no model is named 'doubler'")
+    assert (refused.status, refused.err) == (
+        4,
+        "error: the model doubler was removed\nhint: audobon models restore doubler\n",
+    )
     assert re.fullmatch(r"doubler  0\.0 MB  removed [\d.]+ s ago\n", waiting.out)
     assert json.loads(restored.out) == {"name": "doubler", "is_replaced": False}
     assert ran.status == 0
+    assert (tried.status, tried.err) == (0, "would be gone for good: the model doubler; 0.0 MB\n")
+    assert (unasked.status, json.loads(unasked.out)["error"]["code"]) == (2, "invalid_input")
+    assert unasked.err == (
+        "error: this would delete the model doubler for good\n"
+        "hint: say --yes, or leave out --purge to keep a way back\n"
+    )
+    assert kept_still == [".trash", *before]
     assert purged.err == "doubler is gone for good; 0.0 MB came free\n"
     assert before[0] == "doubler"
     assert kept(audobon) == [".trash"]

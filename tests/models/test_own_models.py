@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 
@@ -153,13 +154,13 @@ def test_purging_leaves_nothing_of_a_name(own: OwnModels, models_folder: Path) -
     publish(own, NEW, replace=True)
     publish(own, OLD, "other")
 
-    freed_bytes = own.purge("sketch")
+    freed_bytes = own.purge("sketch", is_live_too=True)
 
     assert freed_bytes > len(OLD) + len(NEW)
     assert not [path for path in visible(models_folder) if "sketch" in path]
     assert bytes_of(models_folder, "other") == OLD
     with pytest.raises(ModelNotFound):
-        own.purge("sketch")
+        own.purge("sketch", is_live_too=True)
 
 
 def test_what_somebody_else_put_among_the_removed_is_left_alone(own: OwnModels, models_folder: Path) -> None:
@@ -185,14 +186,27 @@ def test_purging_a_model_that_was_linked_here_leaves_what_the_link_leads_to(
     (folder / "sketch").symlink_to(elsewhere)
     assert bytes_of(models_folder) == OLD
 
-    own.purge("sketch")
+    own.purge("sketch", is_live_too=True)
 
     assert visible(models_folder) == [".trash"]
     assert sorted(path.suffix for path in elsewhere.iterdir()) == [".onnx", ".toml"]
 
 
+def test_purging_what_was_removed_leaves_the_model_that_has_the_name_now(own: OwnModels) -> None:
+    publish(own, OLD)
+    own.remove("sketch")
+    publish(own, NEW)
+    is_live, copies, size_bytes = own.look("sketch")
+
+    freed_bytes = own.purge("sketch", is_live_too=False)
+
+    assert (is_live, copies) == (True, 1)
+    assert 0 < freed_bytes < size_bytes
+    assert (own.is_live("sketch"), own.removed()) == (True, [])
+
+
 def test_models_that_ship_cannot_be_removed(own: OwnModels) -> None:
-    for act in (own.remove, own.purge):
+    for act in (own.remove, own.look, partial(own.purge, is_live_too=True)):
         with pytest.raises(InvalidInput, match="waifu2x-cunet-x2 ships with Audobon"):
             act("waifu2x-cunet-x2")
     with pytest.raises(ModelNotFound):
@@ -311,7 +325,7 @@ if act == "add":
 elif act == "remove":
     own.remove("sketch")
 elif act == "purge":
-    own.purge("sketch")
+    own.purge("sketch", is_live_too=True)
 else:
     own.restore("sketch", replace=True)
 """

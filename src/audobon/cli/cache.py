@@ -15,7 +15,7 @@ def cache() -> None:
     """Show and clear the results kept from before."""
 
 
-@cache.command()
+@cache.command(short_help="Show how much is kept, and how much may be.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def show(*, as_json: bool) -> None:
     """Show how much is kept, and how much may be (cache.budget in the settings)."""
@@ -32,7 +32,7 @@ def show(*, as_json: bool) -> None:
     click.echo(f"budget  {budget}")
 
 
-@cache.command()
+@cache.command(short_help="Remove all that is kept; pages are then made anew.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was, or would be, removed as JSON.")
 def clear(*, dry_run: bool, as_json: bool) -> None:

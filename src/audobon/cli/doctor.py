@@ -39,6 +39,7 @@ def doctor(
     """
     from audobon import config
     from audobon.cli import doctor_tuning
+    from audobon.cli.terminal import print_json
     from audobon.compute.hardware import examine
     from audobon.errors import Misconfigured
     from audobon.models.device_trial import prove
@@ -57,7 +58,7 @@ def doctor(
     findings = examine(folder)
     choice = prove(settings.models.device)
     if as_json:
-        click.echo(_as_json(folder, findings, choice))
+        print_json(_as_json(folder, findings, choice))
     elif sys.stdout.isatty():
         _print_table(folder, findings)
     else:
@@ -82,21 +83,20 @@ def _device_line(choice: "Choice") -> str:
     return words if choice.reason is None else f"{words}: {choice.reason}"
 
 
-def _as_json(folder: Path, findings: "list[Finding]", choice: "Choice") -> str:
+def _as_json(folder: Path, findings: "list[Finding]", choice: "Choice") -> dict[str, object]:
     import msgspec
 
     from audobon.compute.tuning import find_tuning
 
     tuning, problem = find_tuning(folder)
     rows = [{**msgspec.to_builtins(finding), "minimum": finding.minimum} for finding in findings]
-    answer = {
+    return {
         "folder": str(folder.absolute()),
         "findings": rows,
         "device": choice,
         "tuning": tuning if problem is None else None,
         "tuning_problem": problem,
     }
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
 
 
 def _as_lines(findings: "list[Finding]") -> str:

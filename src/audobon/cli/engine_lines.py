@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import click
-import msgspec
-
 from audobon.cli.last_event import last_event_id
-from audobon.cli.terminal import one_line, say
+from audobon.cli.terminal import one_line, print_json_line, say
 from audobon.clock import utc_now
 from audobon.compute.engine_news import News
 from audobon.queue.port import Queue
@@ -56,6 +53,6 @@ class EngineLines:
     def _say(self, event: str, words: str, **facts: Any) -> None:
         if self._as_json:
             line = {"at": utc_now(), "event": event, "words": words, **facts}
-            click.echo(msgspec.json.encode(line).decode())
+            print_json_line(line)
         else:
             say(one_line(words))

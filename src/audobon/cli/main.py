@@ -18,11 +18,12 @@ from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
 from audobon.cli.resources import resources
 from audobon.cli.run import run
-from audobon.cli.terminal import complain
+from audobon.cli.terminal import complain, forget_json, has_printed_json, print_json
 from audobon.cli.up import up
-from audobon.errors import AudobonError, UnknownOperation
+from audobon.errors import AudobonError, InvalidInput, UnknownOperation
 
 _INTERRUPTED = 130
+_ONE_INPUT = "-o OUT names the output; several pages go in as a folder or a book"
 
 
 class _Nouns(click.Group):
@@ -55,16 +56,19 @@ def main() -> NoReturn:
     """Run the command line and end the process with its status."""
     # A polite request to end is treated like Ctrl-C: stop the work, keep what is finished.
     signal.signal(signal.SIGTERM, _interrupt)
+    forget_json()
     try:
         status = audobon.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except AudobonError as error:
         complain(error.message, hint=error.hint)
+        _tell_programs(error.code, error.message, error.hint)
         sys.exit(error.exit)
     except click.ClickException as error:
         error.show()
         if "unexpected extra argument" in error.message:
-            click.echo("hint: -o OUT names the output; several pages go in as a folder or a book", err=True)
+            click.echo(f"hint: {_ONE_INPUT}", err=True)
+        _tell_programs(InvalidInput.code, error.format_message(), None)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
@@ -75,7 +79,19 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last boundary: nothing may end in a bare traceback
         complain(f"a fault in Audobon: {type(error).__name__}: {error}", hint="please report the lines below")
         traceback.print_exc()
+        _tell_programs(AudobonError.code, f"a fault in Audobon: {type(error).__name__}: {error}", None)
         sys.exit(AudobonError.exit)
+
+
+def _tell_programs(code: str, message: str, hint: str | None) -> None:
+    """Print an error as JSON when JSON was asked for; a report that was printed says what failed."""
+    if "--json" not in sys.argv[1:] or has_printed_json():
+        return
+    try:
+        print_json({"error": {"code": code, "message": message, "hint": hint}})
+    except BrokenPipeError:
+        # Nobody reads it; the status tells.
+        sys.stderr.close()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -42,13 +42,14 @@ def list_models(*, as_json: bool) -> None:
         if card is None:
             click.echo(f"{status.name:<{width}}  damaged; see: audobon models verify {status.name}")
             continue
-        missing = "not installed; see: audobon models info " + card.name
-        state = ("ready" if status.is_prepared else "installed") if status.is_installed else missing
+        state = ("ready" if status.is_prepared else "installed") if status.is_installed else "not installed"
         state += ", yours" if status.is_own else ""
         size = f"{card.graph_bytes / 1e6:.1f} MB"
         click.echo(
             f"{card.name:<{width}}  {card.task:<9}  {size:>8}  {card.licence.split(':')[0]:<10}  {state}"
         )
+    if any(status.card is not None and not status.is_installed for status in found):
+        say("not installed: audobon models info NAME says how to")
 
 
 @models.command()
@@ -142,4 +143,5 @@ def verify(names: tuple[str, ...], *, as_json: bool) -> None:
     if damaged:
         raise CorruptModel(f"{len(damaged)} of {len(chosen)} models are not sound")
     if not as_json:
-        say(f"{len(chosen)} models are what their cards say")
+        count = len(chosen)
+        say("1 model is what its card says" if count == 1 else f"{count} models are what their cards say")

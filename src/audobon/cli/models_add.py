@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(readable=False, path_type=Path)
 
 
-@click.command("add")
+@click.command("add", short_help="Bring a model of your own.")
 @click.argument("file", metavar="FILE.onnx", type=_PATH)
 @click.option(
     "--card", "card_file", metavar="CARD.toml", type=_PATH, required=True, help="What you know of it."
@@ -33,13 +33,14 @@ def add_model(file: Path, card_file: Path, *, replace: bool, is_dry: bool, as_js
     import tempfile
 
     from audobon.app import open_app
-    from audobon.models.admitting import admit
+    from audobon.models.admitting import admit, check_file
     from audobon.models.brought_card import read_brought_card
     from audobon.models.own_models import OwnModels
 
     app = open_app()
     brought = read_brought_card(card_file)
     own = OwnModels(app.models_folder)
+    check_file(file)
     own.check_free(brought.name, replace=replace)
     most_bytes = app.settings.models.max_megabytes * 10**6
     was_replaced = False

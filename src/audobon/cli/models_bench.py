@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from audobon.models.benching import Bench
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure models beside what their cards say.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--rounds",

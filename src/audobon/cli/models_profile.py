@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _KINDS_SHOWN = 10
 
 
-@click.command("profile")
+@click.command("profile", short_help="Measure what a model takes, operator by operator.")
 @click.argument("name")
 @click.option(
     "--tile", "tile_px", type=click.IntRange(min=8, max=2048), help="Side of the tile to time, in px."

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from audobon.jobs.report import JobRequest
 
 _EPILOG = """\b
-Exit status: 0 every page would be done, 10 some would fail, 7 none fits the memory; 2, 4, 5 and 6
-as with run. Nothing is stored, and nothing runs.
+Exit status: 0 every page would be done, 10 some would fail,
+7 none fits the memory; 2, 4, 5 and 6 as with run.
+Nothing is stored, and nothing runs.
 """
 _MOST_ROWS = 30
 
 
-@click.group(cls=Operations)
+@click.group(cls=Operations, short_help="Tell what an operation would do, without doing it.")
 @click.pass_context
 def plan(context: click.Context) -> None:
     """Tell what an operation would do, without doing it: where each page would run, how long, and why."""
@@ -113,13 +114,21 @@ def _summary(made: "Plan") -> Iterator[str]:
     if made.to_prepare:
         yield f"         first {', '.join(made.to_prepare)} would be prepared for this machine, once"
     if made.pages_to_run:
-        yield f"time     {_total_time(made.seconds)}, on {made.device}"
+        most = "at most " if made.is_at_most and made.seconds is not None else ""
+        yield f"time     {most}{_total_time(made.seconds)}, on {made.device}"
+        if most:
+            yield "         some tiles may be in the result cache"
         if made.device_reason is not None:
             yield f"         {made.device_reason}"
         yield f"memory   {_megabytes(made.peak_bytes)} MB of {made.budget_bytes >> 20} MB"
     low, high = made.price_micros
     price = f"{low / 1e6:.2f}" if low == high else f"{low / 1e6:.2f} to {high / 1e6:.2f}"
     yield f"price    {price} US dollars; everything {made.privacy}"
+    if made.queue_state == "pause":
+        yield f"queue    {made.queue} is paused: pages wait until audobon queue resume {made.queue}"
+    if made.queue_state == "drain":
+        words = "it takes no new tasks" if made.is_new else "it finishes this job, and takes no new one"
+        yield f"queue    {made.queue} drains: {words}"
     running = (
         f"runs in process {made.engine_pid}" if made.engine_pid is not None else "would start with the run"
     )

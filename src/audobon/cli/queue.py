@@ -1,5 +1,6 @@
 """`audobon queue`: what waits, what is at work, what failed; and letting queues run, pause or drain."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from audobon.queue.port import Queue
     from audobon.queue.tasks import QueueState, TaskRecord, TaskState
 
+_SHORT_JSON = 60
 _STATES = ("waiting", "ready", "leased", "done", "failed", "cancelled")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 
 
-@click.group("queue")
+@click.group("queue", short_help="Look after what waits, is at work and failed.")
 def queue_group() -> None:
     """Look after the queue: list, watch, pause, retry, cancel, schedule.
 
@@ -40,8 +42,8 @@ def queue_group() -> None:
       ready      to be taken up
       leased     at work
       done       finished
-      failed     a dead letter: given up, kept with its reason until it is replayed
-      cancelled  called off, and can be replayed
+      failed     a dead letter: given up, kept with its reason until retried
+      cancelled  called off, and can be retried
     """
 
 
@@ -158,7 +160,7 @@ def show(task_id: int, *, as_json: bool) -> None:
 
 def _rows_of(task: "TaskRecord", name: str, pid: int | None) -> list[tuple[str, str]]:
     """Return what is to be said of a task, without what is not there."""
-    from audobon.cli.queue_words import amount, counted, moment
+    from audobon.cli.queue_words import amount, counted, moment, with_reason
 
     graphics = f" and {amount(task.vram_bytes)} of graphics memory" if task.vram_bytes else ""
     device = "any device" if task.device == "any" else task.device
@@ -181,12 +183,34 @@ def _rows_of(task: "TaskRecord", name: str, pid: int | None) -> list[tuple[str, 
         ("due", moment(task.run_at) if task.state == "waiting" else None),
         ("deadline", None if task.deadline_at is None else moment(task.deadline_at)),
         ("stopping", None if task.stop_asked_at is None else f"asked to stop {moment(task.stop_asked_at)}"),
-        ("error", task.error_code and f"{task.error_code}: {task.error_message or ''}"),
-        ("payload", None if task.payload == "{}" else task.payload),
-        ("result", task.result),
+        ("error", task.error_code and with_reason(task.error_code, task.error_message or "")),
+        ("payload", None if task.payload == "{}" else _spread(task.payload)),
+        ("result", task.result and _spread(task.result)),
         ("blob", task.result_blob),
     ]
     return [(label, value) for label, value in rows if value]
+
+
+def _spread(text: str) -> str:
+    """Return JSON that a task carries, indented when it is long; JSON within its texts is spread too."""
+    import msgspec
+
+    if len(text) <= _SHORT_JSON:
+        return text
+
+    def unfolded(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: unfolded(inner) for key, inner in value.items()}
+        if isinstance(value, str) and value.startswith("{"):
+            with suppress(msgspec.DecodeError):
+                return unfolded(msgspec.json.decode(value))
+        return value
+
+    try:
+        spread = msgspec.json.format(msgspec.json.encode(unfolded(msgspec.json.decode(text))), indent=2)
+    except msgspec.DecodeError:
+        return text
+    return spread.decode().replace("\n", "\n" + " " * 10)
 
 
 def _names_to_set(queue: "Queue", names: tuple[str, ...], *, is_all: bool) -> list[str]:

@@ -6,7 +6,7 @@ import click
 
 from audobon.cli.durations import parse_duration
 from audobon.cli.queue_access import NOTHING, names_of, queue_to_look_at, rules_of
-from audobon.cli.terminal import print_json, say
+from audobon.cli.terminal import print_json, printable, say
 
 
 @click.command()
@@ -51,7 +51,7 @@ def dead(
     if not found:
         say(NOTHING if queue is None else "no dead letters")
         return
-    from audobon.cli.queue_words import columns, moment
+    from audobon.cli.queue_words import columns, moment, with_reason
 
     rows = [
         (
@@ -60,7 +60,7 @@ def dead(
             names.of(task),
             f"{task.attempt}/{task.max_attempts}",
             moment(task.finished_at or task.enqueued_at)[:-3],
-            f"{task.error_code or ''}: {task.error_message or ''}",
+            with_reason(task.error_code or "", task.error_message or ""),
         )
         for task in found
     ]
@@ -70,7 +70,12 @@ def dead(
     if total > len(found):
         say(f"these are the newest {len(found)} of {total}; --limit shows more")
     only = "" if name is None else f" --queue {name}"
-    say(f"replay them: audobon queue retry --all-dead{only}, or: audobon queue retry {found[0].id}")
+    say(f"retry them: audobon queue retry --all-dead{only}, or: audobon queue retry {found[0].id}")
+    job_id = next((task.job_id for task in found if task.job_id is not None), None)
+    if job_id is not None:
+        say(printable(f"dismiss those of a job: audobon jobs discard {job_id}"))
+    if any(task.job_id is None for task in found):
+        say("dismiss those without a job: audobon queue dead --prune --older-than 1d")
 
 
 class _OnlyTried(Exception):

@@ -8,7 +8,7 @@ import msgspec
 from audobon.cli.queue_looks import Look, happenings
 from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_words import STATE_WORDS, clock_time
-from audobon.cli.terminal import one_line, say
+from audobon.cli.terminal import one_line, print_json_line, say
 from audobon.queue.figures import QueueFigures
 from audobon.queue.tasks import TaskRecord
 
@@ -99,4 +99,4 @@ def _ageless(figures: QueueFigures) -> QueueFigures:
 
 def _write(look: Look, change: str, value: object) -> None:
     noun = "worker" if change == "worker gone" else change
-    click.echo(msgspec.json.encode({"at": look.at, "change": change, noun: value}).decode())
+    print_json_line({"at": look.at, "change": change, noun: value})

@@ -1,5 +1,6 @@
 """`audobon queue configure`: how a queue treats its tasks."""
 
+import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,12 @@ def _rate_or_none(text: str) -> float | str:
     help="What the rest grows to at most; it doubles with each try.",
 )
 @click.option("--kind", metavar="KIND", help="--attempts and rests only for tasks of this kind.")
+@click.option("--defaults", "is_resetting", is_flag=True, help="Back to the rules the queue started with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON.")
 def configure(
     name: str,
     *,
+    is_resetting: bool,
     attempts: int | None,
     first_seconds: float | None,
     most_seconds: float | None,
@@ -92,7 +95,7 @@ def configure(
     """Show the rules of a queue, or change them.
 
     Without options the rules are shown. What is at work goes on under changed rules. A SPAN is a time such as
-    30s, 5m, 2h or 7d.
+    30s, 5m, 2h or 7d. --defaults leaves a queue that is paused or drains as it is.
     """
     tries = {"max_attempts": attempts, "first_seconds": first_seconds, "most_seconds": most_seconds}
     policy = {rule: value for rule, value in tries.items() if value is not None}
@@ -101,7 +104,14 @@ def configure(
     changes = {
         rule: None if value == _NO_LIMIT else value for rule, value in options.items() if value is not None
     }
-    if changes or policy:
+    if is_resetting and (changes or policy):
+        raise click.UsageError("--defaults goes alone")
+    if kind is not None:
+        _check_kind(kind)
+    if is_resetting:
+        rules = _reset(name)
+        say(f"the rules of {name} are those it started with")
+    elif changes or policy:
         rules = _change(name, changes, policy, kind)
         say(f"the rules of {name} are changed")
     else:
@@ -112,6 +122,35 @@ def configure(
         return
     for label, value in _rows_of(rules):
         click.echo(printable(f"{label:<16} {value}"))
+
+
+def _check_kind(kind: str) -> None:
+    from audobon.compute.maintenance_kinds import MAINTENANCE_KINDS
+    from audobon.compute.work import PAGE_KIND
+
+    known = [PAGE_KIND, *MAINTENANCE_KINDS]
+    if kind not in known:
+        near = difflib.get_close_matches(kind, known, n=1, cutoff=0.5)
+        raise InvalidInput(
+            f"no kind of task is named {kind!r}",
+            hint=f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}",
+        )
+
+
+def _reset(name: str) -> "QueueRules":
+    import msgspec
+
+    from audobon.queue.rules import default_rules
+    from audobon.queue.tasks import CATEGORIES
+
+    with queue_to_change() as queue:
+        with queue.transaction():
+            rules = rules_of(queue, name)
+            (category,) = (each for each in CATEGORIES if each == name)
+            rules = msgspec.structs.replace(default_rules(category), state=rules.state)
+            queue.configure(rules)
+        queue.wake()
+    return rules
 
 
 def _change(name: str, changes: dict[str, Any], policy: dict[str, Any], kind: str | None) -> "QueueRules":

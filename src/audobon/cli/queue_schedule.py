@@ -134,7 +134,7 @@ def resume(name: str, *, as_json: bool) -> None:
     _set_paused(name, is_paused=False, as_json=as_json)
 
 
-@schedule.command()
+@schedule.command(short_help="Add the task of a schedule now, or all that is due.")
 @click.argument("name", required=False)
 @_json
 def run(name: str | None, *, as_json: bool) -> None:

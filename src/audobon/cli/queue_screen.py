@@ -18,6 +18,7 @@ from audobon.cli.queue_words import (
     counted,
     pool_in_words,
     queue_cells,
+    shortened,
 )
 from audobon.cli.terminal import one_line
 
@@ -153,16 +154,3 @@ def _happening_line(happening: Happening, indent: int, width: int) -> Text:
     room = max((width - len(start)) // 2, width - len(start) - 2 - cell_width(words))
     style = "red" if words.startswith("given up") else "yellow" if words.startswith("failed") else ""
     return _line(start).append(f"{shortened(one_line(name), room)}  ").append(words, style=style)
-
-
-def shortened(name: str, cells: int) -> str:
-    """Return a name that takes so many cells at most, cut in the middle: its end tells pages apart."""
-    if cell_width(name) <= cells:
-        return name
-    tail = name
-    while tail and cell_width(tail) > max(1, cells * 2 // 3):
-        tail = tail[1:]
-    head = name[: max(0, len(name) - len(tail))]
-    while head and cell_width(head) + 1 + cell_width(tail) > cells:
-        head = head[:-1]
-    return f"{head}…{tail}"

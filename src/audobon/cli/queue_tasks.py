@@ -58,7 +58,7 @@ def retry(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Replay dead letters and cancelled tasks.
+    """Try dead letters and cancelled tasks again.
 
     They are ready at once, with all their attempts. Tasks in other states are left as they are, and so are
     pages of a job none of whose pages could be done: they are kept no longer, and `audobon run` takes them
@@ -89,11 +89,11 @@ def retry(
         say(f"left as they are: {_listed(not_kept)} of jobs that ended; run the same commands again")
     _say_when_not_all(found)
     if not chosen:
-        say("nothing to replay")
+        say("nothing to retry")
     elif dry_run:
-        say(f"would be replayed: {_listed(chosen)}")
+        say(f"would be retried: {_listed(chosen)}")
     else:
-        say(f"replayed: {_listed(chosen)}" if replayed == len(chosen) else f"replayed: {_tasks(replayed)}")
+        say(f"retried: {_listed(chosen) if replayed == len(chosen) else _tasks(replayed)}")
         say_when_nobody_works()
 
 
@@ -118,7 +118,7 @@ def cancel(
     """Call tasks off; those at work are asked to stop.
 
     Asks before it cancels more than one, unless --yes; with --json it never asks and needs --yes. What is
-    cancelled can be replayed.
+    cancelled can be retried.
     """
     one_way(ids=bool(ids), job=job_id is not None, queue=name is not None)
     if is_all != (name is not None):

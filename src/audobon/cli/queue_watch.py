@@ -49,7 +49,6 @@ def watch(*, once: bool, interval: float, as_json: bool) -> None:
 
     A live screen at a terminal, a line for each happening elsewhere. Ctrl-C ends it, with status 130.
 
-    \b
     With --json all that is there is told first, then each change, as
     {"at": UTC seconds, "change": C, C: ...}. C is engine, queue, pool, worker, event, or task: one that
     is at work or was, or that ended.

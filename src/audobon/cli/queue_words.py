@@ -13,7 +13,7 @@ STATE_WORDS: dict[QueueState, str] = {"run": "running", "pause": "paused", "drai
 
 _EVENT_WORDS = {
     "adopted": "done with the result of equal work",
-    "replayed": "replayed, with all its attempts",
+    "replayed": "retried, with all its attempts",
     "retried": "failed, to be tried again",
     "failed": "given up",
     "given back": "given back to the queue",
@@ -48,7 +48,14 @@ def counted(count: int, noun: str) -> str:
 def event_in_words(event: TaskEvent) -> str:
     """Return what happened to a task."""
     words = _EVENT_WORDS.get(event.kind, event.kind)
-    return one_line(f"{words}: {event.detail}" if event.detail else words)
+    return one_line(with_reason(words, event.detail or ""))
+
+
+def with_reason(words: str, reason: str) -> str:
+    """Return words with their reason: "failed: no picture"; a reason that begins with them stands alone."""
+    if not reason:
+        return words
+    return reason if reason.startswith(words) else f"{words}: {reason}"
 
 
 def done_in_words(task: TaskRecord) -> str:
@@ -104,6 +111,19 @@ def cell_width(text: str) -> int:
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
     )
+
+
+def shortened(name: str, cells: int) -> str:
+    """Return a name that takes so many cells at most, cut in the middle: its end tells pages apart."""
+    if cell_width(name) <= cells:
+        return name
+    tail = name
+    while tail and cell_width(tail) > max(1, cells * 2 // 3):
+        tail = tail[1:]
+    head = name[: max(0, len(name) - len(tail))]
+    while head and cell_width(head) + 1 + cell_width(tail) > cells:
+        head = head[:-1]
+    return f"{head}…{tail}"
 
 
 def _padded(cell: str, width: int, *, is_right: bool) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audobon.cli.durations import parse_duration, span
-from audobon.cli.terminal import one_line, print_json, say
+from audobon.cli.terminal import one_line, print_json, print_json_line, say
 
 if TYPE_CHECKING:
     from audobon.telemetry.resources import Sample
@@ -20,7 +20,7 @@ _BAR_WIDTH, _CURVE_WIDTH = 24, 48
 _LEAST_SECONDS, _MOST_SECONDS = 0.1, 3600.0
 
 
-@click.command()
+@click.command(short_help="Show what processor, memory and disk are used for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one line for each sample.")
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
@@ -72,11 +72,9 @@ def _lines(sample: "Sample") -> list[str]:
 
 
 def _watch(pause_seconds: float, *, as_json: bool) -> None:
-    import msgspec
-
     if as_json:
         for sample in _samples(pause_seconds):
-            click.echo(msgspec.json.encode(sample).decode())
+            print_json_line(sample)
     elif sys.stdout.isatty():
         _watch_live(pause_seconds)
     else:

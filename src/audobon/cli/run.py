@@ -17,9 +17,10 @@ Act = Callable[..., None]
 """What a command does with a request: called as act(app, request, as_json=..., quiet=...)."""
 
 _EPILOG = """\b
-Exit status: 0 done, 2 bad input, 4 not found, 5 output exists, 6 not allowed, 7 memory or disk too
-small, 9 damaged data, 10 some pages failed, 130 stopped. Run the same command again to go on where
-it stopped: finished pages are kept.
+Exit status: 0 done, 2 bad input, 4 not found, 5 output exists,
+6 not allowed, 7 memory or disk too small, 9 damaged data,
+10 some pages failed, 130 stopped. Run the same command again to go on
+where it stopped: finished pages are kept.
 """
 # Whether it may be read or written is asked later, where the answer has a status of its own.
 _PATH = click.Path(readable=False, path_type=Path)
@@ -194,8 +195,7 @@ def _do(app: "App", request: "JobRequest", *, as_json: bool, quiet: bool) -> Non
         outcome = app.jobs.run(request, watcher)
     except KeyboardInterrupt:
         watcher.close()
-        kept = f"{watcher.kept} finished pages are kept" if watcher.kept else "no page was finished yet"
-        say(f"stopped; {kept}. Run the same command again to go on.")
+        say(f"stopped; {_kept(watcher.kept)}. Run the same command again to go on.")
         raise
     finally:
         watcher.close()
@@ -206,6 +206,12 @@ def _do(app: "App", request: "JobRequest", *, as_json: bool, quiet: bool) -> Non
     if not quiet:
         say(_summary(outcome.report))
     raise_for(outcome.report)
+
+
+def _kept(pages: int) -> str:
+    if not pages:
+        return "no page was finished yet"
+    return "1 finished page is kept" if pages == 1 else f"{pages} finished pages are kept"
 
 
 def _summary(report: "JobReport") -> str:

@@ -6,6 +6,8 @@ import unicodedata
 import click
 import msgspec
 
+_printed: set[str] = set()
+
 
 def say(words: str = "") -> None:
     """Tell the person something that is not the result."""
@@ -21,7 +23,29 @@ def complain(message: str, *, hint: str | None = None) -> None:
 
 def print_json(value: object) -> None:
     """Print a result as JSON."""
+    note_json()
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_json_line(value: object) -> None:
+    """Print one of many results as a line of JSON."""
+    note_json()
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def note_json() -> None:
+    """Note that standard output has JSON now: an error that follows adds no document to it."""
+    _printed.add("json")
+
+
+def has_printed_json() -> bool:
+    """Tell whether this command has printed JSON."""
+    return "json" in _printed
+
+
+def forget_json() -> None:
+    """Begin a command: nothing is printed yet."""
+    _printed.clear()
 
 
 def printable(text: str) -> str:

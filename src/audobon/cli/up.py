@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Run the engine, which does what is in the queue.")
 @click.option("--memory", metavar="SIZE", help="Most memory to take, such as 4GB.")
 @click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON.")
 def up(*, memory: str | None, as_json: bool) -> None:
@@ -12,8 +12,8 @@ def up(*, memory: str | None, as_json: bool) -> None:
     `audobon run` hands its pages to a running engine. Ctrl-C or SIGTERM ends the engine within a second;
     pages that are done are kept, the page at work is done again later.
 
-    \b
     With --json each line is {"at": UTC seconds, "event": E, "words": ...} and what else is known of it.
+
     Ends with status 0 when it was asked to end; 5 when the data folder has an engine; 7 when the disk is
     full; 8 when workers cannot run here, or the database stays locked; else as docs/reference/exit-codes.md.
     """

@@ -20,7 +20,7 @@ from audobon.compute.work import (
 )
 from audobon.errors import MemoryTooSmall, PartlyFailed, by_code
 from audobon.jobs.ingest import Fault, Ingest, TakenEntry
-from audobon.jobs.recording import find_done
+from audobon.jobs.recording import find_done, queue_for
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobRequest
 from audobon.jobs.rooms import Rooms
@@ -30,6 +30,8 @@ from audobon.models.store import is_prepared
 from audobon.pages.documents import Document
 from audobon.pages.picture_formats import is_unread_picture
 from audobon.queue.port import Queue
+from audobon.queue.rules import drained
+from audobon.queue.tasks import Category, QueueState
 
 _MOST_NAMES = 10
 
@@ -64,6 +66,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes    of the page that takes most
     price_micros  lowest and highest price in millionths of a US dollar
     loss_db       see `JobReport`
+    queue         in which its pages would wait
+    queue_state   of that queue: when it drains, it takes no job that is new
+    is_new        no job of before is gone on with
+    is_at_most    some of the work may be in the result cache: `seconds` may be less
     """
 
     operation: str
@@ -89,6 +95,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     unread_pictures: list[str]
     left_out: list[str]
     loss_db: float | None
+    queue: Category
+    queue_state: QueueState
+    is_new: bool
+    is_at_most: bool
 
 
 class Planning:
@@ -150,6 +160,7 @@ class Planning:
             codec.close()
         placed = [page.placement for page in pages if page.state == "runs" and page.placement is not None]
         count = {state: sum(page.state == state for page in pages) for state in get_args(PageState)}
+        queue = queue_for(document.kind)
         makes_pictures = request.operation.makes == "pictures"
         return Plan(
             operation=request.operation.name,
@@ -178,7 +189,18 @@ class Planning:
             unread_pictures=[name for name in others if makes_pictures and is_unread_picture(name)],
             left_out=document.left_out,
             loss_db=loss_db(request.settings),
+            queue=queue,
+            queue_state=self._state_of(queue),
+            is_new=self._earlier is None,
+            is_at_most=makes_pictures
+            and bool(placed)
+            and request.use_cache
+            and self._rooms.cache.has_tiles(),
         )
+
+    def _state_of(self, queue: Category) -> QueueState:
+        rules = [] if self._queue is None else self._queue.rules()
+        return next((each.state for each in rules if each.name == queue), "run")
 
     def _page(self, ingest: Ingest, taken: TakenEntry, target_format: str | None) -> PagePlan:
         name, info, settings = taken.entry.name, taken.info, self._request.settings
@@ -246,7 +268,13 @@ class Planning:
 
 
 def raise_for_plan(plan: Plan) -> None:
-    """Raise what a command should end with: MemoryTooSmall, PartlyFailed, or the fault of the only page."""
+    """Raise what a command should end with.
+
+    raises  QueueDrained, MemoryTooSmall, PartlyFailed, or the fault of the only page
+    """
+    would_wait = (plan.pages_to_run or plan.pages_adopted) and not plan.pages_refused
+    if plan.queue_state == "drain" and plan.is_new and would_wait:
+        raise drained(plan.queue)
     bad = [page for page in plan.pages if page.state in ("refused", "faulty")]
     if not bad:
         return

@@ -27,7 +27,7 @@ from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import Target
 from audobon.pages.documents import Document, DocumentKind
 from audobon.queue.port import Queue
-from audobon.queue.tasks import Needs, NewTask, TaskState
+from audobon.queue.tasks import Category, Needs, NewTask, TaskState
 
 # Classes of need are rounded up to eighths of a power of two, so that pages of all sizes make few of them.
 _STEPS_PER_DOUBLING = 8
@@ -187,7 +187,7 @@ class Recording:
                     total_units=units(item.info, settings, placement),
                 )
             )
-        ids = self._queue.enqueue("interactive" if kind == "picture" else "batch", new)
+        ids = self._queue.enqueue(queue_for(kind), new)
         for task_id, task in zip(ids, new, strict=True):
             assert task.work_key is not None
             done = cached.get(task.work_key)
@@ -226,6 +226,11 @@ class Recording:
 
     def _memory_bytes(self) -> int | None:
         return self._request.budget_bytes if self._request.is_budget_asked else None
+
+
+def queue_for(kind: DocumentKind) -> Category:
+    """Return the queue in which the pages of a document wait."""
+    return "interactive" if kind == "picture" else "batch"
 
 
 def find_done(

@@ -117,6 +117,12 @@ def admit(
     return Admitted(done, tuple(notes))
 
 
+def check_file(file: Path) -> None:
+    """Raise NotFound when there is no such file, and UnsafeModel when it is plainly no ONNX model."""
+    with disk_errors(file), _open_regular(file) as source:
+        _refuse_foreign(file, source.read(HEAD_BYTES))
+
+
 def _copy(file: Path, folder: Path, most_bytes: int) -> tuple[str, int, Path]:
     """Copy a file into a folder; return the digest and size of the copy, and where it lies."""
     temporary = folder / ".reading"

@@ -6,9 +6,10 @@ read before a model is asked for.
 
 from pathlib import Path
 
-from audobon.errors import CorruptModel, UnknownOperation
+from audobon.errors import CorruptModel, ModelNotFound, UnknownOperation
 from audobon.models.card import Card, built_in_card, built_in_cards, built_in_names, unknown_model
 from audobon.models.own_cards import own_folder, own_names, read_own_card
+from audobon.models.removed import removed_models
 
 # What the name of a draft has more than that of its full model.
 _DRAFT = "-draft"
@@ -30,6 +31,8 @@ def card_named(name: str) -> Card:
     for folder in _own:
         if (card := read_own_card(folder, name)) is not None:
             return card
+        if any(item.name == name for item in removed_models(folder)):
+            raise ModelNotFound(f"the model {name} was removed", hint=f"audobon models restore {name}")
     raise unknown_model(name, known_names())
 
 

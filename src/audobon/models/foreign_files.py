@@ -44,6 +44,10 @@ _MAGIC: tuple[tuple[int, bytes, Foreign], ...] = (
     (0, b"\x7fELF", Foreign("a program", "it is no model")),
     (0, b"MZ", Foreign("a program", "it is no model")),
     (0, b"#!", Foreign("a script", "it is no model")),
+    *(
+        (at, magic, Foreign("a picture", "it is no model"))
+        for at, magic in ((0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"GIF8"), (8, b"WEBP"))
+    ),
     (4, b"TFL3", Foreign("a TensorFlow Lite model", _OTHER_RUNTIME)),
     (
         4,

@@ -4,13 +4,10 @@ Killing a process at any instant leaves each of them as it was or as it was to b
 """
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import msgspec
 
 from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, write_bytes, writing
 from audobon.clock import utc_now
@@ -18,26 +15,14 @@ from audobon.errors import Conflict, CorruptModel, InvalidInput, ModelNotFound
 from audobon.models.card import Card, built_in_names, parse_card, unknown_model
 from audobon.models.card_text import card_text
 from audobon.models.own_cards import CARD, graph_path, is_name, own_folder, own_names, read_own_card
+from audobon.models.removed import RemovedModel, folder_bytes, removed_models, trash_folder, trash_name
 from audobon.models.store import prepared_folder
 from audobon.processes import FileLock
 
 KEPT_DAYS = 30
 """How long a removed model can be had back."""
 
-_TRASH = ".trash"
 _DAY_SECONDS = 86_400
-
-
-class RemovedModel(msgspec.Struct, frozen=True):
-    """A model that can be had back.
-
-    removed_at  seconds since 1970, UTC
-    """
-
-    name: str
-    removed_at: float
-    size_bytes: int
-    path: str
 
 
 class OwnModels:
@@ -46,7 +31,7 @@ class OwnModels:
     def __init__(self, models_folder: Path) -> None:
         self._models_folder = models_folder
         self._folder = own_folder(models_folder)
-        self._trash = self._folder / _TRASH
+        self._trash = trash_folder(self._folder)
 
     def check_free(self, name: str, *, replace: bool) -> None:
         """Raise Conflict when a model of this name is there already and may not be replaced."""
@@ -98,17 +83,19 @@ class OwnModels:
     def remove(self, name: str) -> None:
         """Put a model aside; ModelNotFound when there is none, InvalidInput when it ships with Audobon."""
         with self._lock():
-            if not self._place(name).is_dir() or not is_name(name):
-                raise self._nothing_to_remove(name)
+            self.check_live(name)
             with disk_errors(self._place(name)):
                 self._move_to_trash(name)
             self._drop_prepared(name)
             self._forget_old()
 
-    def purge(self, name: str) -> int:
-        """Remove a model and what can be had back of it for good; return how many bytes came free."""
+    def purge(self, name: str, *, is_live_too: bool) -> int:
+        """Delete what can be had back of a model for good; return how many bytes came free.
+
+        is_live_too  the model itself too, when it is there
+        """
         with self._lock(), disk_errors(self._place(name)):
-            if is_name(name) and self._place(name).is_dir():
+            if is_live_too and self.is_live(name):
                 self._move_to_trash(name)
                 self._drop_prepared(name)
             found = [item for item in self.removed() if item.name == name]
@@ -118,6 +105,27 @@ class OwnModels:
                 self._delete(item)
             self._forget_old()
         return sum(item.size_bytes for item in found)
+
+    def look(self, name: str) -> tuple[bool, int, int]:
+        """Return whether a model is there, how many removed ones of its name are, and their bytes in all.
+
+        raises  as `remove` when there is neither
+        """
+        found = [item for item in self.removed() if item.name == name]
+        is_live = self.is_live(name)
+        if not is_live and not found:
+            raise self._nothing_to_remove(name)
+        live_bytes = folder_bytes(self._place(name)) if is_live else 0
+        return is_live, len(found), live_bytes + sum(item.size_bytes for item in found)
+
+    def check_live(self, name: str) -> None:
+        """Raise ModelNotFound when there is no such model, InvalidInput when it ships with Audobon."""
+        if not self.is_live(name):
+            raise self._nothing_to_remove(name)
+
+    def is_live(self, name: str) -> bool:
+        """Tell whether there is a model of this name, not only removed ones."""
+        return is_name(name) and self._place(name).is_dir()
 
     def restore(self, name: str, *, replace: bool = False) -> bool:
         """Bring back the model of this name that was removed or replaced last; return whether one made way.
@@ -146,23 +154,7 @@ class OwnModels:
 
     def removed(self) -> list[RemovedModel]:
         """Return what can be had back, the last removed first."""
-        try:
-            entries = list(self._trash.iterdir())
-        except OSError:
-            # Nothing was ever removed.
-            return []
-        found = []
-        for entry in entries:
-            name, _, rest = entry.name.partition(".")
-            milliseconds = rest.partition("-")[0]
-            if is_name(name) and milliseconds.isascii() and milliseconds.isdecimal():
-                try:
-                    size_bytes = sum(path.stat().st_size for path in entry.iterdir() if path.is_file())
-                except OSError:
-                    # No folder of ours, or purged by another process since we looked.
-                    continue
-                found.append(RemovedModel(name, int(milliseconds) / 1000, size_bytes, str(entry)))
-        return sorted(found, key=lambda item: (-item.removed_at, item.path))
+        return removed_models(self._folder)
 
     def _place(self, name: str) -> Path:
         return self._folder / (name if is_name(name) else ".no-name")
@@ -195,7 +187,7 @@ class OwnModels:
 
     def _move_to_trash(self, name: str) -> None:
         self._trash.mkdir(exist_ok=True)
-        self._place(name).rename(self._trash / _trash_name(name))
+        self._place(name).rename(self._trash / trash_name(name, utc_now()))
         sync_folder(self._folder)
         sync_folder(self._trash)
 
@@ -210,7 +202,7 @@ class OwnModels:
         for path in (self._place(name) / CARD, graph_path(self._folder, card)):
             _second_name(path, folder / path.name)
         sync_folder(folder)
-        folder.rename(self._trash / _trash_name(name))
+        folder.rename(self._trash / trash_name(name, utc_now()))
         sync_folder(self._trash)
 
     def _keep_prepared(self, card: Card, prepared: Path) -> None:
@@ -265,7 +257,3 @@ def _second_name(path: Path, other: Path) -> None:
     except OSError:
         # Some file systems know no second names.
         shutil.copyfile(path, other)
-
-
-def _trash_name(name: str) -> str:
-    return f"{name}.{int(utc_now() * 1000)}-{secrets.token_hex(4)}"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from audobon.errors import InvalidInput
+from audobon.errors import InvalidInput, QueueDrained
 from audobon.queue.tasks import Category, QueueState
 
 
@@ -88,6 +88,13 @@ class QueueRules(msgspec.Struct, frozen=True, kw_only=True):
                 )
         if faults:
             raise InvalidInput(f"queue {self.name}: " + "; ".join(faults))
+
+
+def drained(queue: str) -> QueueDrained:
+    """Return the error for a task that a draining queue does not take."""
+    return QueueDrained(
+        f"the queue {queue} takes no new tasks while it drains", hint=f"audobon queue resume {queue}"
+    )
 
 
 def default_rules(category: Category) -> QueueRules:

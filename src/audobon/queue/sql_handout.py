@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from audobon.errors import QueueDrained
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head, Room, choose
-from audobon.queue.rules import QueueRules
+from audobon.queue.rules import QueueRules, drained
 from audobon.queue.sql import QueueRow, lost
 from audobon.queue.sql_stopping import SqlStopping
 from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
@@ -43,10 +42,7 @@ class SqlHandout(SqlStopping):
         with self.transaction():
             rules = self._ensure(queue)
             if rules.state == "drain":
-                raise QueueDrained(
-                    f"the queue {queue} takes no new tasks while it drains",
-                    hint=f"audobon queue resume {queue}",
-                )
+                raise drained(queue)
             ids = self._add(queue, rules, list(tasks))
             self.wake()
         return ids

@@ -94,6 +94,16 @@ class ResultCache:
             return None
         return None if found is None else found[1]
 
+    def has_tiles(self) -> bool:
+        """Tell whether tiles are kept; writes nothing."""
+        if not self.is_on or not self._file.exists:
+            return False
+        try:
+            with closing(connect_to_look(self._file.path)) as connection:
+                return cache_entries.counts(connection).get("tile", 0) > 0
+        except (sqlite3.Error, OSError):
+            return False
+
     def put(
         self,
         key: bytes,
