@@ -20,6 +20,7 @@ from audobon.jobs.publishing import publish
 from audobon.jobs.recording import Recorded, Recording
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
+from audobon.jobs.room_for_pages import RoomForPages, room_for
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import NOTHING_STALE, Stale, Target
 from audobon.jobs.waits import Waits
@@ -70,10 +71,14 @@ class Run:
                 self._rooms.folder, self._engine, on_own=lambda: hold_orphans(self._queue)
             ) as engine,
         ):
-            if (pid := engine.joined_pid) is not None:
+            pid = engine.joined_pid
+            room = room_for(self._request, self._queue, engine_pid=pid)
+            if pid is not None:
                 hold_orphans(self._queue)
-                self._watcher.stage(f"joining the engine in process {pid}")
-            recorded = self._recording.take_in(document, on_stage=self._watcher.stage, on_step=engine.tick)
+                self._watcher.stage(_joining(pid, room))
+            recorded = self._recording.take_in(
+                document, room, on_stage=self._watcher.stage, on_step=engine.tick
+            )
             single = self._only_fault(recorded.entries)
             if single is not None:
                 self._records.remove(recorded.job_id)
@@ -245,3 +250,12 @@ class Run:
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:
             self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)
+
+
+def _joining(pid: int, room: RoomForPages) -> str:
+    words = f"joining the engine in process {pid}"
+    if room.engine_bytes is not None:
+        words += f", with {room.engine_bytes >> 20} MB for its work"
+    if room.is_asked_in_vain:
+        words += f"; the {room.asked_bytes >> 20} MB asked for have no effect beyond that"
+    return words
