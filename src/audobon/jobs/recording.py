@@ -28,7 +28,7 @@ from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import Target
 from audobon.pages.documents import Document, DocumentKind
 from audobon.queue.port import Queue
-from audobon.queue.tasks import Needs, NewTask, TaskState
+from audobon.queue.tasks import Category, Needs, NewTask, TaskState
 
 # Classes of need are rounded up to eighths of a power of two, so that pages of all sizes make few of them.
 _STEPS_PER_DOUBLING = 8
@@ -42,10 +42,12 @@ Made = tuple[str | None, str | None]
 class Recorded(msgspec.Struct, frozen=True):
     """A job on record.
 
+    queue    the queue its pages wait in
     resumed  places in the document that are done already
     """
 
     job_id: str
+    queue: Category
     entries: list[TakenEntry]
     resumed: frozenset[int]
 
@@ -114,7 +116,12 @@ class Recording:
         finally:
             codec.close()
         self._queue.wake()
-        return Recorded(job_id, taken, frozenset(task.ordinal for task in tasks if task.state == "done"))
+        return Recorded(
+            job_id,
+            _queue_for(document.kind),
+            taken,
+            frozenset(task.ordinal for task in tasks if task.state == "done"),
+        )
 
     def _record(
         self, document: Document, taken: list[TakenEntry], cached: dict[str, Made], page_bytes: int
@@ -198,7 +205,7 @@ class Recording:
                     total_units=units(item.info, settings, placement),
                 )
             )
-        ids = self._queue.enqueue("interactive" if kind == "picture" else "batch", new)
+        ids = self._queue.enqueue(_queue_for(kind), new)
         for task_id, task in zip(ids, new, strict=True):
             assert task.work_key is not None
             done = cached.get(task.work_key)
@@ -250,6 +257,10 @@ def find_done(
         return None
     found = records.done_work(key, job_id=None if request.use_cache else earlier)
     return next((made for made in found if made[0] is None or rooms.storage.has(made[0])), None)
+
+
+def _queue_for(kind: DocumentKind) -> Category:
+    return "interactive" if kind == "picture" else "batch"
 
 
 def _is_usable(item: TakenEntry) -> bool:
