@@ -88,6 +88,8 @@ def test_when_the_engine_is_killed_in_the_middle_the_run_takes_over_and_nothing_
         outcome = audobon.outcome(run)
 
     assert outcome.status == 0, outcome.err
+    assert outcome.err.count("the engine ended; this run goes on as the engine\n") == 1
+    assert outcome.err.endswith(" MB in all processes, the engine's included\n")
     assert audobon.done_events() == [(name, 1) for name in PAGES]
     assert audobon.query("SELECT kind, detail FROM task_event") == [("given back", "its engine ended")]
     assert audobon.query("SELECT max(attempt) FROM task") == [(1,)]
