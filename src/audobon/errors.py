@@ -211,7 +211,7 @@ class Exhausted(AudobonError):
 class MemoryTooSmall(Exhausted):
     """The work does not fit the memory budget, even in the smallest pieces."""
 
-    code = "memory_too_small"
+    code, retry = "memory_too_small", False
 
 
 class DiskFull(Exhausted):

@@ -16,7 +16,7 @@ from audobon.compute.graphics_memory import GraphicsMemory
 from audobon.compute.orders import Orders
 from audobon.compute.work import PAGE_KIND
 from audobon.compute.worker_messages import Order
-from audobon.errors import LeaseLost, MemoryTooSmall
+from audobon.errors import Exhausted, LeaseLost
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.figures import PoolFigures
 from audobon.queue.tasks import Capacity, Claimant, Lease, Needs, NewTask
@@ -57,7 +57,7 @@ def test_what_another_took_meanwhile_is_refused_with_words_and_nothing_changes(q
     allowance.take_up(ours := taken(queue, "worker"))
     taken(queue, "other")
 
-    with pytest.raises(MemoryTooSmall, match="were free and are taken now"):
+    with pytest.raises(Exhausted, match="were free and are taken now"):
         allowance.of_task(ours).hold(701)
     assert allowance.held_bytes() == 100
     assert [pool.reserved_ram_bytes for pool in queue.pools()] == [400]
@@ -80,7 +80,7 @@ def test_a_pool_that_was_lowered_below_what_is_held_gives_nothing_more(queue: Sq
     queue.set_capacity(POOL, Capacity(500))
 
     assert queue.claim(Claimant(owner="other", pool=POOL)) == []
-    with pytest.raises(MemoryTooSmall):
+    with pytest.raises(Exhausted):
         allowance.of_task(ours).hold(900)
     allowance.of_task(ours).hold(700)
     assert allowance.room_bytes() == 500

@@ -49,7 +49,7 @@ def test_a_worker_admits_a_page_by_what_was_seen(tmp_path: Path) -> None:
     see_too_much(tmp_path)
     storage: Any = SimpleNamespace(get=lambda _: b"file")
     codec: Any = SimpleNamespace(decode=lambda _: Picture(INFO, np.zeros((100, 100, 3), np.uint8)))
-    memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE)
+    memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE, pool_bytes=lambda: 4 * GIGABYTE)
     results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device="cpu")
     performer = Performer(storage, Models(tmp_path / "models", threads=1), (codec, codec), results)
 

@@ -36,6 +36,9 @@ class Plenty:
     def room_bytes(self) -> int:
         return 4 << 30
 
+    def pool_bytes(self) -> int:
+        return 4 << 30
+
     def hold(self, ram_bytes: int) -> None:
         return
 

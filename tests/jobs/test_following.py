@@ -62,7 +62,7 @@ def test_news_come_once_and_sums_follow(queue: Queue) -> None:
     news, counts = following.look()
 
     assert [(task.ordinal, task.state) for task in news] == [(1, "done"), (2, "failed")]
-    assert counts == Counts(tasks=4, done=2, failed=1, done_units=4 + 4 + 4 + 1, total_units=4 + 4 + 4 + 6)
+    assert counts == Counts(tasks=4, done=2, failed=1, done_units=4 + 4 + 1, total_units=4 + 4 + 6)
     assert following.look() == ([], counts)
     assert not following.is_complete
 
@@ -83,7 +83,7 @@ def test_a_cancelled_page_is_news_and_ends_the_job_as_a_failed_one_does(queue: Q
     queue.cancel(job_id="job", reason="stop")
     news, counts = following.look()
     assert [task.state for task in news] == ["cancelled"] * 4
-    assert counts == Counts(tasks=4, done=0, failed=4, done_units=16, total_units=16)
+    assert counts == Counts(tasks=4, done=0, failed=4, done_units=0, total_units=0)
     assert following.is_complete
 
 
@@ -131,7 +131,25 @@ def test_a_replayed_page_that_is_at_work_again_is_counted_once(queue: Queue) -> 
     following = Following(queue, "job", resumed=frozenset())
     failed = claim(queue)
     queue.fail(failed, code="worker_died", message="died", retry=False)
-    assert following.look()[1] == Counts(4, 0, 1, 4, 16)
+    assert following.look()[1] == Counts(4, 0, 1, 0, 12)
     queue.replay(task_ids=[failed.id])
     queue.progress(claim(queue), 3, 4)
     assert following.look()[1] == Counts(4, 0, 0, 3, 16)
+
+
+def test_a_page_called_off_at_work_takes_its_units_out_of_the_total_and_a_replay_brings_them_back(
+    queue: Queue,
+) -> None:
+    following = Following(queue, "job", resumed=frozenset())
+    queue.finish(claim(queue))
+    lease = claim(queue)
+    queue.progress(lease, 2, 6)
+    assert following.look()[1] == Counts(4, 1, 0, 4 + 2, 4 + 6 + 4 + 4)
+
+    queue.cancel(task_ids=[lease.id], reason="not wanted")
+    queue.release(lease, reason="stopped")
+    assert following.look()[1] == Counts(4, 1, 1, 4, 4 + 4 + 4)
+
+    queue.replay(task_ids=[lease.id])
+    queue.progress(claim(queue), 1, 6)
+    assert following.look()[1] == Counts(4, 1, 0, 4 + 1, 4 + 6 + 4 + 4)

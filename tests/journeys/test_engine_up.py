@@ -33,7 +33,7 @@ def test_a_second_engine_is_refused_and_told_which_process_has_the_folder(audobo
 
 def test_a_run_joins_a_running_engine_and_its_pages_are_done_there(audobon: Audobon) -> None:
     book_of(audobon.folder / "fox.cbz", 6, 150, 200)
-    with engine_up(audobon) as engine:
+    with engine_up(audobon, "--memory", "2GB") as engine:
         run = audobon.start(*COMMAND)
         audobon.wait_for_work_after(1)
         parents = {parent_of(worker) for worker in audobon.workers()}
@@ -41,9 +41,36 @@ def test_a_run_joins_a_running_engine_and_its_pages_are_done_there(audobon: Audo
         assert engine.poll() is None
 
     assert outcome.status == 0, outcome.err
-    assert f"joining the engine in process {engine.pid}\n" in outcome.err
+    assert f"joining the engine in process {engine.pid}, with 2048 MB for its work\n" in outcome.err
     assert parents == {engine.pid}
     assert audobon.done_events() == [(name, 1) for name in PAGES]
+
+
+def test_a_page_too_large_for_the_engine_is_refused_before_it_is_tried_with_a_remedy_that_works(
+    audobon: Audobon,
+) -> None:
+    drawn(96, 128).save(audobon.folder / "page.png")
+    refused = audobon.run("run", "letters", "page.png", "--memory", "60MB")
+    found = re.search(r"hint: --memory (\d+MB)\n", refused.err)
+    assert found is not None, refused.err
+    enough = found[1]
+    command = ("letters", "page.png", "--memory", enough)
+    with engine_up(audobon, "--memory", "150MB") as engine:
+        run, plan = audobon.run("run", *command), audobon.run("plan", *command)
+
+    hint = (
+        f"hint: start `audobon up` with --memory {enough}, or stop it and run again with --memory {enough}\n"
+    )
+    assert (run.status, plan.status) == (7, 7)
+    assert run.err.startswith(
+        f"joining the engine in process {engine.pid}, with 150 MB for its work;"
+        f" the {enough[:-2]} MB asked for have no effect beyond that\n"
+    )
+    assert run.err.endswith(", the budget is 150 MB\n" + hint)
+    assert plan.err.endswith(", the budget is 150 MB\n" + hint)
+    assert audobon.query("SELECT count(*) FROM task") == [(0,)]
+    with engine_up(audobon, "--memory", enough):
+        assert audobon.run("run", *command).status == 0
 
 
 def test_when_the_engine_is_killed_in_the_middle_the_run_takes_over_and_nothing_is_done_twice_or_lost(
@@ -61,6 +88,8 @@ def test_when_the_engine_is_killed_in_the_middle_the_run_takes_over_and_nothing_
         outcome = audobon.outcome(run)
 
     assert outcome.status == 0, outcome.err
+    assert outcome.err.count("the engine ended; this run goes on as the engine\n") == 1
+    assert outcome.err.endswith(" MB in all processes, the engine's included\n")
     assert audobon.done_events() == [(name, 1) for name in PAGES]
     assert audobon.query("SELECT kind, detail FROM task_event") == [("given back", "its engine ended")]
     assert audobon.query("SELECT max(attempt) FROM task") == [(1,)]

@@ -72,8 +72,31 @@ def test_cancelling_a_job_ends_its_run_and_the_way_back_is_told(audobon: Audobon
     assert cancelled.status == 0
     assert f"undo: audobon queue retry --job {job}\n" in cancelled.err
     assert outcome.status == 10, outcome.err
-    assert "3 of 3 pages could not be done" in outcome.err
+    assert outcome.err == (
+        "error: 3 of 3 pages were called off: page1.png, page2.png, page3.png\n"
+        "hint: run the same command again to do them; what is done is kept till then\n"
+    )
     assert task_states(audobon) == ["cancelled"] * 3
+
+
+def test_one_page_that_was_called_off_is_done_by_the_same_command_again(audobon: Audobon) -> None:
+    book_of(audobon.folder / "fox.cbz", 2)
+    audobon.run("queue", "pause", "batch")
+    run = audobon.start(*RUN)
+    wait_until(lambda: task_states(audobon) == ["ready", "ready"], "the pages wait")
+    audobon.run("queue", "cancel", "2")
+    audobon.run("queue", "resume", "batch")
+    outcome = audobon.outcome(run)
+    again = audobon.run(*RUN, "--overwrite", "--quiet")
+
+    assert outcome.status == 10
+    assert "upscale: 1 page done, 1 called off, with waifu2x-upconv7-x2\n" in outcome.err
+    assert outcome.err.endswith(
+        "error: 1 of 2 pages was called off: page2.png\n"
+        "hint: run the same command again with --overwrite to do them; what is done is kept till then\n"
+    )
+    assert again.status == 0, again.err
+    assert task_states(audobon) == ["done", "done"]
 
 
 def test_a_page_that_cannot_be_done_becomes_a_dead_letter_named_by_its_file(audobon: Audobon) -> None:
@@ -122,13 +145,13 @@ def test_a_page_that_is_replayed_while_its_run_goes_on_is_part_of_what_is_publis
     audobon.run("queue", "cancel", "2")
     assert run.stderr is not None
     told = ""
-    while "page2.png  FAILED" not in told:
+    while "page2.png  called off" not in told:
         told = run.stderr.readline()
     audobon.run("queue", "retry", "2")
     audobon.run("queue", "resume", "batch")
     outcome = audobon.outcome(run)
 
-    assert told == "[1/2]  page2.png  FAILED: cancelled by `audobon queue cancel`\n"
+    assert told == "[1/2]  page2.png  called off: cancelled by `audobon queue cancel`\n"
     assert outcome.status == 0, outcome.err
     assert re.findall(r"^\[\S+  \S+", outcome.err, re.MULTILINE) == ["[2/2]  page1.png", "[2/2]  page2.png"]
     assert task_states(audobon) == ["done", "done"]

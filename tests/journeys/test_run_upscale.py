@@ -192,4 +192,5 @@ def test_the_report_as_json_is_all_there_is_on_standard_output(audobon: Audobon)
         "pages_cached": 0,
         "tiles": 1,
         "tiles_cached": 0,
+        "is_engine_joined": False,
     }

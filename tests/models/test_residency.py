@@ -241,7 +241,7 @@ def test_a_model_that_can_never_fit_is_refused_at_once_with_a_way_out() -> None:
     assert caught.value.message == (
         "a needs 120 MB, with what must stay beside it; the models' budget is 100 MB"
     )
-    assert caught.value.hint == "raise the memory budget by 20 MB, or use smaller tiles"
+    assert caught.value.hint == "raise the memory budget by 20 MB"
     assert room.loads == []
 
 

@@ -90,6 +90,19 @@ def test_a_larger_total_does_not_take_progress_back() -> None:
     assert progress.fraction() == before == 0.5
 
 
+def test_a_page_that_is_given_up_takes_its_units_out_of_what_is_done_and_of_what_is_left() -> None:
+    progress, clock = started(10)
+    for done in range(1, 5):
+        work(progress, clock, done_units=done, seconds=1)
+    # A page of four units leaves, of which two were done.
+    progress.start(6)
+    progress.advance(2)
+    assert one_number(progress) == pytest.approx(4.0)
+    work(progress, clock, done_units=3, seconds=1)
+    assert one_number(progress) == pytest.approx(3.0)
+    assert progress.fraction() == 0.5
+
+
 def test_a_total_that_is_not_positive_is_refused() -> None:
     for total_units in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="positive"):

@@ -217,9 +217,11 @@ def _kept(pages: int) -> str:
 def _summary(report: "JobReport") -> str:
     """Return what was done, where the result lies, how long it took, and the peak memory."""
     pages = f"{report.pages_done} page" + ("" if report.pages_done == 1 else "s")
+    called_off = sum(page.is_called_off for page in report.pages)
     lines = [
         f"{report.operation}: {pages} done"
-        + (f", {report.pages_failed} failed" if report.pages_failed else "")
+        + (f", {failed} failed" if (failed := report.pages_failed - called_off) else "")
+        + (f", {called_off} called off" if called_off else "")
         + (f", {report.pages_resumed} of them before this run" if report.pages_resumed else "")
         + (f", with {', '.join(report.models)}" if report.models else "")
     ]
@@ -241,7 +243,8 @@ def _summary(report: "JobReport") -> str:
         lines.append(f"result       {report.output}")
     place = "on this machine" if report.place == "here" else report.place
     lines.append(f"time         {report.seconds:.1f} s, {place}")
-    lines.append(f"peak memory  {report.peak_memory_bytes / (1 << 20):.0f} MB in all processes")
+    engines = ", the engine's included" if report.is_engine_joined else ""
+    lines.append(f"peak memory  {report.peak_memory_bytes / (1 << 20):.0f} MB in all processes{engines}")
     return "\n".join(lines)
 
 

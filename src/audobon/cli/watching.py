@@ -30,7 +30,7 @@ class LineWatcher:
 
     def stage(self, words: str) -> None:
         """Say what begins."""
-        say(words)
+        say(one_line(words))
 
     def started(self, job_id: str, pages: int, resumed: int) -> None:
         """Say what is resumed."""
@@ -63,6 +63,8 @@ class LineWatcher:
         self.kept += page.state == "done"
 
     def _words(self, page: PageReport) -> str:
+        if page.is_called_off:
+            return f"{one_line(page.name)}  called off: {one_line(page.message)}"
         if page.state == "failed":
             return f"{one_line(page.name)}  FAILED: {one_line(page.message)}"
         return f"{one_line(page.name)}  {page.width}×{page.height}  {page.seconds:.1f} s"
@@ -97,6 +99,13 @@ class BarWatcher(LineWatcher):
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
 
+    def stage(self, words: str) -> None:
+        """Say what begins, above the bar once there is one."""
+        if self._progress is None:
+            super().stage(words)
+        else:
+            self._print(one_line(words))
+
     def started(self, job_id: str, pages: int, resumed: int) -> None:
         """Draw the bar."""
         from rich.console import Console
@@ -123,9 +132,10 @@ class BarWatcher(LineWatcher):
     def page(self, page: PageReport) -> None:
         """Write failures above the bar; finished pages only move it."""
         self._note(page)
-        if self._progress is not None and (page.state == "failed" or page.notes):
-            words = self._words(page) if page.state == "failed" else f"{page.name}: {'; '.join(page.notes)}"
-            self._progress.console.print(printable(words), markup=False, highlight=False)
+        if page.state == "failed":
+            self._print(self._words(page))
+        elif page.notes:
+            self._print(f"{page.name}: {'; '.join(page.notes)}")
 
     def finished(self) -> None:
         """Fill the bar: the output is published."""
@@ -137,6 +147,11 @@ class BarWatcher(LineWatcher):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+    def _print(self, words: str) -> None:
+        """Write a line above the bar."""
+        if self._progress is not None:
+            self._progress.console.print(printable(words), markup=False, highlight=False)
 
     def _show(self, counts: Counts) -> None:
         if self._progress is None or self._bar is None:

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from audobon.errors import MemoryTooSmall
+from audobon.errors import Exhausted
 from audobon.queue.figures import PoolFigures
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Lease
@@ -45,6 +45,11 @@ class Allowance:
             return 0
         return figures.ram_bytes - max(0, figures.reserved_ram_bytes - self.held_bytes())
 
+    def pool_bytes(self) -> int:
+        """Return what all tasks of the pool may hold together."""
+        figures = self._figures()
+        return 0 if figures is None else figures.ram_bytes
+
     def _figures(self) -> PoolFigures | None:
         with self._turn:
             pools = {figures.pool: figures for figures in self._queue.pools()}
@@ -57,7 +62,7 @@ class Allowance:
     def hold(self, lease: Lease, ram_bytes: int) -> None:
         """Reserve what a task is going to take, in place of what its claim reserved.
 
-        raises  MemoryTooSmall when another worker took it meanwhile, LeaseLost
+        raises  Exhausted when another worker took it meanwhile, LeaseLost
         """
         for _ in range(_ATTEMPTS):
             if self._reserve(lease, ram_bytes, self._held_graphics.get(lease.id, 0)):
@@ -65,7 +70,7 @@ class Allowance:
                 return
             if ram_bytes > self.room_bytes():
                 break
-        raise MemoryTooSmall(
+        raise Exhausted(
             f"{ram_bytes >> 20} MB were free and are taken now", hint="run the same command again"
         )
 
@@ -101,12 +106,16 @@ class TaskMemory:
         """Return what all tasks of this worker may hold together now."""
         return self._allowance.room_bytes()
 
+    def pool_bytes(self) -> int:
+        """Return what all tasks of the pool may hold together."""
+        return self._allowance.pool_bytes()
+
     def held_bytes(self) -> int:
         """Return what all tasks of this worker hold."""
         return self._allowance.held_bytes()
 
     def hold(self, ram_bytes: int) -> None:
-        """Reserve what the task is going to take; MemoryTooSmall when it is gone."""
+        """Reserve what the task is going to take; Exhausted when it is gone."""
         self._allowance.hold(self._lease, ram_bytes)
 
     def hold_graphics(self, vram_bytes: int) -> None:

@@ -10,11 +10,21 @@ from typing import IO, NamedTuple, cast
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.page_memory import PageMemory
+from audobon.compute.page_memory import PageMemory, refusal
 from audobon.compute.placement import PageLoad, Peaks, Placement, device_notes, told_device
 from audobon.compute.results import Results, TaskResults
 from audobon.compute.tuning import Tuning
-from audobon.compute.work import PageResult, Work, model_names, page_load, passes_of, place, result_info
+from audobon.compute.work import (
+    PageResult,
+    Work,
+    least_budget,
+    model_names,
+    model_shares,
+    page_load,
+    passes_of,
+    place,
+    result_info,
+)
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
 from audobon.models.devices import Choice
 from audobon.models.service import Models, replaced_meanwhile
@@ -112,7 +122,13 @@ class Performer:
         room_bytes = memory.room_bytes()
         budget_bytes = min(room_bytes, work.memory_bytes or room_bytes)
         peaks = self._models.peaks.predict
-        placement = place(load, settings, budget_bytes, tuning=self._tuning, peaks=peaks)
+        try:
+            placement = place(load, settings, budget_bytes, tuning=self._tuning, peaks=peaks)
+        except MemoryTooSmall:
+            needed_bytes = least_budget(load, settings, peaks=peaks)
+            raise refusal(
+                needed_bytes, pool_bytes=memory.pool_bytes(), asked_bytes=work.memory_bytes
+            ) from None
         is_roomy = 2 * placement.peak_bytes <= budget_bytes
         if not is_roomy:
             alone()
@@ -135,7 +151,8 @@ class Performer:
                 )
             return step
         if isinstance(settings, LettersSettings):
-            self._read(picture, settings, placement, report, timed, results, memory)
+            shares = model_shares(load, settings, peaks)
+            self._read(picture, settings, placement, shares, report, timed, results, memory)
         else:
             self._find_panels(picture, settings, placement, report, timed)
         return None
@@ -192,6 +209,7 @@ class Performer:
         picture: Picture,
         settings: LettersSettings,
         placement: Placement,
+        shares: tuple[int, ...],
         report: Report,
         publish: _PublishResult,
         results: TaskResults,
@@ -200,11 +218,9 @@ class Performer:
         names = model_names(settings)
         with ExitStack() as stack:
             # Lean: line widths vary, and an arena would keep room for each of them.
-            least = [self._models.card(name).graph_bytes for name in names]
-            least[0] = placement.model_bytes - sum(least[1:])
             detector, classifier, recogniser = (
                 stack.enter_context(self._models.lease(name, lean=True, peak_bytes=peak_bytes))
-                for name, peak_bytes in zip(names, least, strict=True)
+                for name, peak_bytes in zip(names, shares, strict=True)
             )
             placement = told_device(placement, detector.choice)
             choices = [model.choice for model in (detector, classifier, recogniser)]

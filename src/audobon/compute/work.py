@@ -216,7 +216,7 @@ def place(
         True,
         needed,
         "here: it fits the budget",
-        model_bytes=_model_bytes(page, settings, peaks),
+        model_bytes=sum(model_shares(page, settings, peaks)),
         model=names[0] if names else "",
         budget_bytes=budget_bytes,
         card_seconds=round(_findings_seconds(page, settings), 3),
@@ -229,20 +229,21 @@ def least_budget(page: PageLoad, settings: Settings, *, peaks: Peaks = card_peak
     if isinstance(settings, UpscaleSettings | CleanSettings):
         return least_bytes(page, cards[0], passes=passes_of(settings, cards[0]), peaks=peaks)
     # The page as decoded, and as RGB for looking at, with transient copies of the latter.
-    working = page.held_bytes + page.pixels * 3 * 3 + _model_bytes(page, settings, peaks)
+    working = page.held_bytes + page.pixels * 3 * 3 + sum(model_shares(page, settings, peaks))
     if isinstance(settings, PanelsSettings) and settings.pictures:
         # A panel may be the whole page: its pixels once more, in the codec, and as a file; and the drawing.
         working += page.held_bytes + page.encoding_bytes(page.pixels, page.info.mode) + page.pixels * (3 + 4)
     return COMMAND_BYTES + WORKER_BYTES + CODEC_BYTES + _VISION_BYTES + max(working, page.opening_bytes)
 
 
-def _model_bytes(page: PageLoad, settings: Settings, peaks: Peaks) -> int:
-    """Return what the models of a findings operation take at their peak."""
+def model_shares(page: PageLoad, settings: Settings, peaks: Peaks) -> tuple[int, ...]:
+    """Return what each model of a findings operation is lent, all of them at once; in their order."""
     cards = [card_named(name) for name in model_names(settings)]
     if not cards:
-        return 0
+        return ()
     detecting = peaks(cards[0], detector_pixels(page.info.width, page.info.height), lean=True)
-    return sum(card.graph_bytes for card in cards) + detecting
+    # One that waits beside the detector is counted with what it holds, which is more than its graph.
+    return (cards[0].graph_bytes + detecting, *(card.loading_bytes for card in cards[1:]))
 
 
 def _findings_seconds(page: PageLoad, settings: Settings) -> float:

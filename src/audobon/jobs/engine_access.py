@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -20,12 +19,23 @@ class EngineAccess:
     When the engine that was joined goes away, this process takes its place.
     make     a new engine for this process
     on_own   called when this process becomes the engine, before its workers start
+    on_turn  called besides when it takes the place of an engine that ended
     """
 
-    def __init__(self, folder: Path, make: Callable[[], Engine], *, on_own: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        make: Callable[[], Engine],
+        *,
+        on_own: Callable[[], None],
+        on_turn: Callable[[], None],
+    ) -> None:
         self._folder = folder
         self._make = make
         self._on_own = on_own
+        self._on_turn = on_turn
+        self.was_joined = False
+        """Whether another engine had the folder at some time."""
         self._own: Engine | None = None
         self._tried_at = 0.0
         self._peak_bytes = 0
@@ -91,8 +101,13 @@ class EngineAccess:
     def _try(self) -> None:
         self._tried_at = time.monotonic()
         engine = self._make()
-        with suppress(AlreadyRunning):
+        try:
             engine.__enter__()
-            self._own = engine
-            self._on_own()
-            engine.start_worker()
+        except AlreadyRunning:
+            self.was_joined = True
+            return
+        self._own = engine
+        if self.was_joined:
+            self._on_turn()
+        self._on_own()
+        engine.start_worker()

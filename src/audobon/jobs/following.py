@@ -16,6 +16,7 @@ _QUIET_SECONDS = 2.0
 class Following:
     """How far a job is: what was finished since the last look, and sums over all its tasks.
 
+    A page that ended without being done leaves the total: what is left is what others still take.
     Looks only at tasks that were finished since, and those being worked on; and at all of them once more
     when every one seems to have ended, since one that failed may have been replayed meanwhile.
     resumed  places in the document that were finished before
@@ -35,12 +36,12 @@ class Following:
         tasks = queue.tasks(job_id)
         before = [task for task in tasks if task.ordinal in resumed]
         self._units = {task.ordinal: task.total_units for task in tasks}
-        self._total_units = sum(self._units.values())
         self._finished = {task.ordinal: task for task in before}
-        self._finished_units = sum(task.total_units for task in before)
+        self._done_units = sum(task.total_units for task in before)
+        self._total_units = sum(self._units.values())
         self._failed = 0
         self._since = max((task.finished_at or 0.0 for task in before), default=0.0)
-        self._quiet_since = clock()
+        self._quiet_since = self._looked_at = clock()
         self.resumed = resumed
 
     @property
@@ -60,11 +61,13 @@ class Following:
         news = self._take_in(self._queue.finished_since(self._job_id, self._since))
         now = self._clock()
         if leased or news or self.is_complete:
-            self._quiet_since = now
-        elif now - self._quiet_since >= _QUIET_SECONDS:
-            self._quiet_since = now
+            self._quiet_since = self._looked_at = now
+        elif now - self._looked_at >= _QUIET_SECONDS:
+            self._looked_at = now
             self._since = 0.0
             news = self._take_in(task for task in self._queue.tasks(self._job_id) if task.state in _ENDED)
+            if news:
+                self._quiet_since = now
         if self.is_complete and news:
             self._forget(task for task in self._queue.tasks(self._job_id) if task.state not in _ENDED)
         for task in leased:
@@ -73,7 +76,7 @@ class Following:
             tasks=len(self._units),
             done=len(self._finished) - self._failed,
             failed=self._failed,
-            done_units=self._finished_units
+            done_units=self._done_units
             + sum(task.done_units for task in leased if task.ordinal not in self._finished),
             total_units=self._total_units,
         )
@@ -88,10 +91,9 @@ class Following:
         news = [task for task in tasks if not self._knows(task)]
         self._forget(news)
         for task in news:
-            self._finished[task.ordinal] = task
-            self._failed += task.state != "done"
-            self._finished_units += task.total_units
             self._learn(task)
+            self._finished[task.ordinal] = task
+            self._count(task, 1)
             self._since = max(self._since, task.finished_at or 0.0)
         return news
 
@@ -104,8 +106,15 @@ class Following:
         for task in tasks:
             known = self._finished.pop(task.ordinal, None)
             if known is not None:
-                self._failed -= known.state != "done"
-                self._finished_units -= known.total_units
+                self._count(known, -1)
+
+    def _count(self, task: TaskView, times: int) -> None:
+        """Count a task that ended, or take that back with -1."""
+        if task.state == "done":
+            self._done_units += times * task.total_units
+        else:
+            self._failed += times
+            self._total_units -= times * task.total_units
 
     def _learn(self, task: TaskView) -> None:
         """Take over a task's total, which grows when its transparency turns out to need work."""

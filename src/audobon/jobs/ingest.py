@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Callable
 
 import msgspec
 
@@ -59,6 +60,7 @@ class Ingest:
     """Takes in the files of one document.
 
     Hold `Storage.sharing` from the first `take` until the entries are on record.
+    remedy    says what to do so that a page may take so many megabytes
     peaks     tells what models take
     is_trial  nothing is stored: pages get the key that their blob would have, and their memory is not asked
     """
@@ -71,6 +73,7 @@ class Ingest:
         *,
         target_format: str | None,
         budget_bytes: int,
+        remedy: Callable[[int], str] = lambda megabytes: f"--memory {megabytes}MB",
         peaks: Peaks = card_peak,
         is_trial: bool = False,
     ) -> None:
@@ -79,6 +82,7 @@ class Ingest:
         self._settings = settings
         self._target_format = target_format
         self._budget_bytes = budget_bytes
+        self._remedy = remedy
         self._peaks = peaks
         self._is_trial = is_trial
 
@@ -91,7 +95,7 @@ class Ingest:
         try:
             if not entry.is_page:
                 return self._store(document, entry)
-            data = _read_page(document, entry, max_bytes=self._budget_bytes // _FILE_SHARE)
+            data = self._read_page(document, entry)
         except DiskFull:
             raise
         except (AudobonError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -125,27 +129,27 @@ class Ingest:
             raise MemoryTooSmall(
                 f"a page of {info.width}×{info.height} needs {_megabytes(needed)} MB,"
                 f" the budget is {_megabytes(self._budget_bytes)} MB",
-                hint=f"--memory {_megabytes(needed)}MB",
+                hint=self._remedy(_megabytes(needed)),
             )
+
+    def _read_page(self, document: Document, entry: Entry) -> bytes:
+        max_bytes = self._budget_bytes // _FILE_SHARE
+        data = bytearray()
+        with document.open(entry) as source:
+            while piece := source.read(_PIECE_BYTES):
+                data += piece
+                if len(data) > max_bytes:
+                    raise PictureTooLarge(
+                        f"its file is over {_megabytes(max_bytes)} MB, too large for the memory budget",
+                        hint=self._remedy(_megabytes(_FILE_SHARE * max(len(data), entry.size_bytes))),
+                    )
+        return bytes(data)
 
     def _store(self, document: Document, entry: Entry) -> TakenEntry:
         with document.open(entry) as source, self._storage.writing() as target:
             while piece := source.read(_PIECE_BYTES):
                 target.write(piece)
         return TakenEntry(entry, target.key, target.size_bytes, None, None)
-
-
-def _read_page(document: Document, entry: Entry, *, max_bytes: int) -> bytes:
-    data = bytearray()
-    with document.open(entry) as source:
-        while piece := source.read(_PIECE_BYTES):
-            data += piece
-            if len(data) > max_bytes:
-                raise PictureTooLarge(
-                    f"its file is over {_megabytes(max_bytes)} MB, too large for the memory budget",
-                    hint=f"--memory {_megabytes(_FILE_SHARE * max(len(data), entry.size_bytes))}MB",
-                )
-    return bytes(data)
 
 
 def _fault(error: Exception) -> Fault:

@@ -5,7 +5,6 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from audobon.compute.codec import Codec
-from audobon.compute.engine_settings import POOL
 from audobon.compute.foresight import Foresight
 from audobon.compute.pace import total
 from audobon.compute.placement import STAYS_HERE, Placement, Seconds, refused
@@ -23,6 +22,7 @@ from audobon.jobs.ingest import Fault, Ingest, TakenEntry
 from audobon.jobs.recording import find_done, queue_for
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobRequest
+from audobon.jobs.room_for_pages import room_for
 from audobon.jobs.rooms import Rooms
 from audobon.models.catalogue import card_named
 from audobon.models.sources import is_installed, not_installed
@@ -123,12 +123,12 @@ class Planning:
         self._rooms = rooms
         self._records = records
         self._earlier = earlier
-        self._queue = queue
         self._request = request
         self._engine_pid = engine_pid
         engine = rooms.engine
         self._foresight = Foresight(rooms.folder, queue, threads=engine.threads, device=engine.device)
-        self._budget_bytes = self._budget()
+        self._room = room_for(request, queue, engine_pid=engine_pid)
+        self._budget_bytes = self._room.page_bytes
 
     def plan(self, document: Document, *, output: str | None, target_format: str | None) -> Plan:
         """Read every page's header and tell what would become of it.
@@ -145,7 +145,8 @@ class Planning:
             codec,
             request.settings,
             target_format=target_format,
-            budget_bytes=request.budget_bytes,
+            budget_bytes=self._budget_bytes,
+            remedy=self._room.remedy,
             peaks=self._foresight.peaks,
             is_trial=True,
         )
@@ -249,15 +250,6 @@ class Planning:
         found = find_done(self._rooms, self._records, self._request, key, earlier=self._earlier)
         return found is not None
 
-    def _budget(self) -> int:
-        """Return the memory a page must fit: of the engine that runs, unless less was asked for."""
-        asked_bytes = self._request.budget_bytes
-        if self._engine_pid is None or self._queue is None:
-            return asked_bytes
-        pools = {figures.pool: figures.ram_bytes for figures in self._queue.pools()}
-        engine_bytes = pools.get(POOL, asked_bytes)
-        return min(asked_bytes, engine_bytes) if self._request.is_budget_asked else engine_bytes
-
     def _unprepared(self) -> tuple[str, ...]:
         cards = [card_named(name) for name in model_names(self._request.settings)]
         unprepared = [card for card in cards if not is_prepared(card, self._rooms.folder / "models")]
@@ -282,7 +274,7 @@ def raise_for_plan(plan: Plan) -> None:
         page = bad[0]
         raise by_code(page.code)(f"{plan.source}: {page.message}", hint=page.hint or None)
     least_bytes = max((page.placement.peak_bytes for page in bad if page.placement is not None), default=0)
-    enough = f"--memory {-(-least_bytes // (1 << 20))}MB is enough for all"
+    enough = f"{_most_demanding(bad)} is enough for all"
     if plan.pages_refused == len(plan.pages):
         raise MemoryTooSmall(
             f"no page fits the budget of {plan.budget_bytes >> 20} MB", hint=enough if least_bytes else None
@@ -294,6 +286,12 @@ def raise_for_plan(plan: Plan) -> None:
         f"{len(bad)} of {len(plan.pages)} pages would fail: {names}",
         hint=f"a run does nothing until every page fits; {enough}" if least_bytes else "mend or replace them",
     )
+
+
+def _most_demanding(bad: list[PagePlan]) -> str:
+    """Return the advice for the page that needs most of those that were refused."""
+    refused_pages = [(page.placement.peak_bytes, page.hint) for page in bad if page.placement is not None]
+    return max(refused_pages, default=(0, ""))[1]
 
 
 def _faulty(name: str, fault: Fault) -> PagePlan:

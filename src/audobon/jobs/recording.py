@@ -23,6 +23,7 @@ from audobon.ids import new_id
 from audobon.jobs.ingest import Ingest, TakenEntry
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobRequest
+from audobon.jobs.room_for_pages import RoomForPages
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import Target
 from audobon.pages.documents import Document, DocumentKind
@@ -41,10 +42,12 @@ Made = tuple[str | None, str | None]
 class Recorded(msgspec.Struct, frozen=True):
     """A job on record.
 
+    queue    the queue its pages wait in
     resumed  places in the document that are done already
     """
 
     job_id: str
+    queue: Category
     entries: list[TakenEntry]
     resumed: frozenset[int]
 
@@ -70,10 +73,16 @@ class Recording:
         self._peaks = observed_peaks(rooms.folder, threads=rooms.engine.threads)
 
     def take_in(
-        self, document: Document, *, on_stage: Callable[[str], None], on_step: Callable[[], None]
+        self,
+        document: Document,
+        room: RoomForPages,
+        *,
+        on_stage: Callable[[str], None],
+        on_step: Callable[[], None],
     ) -> Recorded:
         """Store a document's files and enqueue its pages; equal work done before is adopted.
 
+        room      what the pages must fit
         on_stage  told what begins, in words
         on_step   called after every file
         """
@@ -84,7 +93,8 @@ class Recording:
             codec,
             self._request.settings,
             target_format=self._format(),
-            budget_bytes=self._request.budget_bytes,
+            budget_bytes=room.page_bytes,
+            remedy=room.remedy,
             peaks=self._peaks,
         )
         # Findings carry nothing over, so other files are left alone.
@@ -101,14 +111,21 @@ class Recording:
                 # Proving blobs takes a moment, and nobody else may write within a transaction.
                 cached = self._find_cached(taken)
                 with self._queue.transaction():
-                    job_id = self._record(document, taken, cached)
+                    job_id = self._record(document, taken, cached, room.page_bytes)
                     tasks = self._queue.tasks(job_id)
         finally:
             codec.close()
         self._queue.wake()
-        return Recorded(job_id, taken, frozenset(task.ordinal for task in tasks if task.state == "done"))
+        return Recorded(
+            job_id,
+            queue_for(document.kind),
+            taken,
+            frozenset(task.ordinal for task in tasks if task.state == "done"),
+        )
 
-    def _record(self, document: Document, taken: list[TakenEntry], cached: dict[str, Made]) -> str:
+    def _record(
+        self, document: Document, taken: list[TakenEntry], cached: dict[str, Made], page_bytes: int
+    ) -> str:
         earlier = self._records.unfinished(self._key)
         if earlier is not None and self._can_resume(earlier, taken):
             self._resume(earlier)
@@ -125,7 +142,7 @@ class Recording:
             "created_at": utc_now(),
         }
         self._records.add(values, taken)
-        self._enqueue(job_id, document.kind, taken, cached, earlier)
+        self._enqueue(job_id, document.kind, taken, cached, earlier, page_bytes)
         if earlier is not None:
             # The document changed: pages that did not were adopted above.
             self._records.replace(earlier, by=job_id)
@@ -161,6 +178,7 @@ class Recording:
         taken: list[TakenEntry],
         cached: dict[str, Made],
         earlier: str | None,
+        page_bytes: int,
     ) -> None:
         settings = self._request.settings
         names = model_names(settings)
@@ -170,7 +188,7 @@ class Recording:
                 continue
             work = self._work(item)
             load = page_load(item.info, item.size_bytes, self._format())
-            placement = place(load, settings, self._request.budget_bytes, peaks=self._peaks)
+            placement = place(load, settings, page_bytes, peaks=self._peaks)
             # The least, not what this run would take: the engine may have less, now or later.
             needs = Needs(
                 kind=PAGE_KIND,

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from audobon.errors import Cancelled
 from audobon.pages.operations import Operation, Settings
 
 
@@ -56,6 +57,11 @@ class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_called_off(self) -> bool:
+        """Whether somebody wanted it no more; nothing is wrong with it."""
+        return self.state == "failed" and self.code == Cancelled.code
+
 
 class JobReport(msgspec.Struct, frozen=True):
     """What came of a job.
@@ -64,6 +70,7 @@ class JobReport(msgspec.Struct, frozen=True):
     place              where it ran
     seconds            this run, from request to published output
     peak_memory_bytes  most memory all processes of the run held together, shared pages counted each time
+    is_engine_joined   pages were done by an engine that ran already; the peak includes its processes
     loss_db            PSNR of a draft's pages against the full model's, as its card says; None: not a draft
     cost_micros        millionths of a US dollar
     files              what was written into the output folder; empty for a single file
@@ -95,6 +102,7 @@ class JobReport(msgspec.Struct, frozen=True):
     pages_cached: int = 0
     tiles: int = 0
     tiles_cached: int = 0
+    is_engine_joined: bool = False
 
 
 class JobOutcome(msgspec.Struct, frozen=True):
@@ -105,7 +113,7 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How far a job is: tasks by state, and model runs; a failed page counts as gone through."""
+    """How far a job is: tasks by state, and model runs; those of failed pages are not among them."""
 
     tasks: int
     done: int

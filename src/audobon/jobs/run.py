@@ -20,6 +20,7 @@ from audobon.jobs.publishing import publish
 from audobon.jobs.recording import Recorded, Recording
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, PageReport, Watcher
+from audobon.jobs.room_for_pages import RoomForPages, room_for
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.target import NOTHING_STALE, Stale, Target
 from audobon.jobs.waits import Waits
@@ -67,13 +68,20 @@ class Run:
         with (
             self._queue,
             EngineAccess(
-                self._rooms.folder, self._engine, on_own=lambda: hold_orphans(self._queue)
+                self._rooms.folder,
+                self._engine,
+                on_own=lambda: hold_orphans(self._queue),
+                on_turn=lambda: self._watcher.stage("the engine ended; this run goes on as the engine"),
             ) as engine,
         ):
-            if (pid := engine.joined_pid) is not None:
+            pid = engine.joined_pid
+            room = room_for(self._request, self._queue, engine_pid=pid)
+            if pid is not None:
                 hold_orphans(self._queue)
-                self._watcher.stage(f"joining the engine in process {pid}")
-            recorded = self._recording.take_in(document, on_stage=self._watcher.stage, on_step=engine.tick)
+                self._watcher.stage(_joining(pid, room))
+            recorded = self._recording.take_in(
+                document, room, on_stage=self._watcher.stage, on_step=engine.tick
+            )
             single = self._only_fault(recorded.entries)
             if single is not None:
                 self._records.remove(recorded.job_id)
@@ -100,7 +108,7 @@ class Run:
             engine.sample()
             # A run that joined this engine takes its place at once; nobody would look after it meanwhile.
             engine.stop()
-            return self._finish(job_id, document, recorded.entries, resumed, engine.peak_bytes)
+            return self._finish(job_id, document, recorded.entries, resumed, engine)
         except BaseException:
             # First our own workers, so that nobody holds what is called off.
             engine.stop()
@@ -112,7 +120,7 @@ class Run:
             raise
 
     def _follow(self, following: Following, recorded: Recorded, engine: EngineAccess) -> None:
-        waits = Waits(self._queue, self._watcher)
+        waits = Waits(self._queue, self._records, self._watcher, recorded.job_id, category=recorded.queue)
         while True:
             self._tick(following, recorded.job_id, recorded.entries)
             if following.is_complete:
@@ -166,7 +174,7 @@ class Run:
         document: Document,
         entries: list[TakenEntry],
         resumed: frozenset[int],
-        peak_bytes: int,
+        engine: EngineAccess,
     ) -> JobOutcome:
         tasks = {task.ordinal: task for task in self._queue.tasks(job_id)}
         pages = [Page(taken, tasks.get(ordinal)) for ordinal, taken in enumerate(entries)]
@@ -180,7 +188,7 @@ class Run:
             self._request, self._target, pages, self._rooms.storage, stale=self._earlier_files()
         )
         state = "done" if not failed else "failed" if len(failed) == len(reports) else "partial"
-        report = self._report(job_id, state, document, entries, reports, published.files, peak_bytes)
+        report = self._report(job_id, state, document, entries, reports, published.files, engine)
         self._records.set_state(job_id, state, at=utc_now(), report=msgspec.json.encode(report).decode())
         self._watcher.finished()
         self._rooms.log.write(
@@ -209,7 +217,7 @@ class Run:
         entries: list[TakenEntry],
         pages: list[PageReport],
         files: list[str],
-        peak_bytes: int,
+        engine: EngineAccess,
     ) -> JobReport:
         others = [taken for taken in entries if not taken.entry.is_page]
         failed = sum(page.state == "failed" for page in pages)
@@ -224,7 +232,7 @@ class Run:
             source=str(self._request.source),
             output=None if self._target is None or state == "failed" else str(self._target.path),
             seconds=round(time.monotonic() - self._started, 3),
-            peak_memory_bytes=peak_bytes,
+            peak_memory_bytes=engine.peak_bytes,
             cost_micros=0,
             pages_done=len(pages) - failed,
             pages_failed=failed,
@@ -237,6 +245,7 @@ class Run:
             pages_cached=sum(page.is_cached for page in pages),
             tiles=sum(page.tiles for page in made_now),
             tiles_cached=sum(page.cached_tiles for page in made_now),
+            is_engine_joined=engine.was_joined,
         )
 
     def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:
@@ -245,3 +254,12 @@ class Run:
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:
             self._rooms.log.write("page", "page failed", level="error", code=page.code, **facts)
+
+
+def _joining(pid: int, room: RoomForPages) -> str:
+    words = f"joining the engine in process {pid}"
+    if room.engine_bytes is not None:
+        words += f", with {room.engine_bytes >> 20} MB for its work"
+    if room.is_asked_in_vain:
+        words += f"; the {room.asked_bytes >> 20} MB asked for have no effect beyond that"
+    return words

@@ -246,11 +246,21 @@ def raise_for(report: JobReport) -> None:
         return
     if len(report.pages) == 1:
         page = report.pages[0]
-        raise by_code(page.code)(f"{report.source}: {page.message}")
-    failed = [page.name for page in report.pages if page.state == "failed"]
-    names = ", ".join(failed[:_MOST_NAMES]) + (" and others" if len(failed) > _MOST_NAMES else "")
-    again = " with --overwrite" if report.output is not None else ""
-    raise PartlyFailed(
-        f"{len(failed)} of {len(report.pages)} pages could not be done: {names}",
-        hint=f"mend or replace them and run the same command again{again}; what is done is kept till then",
-    )
+        hint = "run the same command again to do it" if page.is_called_off else None
+        raise by_code(page.code)(f"{report.source}: {page.message}", hint=hint)
+    failed = [page.name for page in report.pages if page.state == "failed" and not page.is_called_off]
+    called_off = [page.name for page in report.pages if page.is_called_off]
+    again = "run the same command again" + (" with --overwrite" if report.output is not None else "")
+    told = []
+    if failed:
+        told.append(f"{len(failed)} of {len(report.pages)} pages could not be done: {_names(failed)}")
+    if called_off:
+        count = f"{len(called_off)}" if failed else f"{len(called_off)} of {len(report.pages)} pages"
+        verb = "was" if len(called_off) == 1 else "were"
+        told.append(f"{count} {verb} called off: {_names(called_off)}")
+    hint = f"mend or replace them and {again}" if failed else f"{again} to do them"
+    raise PartlyFailed("; ".join(told), hint=f"{hint}; what is done is kept till then")
+
+
+def _names(pages: list[str]) -> str:
+    return ", ".join(pages[:_MOST_NAMES]) + (" and others" if len(pages) > _MOST_NAMES else "")

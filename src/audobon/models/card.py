@@ -125,6 +125,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ranges: dict[str, tuple[float, float]] = {}
 
     @property
+    def loading_bytes(self) -> int:
+        """The most that loading it takes; what stays of it is less, since weights are mapped."""
+        # Measured for eight models, fast and lean: up to 1.4 times the graph, and 1 MB for the smallest.
+        return self.graph_bytes * 3 // 2 + (2 << 20)
+
+    @property
     def identity(self) -> str:
         """What is equal only for models that draw the same: who brings one may change how it is fed, too."""
         if self.source is not None:

@@ -161,7 +161,7 @@ class Models:
         if not all(is_prepared(card, self._folder, kind) for kind in self._kinds()):
             return False
         key = Key(card.name, lean, card.graph_sha256)
-        return self._residency.load_ahead(key, resident_bytes=loading_bytes(card))
+        return self._residency.load_ahead(key, resident_bytes=card.loading_bytes)
 
     @property
     def peaks(self) -> PeakMemory:
@@ -271,12 +271,6 @@ class Models:
             # Something else ran meanwhile and hid it: it takes what it took before.
             model.opened_bytes = self._opened_bytes.get(key)
         return model
-
-
-def loading_bytes(card: Card) -> int:
-    """Return the most that loading a model takes; what stays of it is less, since weights are mapped."""
-    # Measured for eight models, fast and lean: up to 1.4 times the graph, and 1 MB for the smallest.
-    return card.graph_bytes * 3 // 2 + (2 << 20)
 
 
 def replaced_meanwhile(name: str) -> Conflict:

@@ -115,5 +115,5 @@ def _too_small(wish: Wish, least_bytes: int, budget_bytes: int) -> MemoryTooSmal
     least, budget = -(-least_bytes // (1 << 20)), budget_bytes >> 20
     return MemoryTooSmall(
         f"{wish.key.name} needs {least} MB, with what must stay beside it; the models' budget is {budget} MB",
-        hint=f"raise the memory budget by {least - budget} MB, or use smaller tiles",
+        hint=f"raise the memory budget by {least - budget} MB",
     )

@@ -36,7 +36,8 @@ class Remaining(msgspec.Struct, frozen=True):
 class RemainingTime:
     """How far work is, and how long it still takes.
 
-    Units are anything that adds up over parallel pages, such as pixels. Progress never goes backwards.
+    Units are anything that adds up over parallel pages, such as pixels. What is shown never goes backwards,
+    though units may be taken back when a page is begun anew, or given up.
     Time counts from the first `start`, without waiting before it and without pauses. One thread at a time.
     clock  seconds that never go backwards
     """
@@ -67,11 +68,13 @@ class RemainingTime:
             self._count_time()
 
     def advance(self, done_units: float) -> None:
-        """Take note of all units done so far; a lower value than before is ignored."""
+        """Take note of all units done so far; a lower value than before takes units back."""
         gained_units = done_units - self._done_units
-        if not self._is_started or self._is_finished or not 0 < gained_units < math.inf:
+        if not self._is_started or self._is_finished or not math.isfinite(done_units) or not gained_units:
             return
-        self._done_units = done_units
+        self._done_units = max(0.0, done_units)
+        if gained_units < 0:
+            return
         if self._is_paused:
             # The page under way ends after a pause began: its time was not counted, so it is no sample.
             return
