@@ -123,6 +123,7 @@ class Planning:
         self._rooms = rooms
         self._records = records
         self._earlier = earlier
+        self._queue = queue
         self._request = request
         self._engine_pid = engine_pid
         engine = rooms.engine
