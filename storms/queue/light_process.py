@@ -34,10 +34,7 @@ from audobon.telemetry.logs import Log
 
 KIND = "storm"
 BUDGET_BYTES = 1 << 30
-_UNFENCED = """
-UPDATE task SET state = 'done', result_blob = :blob, result = :result, finished_at = :now
-WHERE id = :id AND :token > 0
-"""
+_FENCE = "AND token = :token AND state = 'leased'"
 _WORKERS = 3
 _MOST_OPEN_TASKS = 400
 
@@ -105,7 +102,8 @@ def work() -> None:
     journal = Journal(Path(os.environ["STORM_JOURNALS"]) / f"worker-{os.getpid()}-{hello.owner}")
     draw = random.Random(hello.owner)
     if os.environ.get("STORM_BREAKING") == "unfenced":
-        statements.FINISH = _UNFENCED
+        assert _FENCE in statements.FINISH
+        statements.FINISH = statements.FINISH.replace(_FENCE, "AND :token > 0")
     with SqliteQueue(Database(Path(hello.folder)).open(grouped=True)) as queue:
         while True:
             claimant = Claimant(owner=hello.owner, pool=hello.pool, models=frozenset(draw.choice("abc")))
