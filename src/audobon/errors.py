@@ -12,20 +12,31 @@ AudobonError
 │   ├── UnsafeModel
 │   └── UnknownOperation
 ├── Misconfigured
+│   └── NewerFormat
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── ModelNotFound
 │   ├── BlobNotFound
+│   ├── ObjectNotFound
+│   ├── SubjectNotFound
+│   ├── SubjectErased
+│   ├── BackupNotFound
+│   ├── KeyringLost
 │   ├── JobNotFound
 │   ├── QueueNotFound
 │   ├── TaskNotFound
 │   └── ScheduleNotFound
 ├── Conflict
 │   ├── OutputExists
+│   ├── ObjectExists
+│   ├── OnHold
+│   ├── ForeignRepository
+│   ├── ClockBehind
 │   ├── AlreadyRunning
 │   ├── LeaseLost
 │   └── QueueDrained
 ├── Denied
+│   └── WrongPassphrase
 ├── Exhausted
 │   ├── MemoryTooSmall
 │   ├── DiskFull
@@ -35,7 +46,9 @@ AudobonError
 │   └── WorkerDied
 ├── Corrupt
 │   ├── CorruptModel
-│   └── CorruptBlob
+│   ├── CorruptBlob
+│   ├── CorruptKeyring
+│   └── CorruptBackup
 └── PartlyFailed
     └── BelowThreshold
 """
@@ -118,6 +131,12 @@ class Misconfigured(AudobonError):
     code, http, exit = "misconfigured", 500, 3
 
 
+class NewerFormat(Misconfigured):
+    """A newer version of Audobon wrote it."""
+
+    code = "newer_format"
+
+
 class NotFound(AudobonError):
     """The thing named does not exist."""
 
@@ -140,6 +159,36 @@ class BlobNotFound(NotFound):
     """Storage holds nothing under this key."""
 
     code = "blob_not_found"
+
+
+class ObjectNotFound(NotFound):
+    """A store of objects holds nothing under this name."""
+
+    code = "object_not_found"
+
+
+class SubjectNotFound(NotFound):
+    """No person or project has this name."""
+
+    code = "subject_not_found"
+
+
+class SubjectErased(NotFound):
+    """What was asked for was erased for good, with its key."""
+
+    code, http = "subject_erased", 410
+
+
+class BackupNotFound(NotFound):
+    """No backup has this id, or reaches back so far."""
+
+    code = "backup_not_found"
+
+
+class KeyringLost(NotFound):
+    """What unlocks the keyring is gone; the recovery key can make another."""
+
+    code = "keyring_lost"
 
 
 class JobNotFound(NotFound):
@@ -178,6 +227,30 @@ class OutputExists(Conflict):
     code = "output_exists"
 
 
+class ObjectExists(Conflict):
+    """The name of the object is taken; objects never change."""
+
+    code = "object_exists"
+
+
+class OnHold(Conflict):
+    """A hold, or the time for which it must be kept, forbids to remove it."""
+
+    code = "on_hold"
+
+
+class ForeignRepository(Conflict):
+    """The place belongs to other keys than these."""
+
+    code = "foreign_repository"
+
+
+class ClockBehind(Conflict):
+    """The clock tells an earlier time than what was written before."""
+
+    code = "clock_behind"
+
+
 class AlreadyRunning(Conflict):
     """Another process is doing this very job."""
 
@@ -200,6 +273,12 @@ class Denied(AudobonError):
     """The system or a policy does not allow it."""
 
     code, http, exit = "denied", 403, 6
+
+
+class WrongPassphrase(Denied):
+    """The passphrase, or the recovery words, do not open it; or none was given."""
+
+    code = "wrong_passphrase"
 
 
 class Exhausted(AudobonError):
@@ -260,6 +339,18 @@ class CorruptBlob(Corrupt):
     """A blob's bytes no longer match its key."""
 
     code = "corrupt_blob"
+
+
+class CorruptKeyring(Corrupt):
+    """A key, or the file that holds them, is not as it was written."""
+
+    code = "corrupt_keyring"
+
+
+class CorruptBackup(Corrupt):
+    """A backup, or a part of one, is missing or not as it was written."""
+
+    code = "corrupt_backup"
 
 
 class PartlyFailed(AudobonError):

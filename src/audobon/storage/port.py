@@ -1,0 +1,60 @@
+"""What holds objects: immutable bytes under names, in tiers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import IO, Literal
+
+import msgspec
+
+Tier = Literal["standard", "nearline", "archive"]
+"""How quickly and cheaply an object is kept."""
+
+TIERS: tuple[Tier, ...] = ("standard", "nearline", "archive")
+
+Rights = Literal["read", "create", "full"]
+"""read: nothing is written; create: also new objects, but none is changed or deleted; full: all."""
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """An object as its store knows it.
+
+    name        path with forward slashes, as "packs/ab/ab12…"
+    created_at  UTC instant of its creation; moving it to another tier does not change it
+    """
+
+    name: str
+    size_bytes: int
+    created_at: float
+    tier: Tier
+
+
+class ObjectStore(ABC):
+    """Objects under names, for many processes at once. An object never changes once it is there."""
+
+    @abstractmethod
+    def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
+        """Write a new object; it is there, whole and durable, when the block ends well, else not at all.
+
+        raises  ObjectExists when the name is taken, also by one who was quicker; Denied, DiskFull
+        """
+
+    @abstractmethod
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """Open an object to read; the file can be moved in. raises ObjectNotFound, Denied."""
+
+    @abstractmethod
+    def stat(self, name: str) -> ObjectInfo:
+        """Return what is known of an object. raises ObjectNotFound."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield all objects whose names begin so, in the order of their names."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove an object. raises ObjectNotFound, Denied without full rights."""
+
+    @abstractmethod
+    def set_tier(self, name: str, tier: Tier) -> None:
+        """Move an object to a tier; broken off, it is still whole in one of both. raises as `delete`."""
