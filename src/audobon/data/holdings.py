@@ -116,6 +116,10 @@ class Holdings:
         for row in rows:
             yield self._queue.find(row[0])
 
+    def leased(self) -> int:
+        """Return how many of its tasks are being worked on."""
+        return self._count("SELECT count(*) FROM task WHERE subject = :subject AND state = 'leased'")
+
     def events(self, task_id: int) -> Iterator[TaskEvent]:
         """Yield what happened to a task, in order."""
         after = 0
