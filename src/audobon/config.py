@@ -101,6 +101,15 @@ class CacheSettings(msgspec.Struct, frozen=True):
     budget: str = "2GB"
 
 
+class DataSettings(msgspec.Struct, frozen=True):
+    """Whose what is kept is.
+
+    project  the person or project that work is for when none is named; empty: you yourself
+    """
+
+    project: str = ""
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """What is written to the log.
 
@@ -121,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True):
     compute: ComputeSettings = ComputeSettings()
     cache: CacheSettings = CacheSettings()
     logs: LogSettings = LogSettings()
+    data: DataSettings = DataSettings()
 
 
 class Setting(msgspec.Struct, frozen=True):

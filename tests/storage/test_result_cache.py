@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from audobon.keys.unlocking import open_keys
 from audobon.sqlite import connect
 from audobon.storage import cache_entries
 from audobon.storage.cache_entries import Kept
@@ -27,9 +28,11 @@ PLENTY = 64 * MEGABYTE
 PUT_FOR_EVER = """
 import os, sys
 from pathlib import Path
+from audobon.keys.unlocking import open_keys
 from audobon.storage.result_cache import ResultCache
 
-cache = ResultCache(Path(sys.argv[1]), budget_bytes=1 << 26)
+FOLDER = Path(sys.argv[1])
+cache = ResultCache(FOLDER, open_keys(FOLDER, unlock_folder=FOLDER / "unlock"), budget_bytes=1 << 26)
 number = 0
 while True:
     cache.put(b"%d" % number, b"%d " % number * 20_000, kind="tile", seconds=1.0)
@@ -40,9 +43,12 @@ while True:
 PUT_AND_GET = """
 import sys
 from pathlib import Path
+from audobon.keys.unlocking import open_keys
 from audobon.storage.result_cache import ResultCache
 
-name, cache = sys.argv[2].encode(), ResultCache(Path(sys.argv[1]), budget_bytes=1 << 26)
+FOLDER = Path(sys.argv[1])
+name = sys.argv[2].encode()
+cache = ResultCache(FOLDER, open_keys(FOLDER, unlock_folder=FOLDER / "unlock"), budget_bytes=1 << 26)
 sys.stdin.readline()
 wrong = 0
 for number in range(150):
@@ -58,7 +64,9 @@ print(wrong)
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as cache:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
+    ) as cache:
         yield cache
 
 
@@ -110,7 +118,7 @@ def test_the_newest_result_of_a_key_counts_once(cache: ResultCache) -> None:
     kept = cache.get(b"key")
     assert kept is not None
     assert kept.value == b"new"
-    assert cache.figures() == CacheFigures(tiles=1, size_bytes=2563, budget_bytes=PLENTY)
+    assert cache.figures() == CacheFigures(tiles=1, size_bytes=2595, budget_bytes=PLENTY)
 
 
 def test_it_outlasts_its_process_and_may_be_deleted_at_any_time(tmp_path: Path, cache: ResultCache) -> None:
@@ -127,7 +135,9 @@ def test_it_outlasts_its_process_and_may_be_deleted_at_any_time(tmp_path: Path, 
 
 def test_its_size_stays_below_its_budget_and_so_does_its_file(tmp_path: Path) -> None:
     budget_bytes = 2 * MEGABYTE
-    cache = ResultCache(tmp_path, budget_bytes=budget_bytes)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=budget_bytes
+    )
     for number in range(200):
         put(cache, str(number), noise(30_000 + number * 400, number))
         assert cache.figures().size_bytes <= budget_bytes
@@ -139,7 +149,9 @@ def test_its_size_stays_below_its_budget_and_so_does_its_file(tmp_path: Path) ->
 
 
 def test_blobs_count_and_go_with_their_pages(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=10 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=10 * MEGABYTE
+    )
     for number in range(8):
         cache.put(
             b"%d" % number, b"", kind="page", seconds=1.0, blob=f"blob {number}", blob_bytes=2 * MEGABYTE
@@ -153,18 +165,26 @@ def test_blobs_count_and_go_with_their_pages(tmp_path: Path) -> None:
 
 
 def test_what_is_larger_than_the_whole_cache_is_not_kept(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=MEGABYTE
+    )
     put(cache, "huge", noise(2 * MEGABYTE))
     assert held(cache, "huge") == []
 
 
 def test_a_lower_budget_makes_the_file_smaller(tmp_path: Path) -> None:
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as large:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
+    ) as large:
         for number in range(20):
             put(large, str(number), noise(MEGABYTE, number))
     before = (tmp_path / "cache.db").stat().st_size
 
-    with closing(ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)) as small:
+    with closing(
+        ResultCache(
+            tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=4 * MEGABYTE
+        )
+    ) as small:
         put(small, "one more")
         assert held(small, "one more") == ["one more"]
 
@@ -173,7 +193,9 @@ def test_a_lower_budget_makes_the_file_smaller(tmp_path: Path) -> None:
 
 
 def test_what_saves_least_for_its_size_goes_first(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=4 * MEGABYTE
+    )
     put(cache, "dear", noise(MEGABYTE, 1), seconds=10.0)
     put(cache, "cheap", noise(MEGABYTE, 2), seconds=0.1)
     put(cache, "used", noise(MEGABYTE, 3), seconds=0.1)
@@ -185,7 +207,9 @@ def test_what_saves_least_for_its_size_goes_first(tmp_path: Path) -> None:
 
 
 def test_what_was_worth_much_long_ago_goes_at_last(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=4 * MEGABYTE
+    )
     put(cache, "dear", noise(MEGABYTE), seconds=5.0)
     for number in range(30):
         put(cache, f"page {number}", noise(MEGABYTE, number), seconds=1.0)
@@ -199,7 +223,7 @@ def test_never_more_than_a_share_of_the_free_disk(tmp_path: Path, monkeypatch: p
         free: int
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(PLENTY, 0, 20 * MEGABYTE))
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
     for number in range(6):
         put(cache, str(number), noise(MEGABYTE // 2, number))
     assert cache.figures().size_bytes <= 2.2 * MEGABYTE
@@ -207,12 +231,14 @@ def test_never_more_than_a_share_of_the_free_disk(tmp_path: Path, monkeypatch: p
 
 
 def test_switched_off_it_neither_gives_nor_takes_and_makes_no_file(tmp_path: Path) -> None:
-    off = ResultCache(tmp_path, budget_bytes=0)
+    off = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0)
     put(off, "key")
     assert off.figures() == CacheFigures()
     assert list(tmp_path.iterdir()) == []
 
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as on:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
+    ) as on:
         on.put(b"key", b"", kind="page", seconds=1.0, blob="blob", blob_bytes=1)
     assert not off.is_on
     assert held(off, "key") == []
@@ -324,7 +350,7 @@ def test_a_damaged_file_is_thrown_away_and_begun_anew(
 
 
 def test_two_that_find_the_same_damage_throw_the_file_away_once(tmp_path: Path, cache: ResultCache) -> None:
-    other = ResultCache(tmp_path, budget_bytes=PLENTY)
+    other = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
     for number in range(20):
         put(cache, str(number), noise(10_000, number))
     other.get(b"1")
@@ -370,7 +396,12 @@ def test_while_the_disk_refuses_it_keeps_still_for_a_minute(
     tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY, clock=lambda: now)
+    cache = ResultCache(
+        tmp_path,
+        open_keys(tmp_path, unlock_folder=tmp_path / "unlock"),
+        budget_bytes=PLENTY,
+        clock=lambda: now,
+    )
     put(cache, "before")
     failing = Failing(cache._file.open(), code)
     monkeypatch.setattr(cache._file, "open", lambda: failing)
@@ -423,7 +454,9 @@ def test_killed_while_it_writes_all_that_was_put_is_there(tmp_path: Path, start_
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-        with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as cache:
+        with closing(
+            ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
+        ) as cache:
             for number in range(acknowledged):
                 kept = cache.get(b"%d" % number)
                 assert kept is not None
@@ -443,7 +476,7 @@ def test_two_processes_share_it(tmp_path: Path, start_python: StartPython) -> No
     wrong = [process.communicate()[0] for process in processes]
 
     assert wrong == ["0\n", "0\n"]
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=PLENTY)
     keys = [f"{whose} {number}" for whose in ("own a", "own b", "common") for number in range(150)]
     # A put that meets another one waits for it a quarter of a second.
     assert len(held(cache, *keys)) > 400

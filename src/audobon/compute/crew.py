@@ -91,6 +91,7 @@ class Crew:
             budget_bytes=self._budget_bytes,
             cache_bytes=settings.cache_bytes,
             idle_seconds=settings.idle_seconds,
+            unlock_folder=str(settings.unlock_folder),
         )
 
     def wait(self, timeout_seconds: float) -> None:

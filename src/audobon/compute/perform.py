@@ -26,6 +26,7 @@ from audobon.compute.work import (
     result_info,
 )
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
+from audobon.keys.service import PERSONAL
 from audobon.models.devices import Choice
 from audobon.models.service import Models, replaced_meanwhile
 from audobon.pages.letters import LetterModels, read_letters
@@ -95,7 +96,14 @@ class Performer:
         self._models.set_budget(budget_bytes)
 
     def perform(
-        self, work: Work, *, report: Report, publish: Publish, memory: PageMemory, alone: Callable[[], None]
+        self,
+        work: Work,
+        *,
+        report: Report,
+        publish: Publish,
+        memory: PageMemory,
+        alone: Callable[[], None],
+        subject: str = PERSONAL,
     ) -> LastStep | None:
         """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
@@ -103,10 +111,11 @@ class Performer:
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
                  while the blob is safe from being removed
         alone    called before work that needs all the room there is; returns when no last step is left
+        subject  whose the page is, and what is made of it
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
-        results = self._results.of_task(work)
+        results = self._results.of_task(work, subject=subject)
 
         def timed(blob: str | None, result: PageResult) -> None:
             result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))

@@ -15,6 +15,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     device        what models run on: auto, cpu or cuda
     budget_bytes  for all processes of the engine together
     cache_bytes   the most that results from before may take; 0: none are kept
+    unlock_folder  where the files lie that unlock keyrings
     idle_seconds  it ends after so long without a task; 0: never
     """
 
@@ -28,6 +29,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int = 0
     idle_seconds: float = 0.0
     device: str = "auto"
+    unlock_folder: str = ""
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -199,4 +199,11 @@ schedule = Table(
     CheckConstraint("misfire IN ('skip', 'once', 'all')", name="schedule_misfire"),
 )
 
+once = Table(
+    "once",
+    metadata,
+    Column("deed", Text, primary_key=True, comment="what was done once to all rows there were"),
+    Column("done_at", Float, nullable=False),
+)
+
 TABLES = metadata.tables

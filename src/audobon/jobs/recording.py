@@ -140,6 +140,7 @@ class Recording:
             "target": None if self._target is None else str(self._target.path.resolve()),
             "document_kind": document.kind,
             "created_at": utc_now(),
+            "subject": self._request.subject,
         }
         self._records.add(values, taken)
         self._enqueue(job_id, document.kind, taken, cached, earlier, page_bytes)
@@ -203,6 +204,7 @@ class Recording:
                     ordinal=ordinal,
                     work_key=work_key(work, self._request.operation),
                     total_units=units(item.info, settings, placement),
+                    subject=self._request.subject,
                 )
             )
         ids = self._queue.enqueue(queue_for(kind), new)
@@ -222,7 +224,7 @@ class Recording:
         for item in taken:
             if _is_usable(item):
                 key = work_key(self._work(item), self._request.operation)
-                if (made := self._rooms.results.find(key)) is not None:
+                if (made := self._rooms.results.find(key, subject=self._request.subject)) is not None:
                     found[key] = made
         return found
 

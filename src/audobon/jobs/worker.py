@@ -22,6 +22,7 @@ from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
@@ -48,6 +49,7 @@ def main() -> None:
     codecs[0].start()
     import_runtime()
     storage, database = Storage(folder), Database(folder)
+    keys = open_keys(folder, unlock_folder=Path(hello.unlock_folder))
     tuning = load_tuning(folder)
     models = Models(
         folder / "models",
@@ -55,7 +57,7 @@ def main() -> None:
         device=msgspec.convert(hello.device, Wanted),
         running=tuning.running,
     )
-    cache = ResultCache(folder, budget_bytes=hello.cache_bytes)
+    cache = ResultCache(folder, keys, budget_bytes=hello.cache_bytes)
     results = Results(cache, storage, device=hello.device)
     performer = Performer(storage, models, codecs, results, tuning=tuning)
     prefetch = Prefetch(models)
@@ -63,8 +65,8 @@ def main() -> None:
         with database.errors():
             connection = database.open(grouped=True)
 
-            with SqliteQueue(connection) as queue:
-                upkeep = Upkeep(connection, queue, storage, cache)
+            with SqliteQueue(connection, keys=keys) as queue:
+                upkeep = Upkeep(connection, queue, storage, cache, keys, folder)
                 work = WorkLoop(
                     queue,
                     performer,

@@ -84,6 +84,11 @@ class Keys:
         # what is forgotten elsewhere is not found here.
         self._ciphers: dict[tuple[bytes, bytes], AESGCM] = {}
 
+    @property
+    def exists(self) -> bool:
+        """Whether the keyring was made already."""
+        return self._store.exists
+
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
 

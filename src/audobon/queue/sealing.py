@@ -42,11 +42,17 @@ class Seals:
     def seal(self, subject: str, text: str | None, cell: Cell, row: object) -> str | None:
         """Return a text sealed for its place; nothing stays nothing.
 
-        raises  SubjectErased
+        What comes of a task whose subject was erased meanwhile is not kept; only that it is erased.
+        raises  SubjectErased when it is a payload
         """
         if self._keys is None or not text:
             return text
-        return self._keys.seal_text(subject, text, context=cell_context(cell, row))
+        try:
+            return self._keys.seal_text(subject, text, context=cell_context(cell, row))
+        except SubjectErased:
+            if cell in ("task.payload", "schedule.payload"):
+                raise
+            return _stand_in(cell)
 
     @overload
     def unseal(self, text: str, cell: Cell, row: object) -> str: ...
@@ -62,4 +68,8 @@ class Seals:
         try:
             return self._keys.unseal_text(text, context=cell_context(cell, row))
         except SubjectErased:
-            return ERASED_JSON if cell in _HOLDING_JSON else ERASED
+            return _stand_in(cell)
+
+
+def _stand_in(cell: Cell) -> str:
+    return ERASED_JSON if cell in _HOLDING_JSON else ERASED

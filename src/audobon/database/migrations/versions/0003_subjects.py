@@ -27,6 +27,12 @@ def upgrade() -> None:
                 comment="whose it is",
             ),
         )
+    op.create_table(
+        "once",
+        sa.Column("deed", sa.Text(), nullable=False, comment="what was done once to all rows there were"),
+        sa.Column("done_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("deed"),
+    )
 
 
 def downgrade() -> None:
