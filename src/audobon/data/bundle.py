@@ -12,7 +12,14 @@ from typing import IO, Any
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, exists_already, sync_folder, temporary_beside, writing
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    exists_already,
+    sync_folder,
+    temporary_beside,
+    writing,
+)
 from audobon.errors import NotFound
 
 
