@@ -20,6 +20,7 @@ from audobon.data.log_lines import blank_lines_of, lines_of
 from audobon.data.policies import Policies
 from audobon.data.proof import attempt, packs_of, sample_packs, sample_rows
 from audobon.errors import AlreadyRunning, Conflict, Corrupt, InvalidInput, OnHold, SubjectErased, Unavailable
+from audobon.keys.ledger import hash_of
 from audobon.keys.service import SYSTEM, Keys, Subject
 from audobon.processes import FileLock
 from audobon.queue.port import Queue
@@ -162,14 +163,15 @@ class Eraser:
                 *self._places.sample(subject),
             ]
             self._notes.keep(notes)
-            notes.ledger = self._keys.note_erasure(subject)
+            notes.ledger = hash_of(self._keys.ledger.append(subject, "asked"))
             self._places.note_in_ledgers(notes)
             self._notes.keep(notes)
-            self._keys.erase(subject)
+            # By its id: once it is erased, "personal" means another.
+            self._keys.replay(self._keys.ledger.entries())
             notes.erased_at = self._clock()
             self._notes.keep(notes)
         if not notes.is_cleared:
-            for kind, count in self.clear(subject).items():
+            for kind, count in self._clear(subject).items():
                 notes.removed[kind] = notes.removed.get(kind, 0) + count
             notes.is_cleared = True
             self._notes.keep(notes)
@@ -190,7 +192,19 @@ class Eraser:
             )
         return Erased(subject, str(certificate), self._clock() - begun, notes.removed, pending)
 
-    def clear(self, subject: str) -> dict[str, int]:
+    def settle(self) -> list[str]:
+        """Clear away what a restore brought back of erased subjects; return their ids."""
+        erased = [subject.id for subject in self._keys.subjects() if subject.erased_at is not None]
+        again = [subject for subject in erased if self._has_any(subject)]
+        for subject in again:
+            self._clear(subject)
+        return again
+
+    def _has_any(self, subject: str) -> bool:
+        counts = self._holdings(subject).counts()
+        return bool(counts.jobs or counts.tasks) or any(packs_of(self._storage.store, subject))
+
+    def _clear(self, subject: str) -> dict[str, int]:
         """Remove what this machine still has of a subject whose key is gone; again is no error."""
         holdings = self._holdings(subject)
         counts, jobs = holdings.counts(), frozenset(holdings.job_ids())
@@ -214,7 +228,7 @@ class Eraser:
         remains = self._places.remains(notes.subject)
         if here:
             size_bytes = sum(info.size_bytes for info in here)
-            remains.insert(0, Remains(HERE, len(here), size_bytes, "until the next audobon data erase --resume"))
+            remains.insert(0, Remains(HERE, len(here), size_bytes, "until the next data erase --resume"))
         return write_certificate(
             self._folder,
             Certificate(
@@ -266,7 +280,7 @@ class Eraser:
         running = self._running(holdings)
         if running and not cancels_running:
             raise Conflict(
-                f"{len(running)} of the jobs of {subject.name} are at work: {', '.join(running[:_MOST_HOLDS])}",
+                f"jobs of {subject.name} are at work: {', '.join(running[:_MOST_HOLDS])}",
                 hint="wait for them, or call them off with --cancel-running",
             )
         for job_id, _ in holdings.job_keys():
@@ -278,7 +292,8 @@ class Eraser:
                 return
             self._rest()
         raise Unavailable(
-            f"work for {subject.name} was called off, and has not ended yet", hint="run the same command again"
+            f"work for {subject.name} was called off, and has not ended yet",
+            hint="run the same command again",
         )
 
     def _lock(self) -> FileLock:

@@ -9,7 +9,7 @@ from audobon.backup.repository import KEYSTORES, PACKS, Repository, open_reposit
 from audobon.clock import Clock
 from audobon.data.certificate import Remains
 from audobon.data.erasure_notes import ErasureNotes, Sample
-from audobon.data.ledger_copies import bring_ledger
+from audobon.backup.ledger_copies import bring_ledger
 from audobon.data.proof import packs_of, sample_packs
 from audobon.errors import AudobonError
 from audobon.ids import new_id
@@ -63,7 +63,7 @@ class ErasurePlaces:
         for path in self._paths:
             place = notes.place(str(path))
             try:
-                bring_ledger(open_repository(path, self._keys, rights="create"), self._keys)
+                bring_ledger(open_repository(path, self._keys, rights="create").store, self._keys)
             except AudobonError as error:
                 place.pending = error.message
                 continue
@@ -81,7 +81,7 @@ class ErasurePlaces:
             if not place.pending:
                 continue
             try:
-                bring_ledger(open_repository(path, self._keys, rights="create"), self._keys)
+                bring_ledger(open_repository(path, self._keys, rights="create").store, self._keys)
                 place.ledger_at = place.ledger_at or self._clock()
                 if place.keystore_at is None:
                     _export(open_repository(path, self._keys, rights="create"), self._keys)

@@ -13,13 +13,13 @@ from audobon import __version__
 from audobon.data.bundle import Bundle, WrittenFile, bundle_at
 from audobon.data.checking import FORMAT, MANIFEST, SUMS
 from audobon.data.holdings import Holdings, task_json
-from audobon.data.log_lines import lines_of
 from audobon.data.names import SafeNames
 from audobon.errors import BlobNotFound, Corrupt
 from audobon.jobs.ingest import TakenEntry
-from audobon.keys.service import Subject
+from audobon.keys.service import Keys, Subject
 from audobon.queue.tasks import TaskRecord
 from audobon.storage.service import Storage
+from audobon.telemetry.log_reading import read_log
 
 _INDEX = "README.txt"
 _HEAD_BYTES = 16
@@ -60,10 +60,18 @@ class Export:
     """
 
     def __init__(
-        self, folder: Path, storage: Storage, subject: Subject, *, on_file: Callable[[int], None], made_at: float
+        self,
+        folder: Path,
+        storage: Storage,
+        keys: Keys,
+        subject: Subject,
+        *,
+        on_file: Callable[[int], None],
+        made_at: float,
     ) -> None:
         self._folder = folder
         self._storage = storage
+        self._keys = keys
         self._subject = subject
         self._on_file = on_file
         self._made_at = made_at
@@ -82,7 +90,7 @@ class Export:
         """
         # Lists that may be long lie in files: memory does not grow with the export.
         with bundle_at(target) as bundle, tempfile.TemporaryFile() as blobs, tempfile.TemporaryFile() as done:
-            # Held from the look at the rows until the last page is copied: nothing named is removed meanwhile.
+            # From the look at the rows until the last page is copied: nothing that they name is removed.
             with self._storage.sharing():
                 with reading() as holdings:
                     self._write_rows(bundle, holdings, blobs, done)
@@ -181,8 +189,10 @@ class Export:
 
     def _write_log(self, bundle: Bundle, done: IO[bytes]) -> None:
         with self._file(bundle, "log.jsonl", done) as file:
-            for line in lines_of(self._folder, frozenset(self._jobs)):
-                file.write(line)
+            jobs = frozenset(self._jobs)
+            for event in read_log(self._folder, self._keys.unseal_text):
+                if event.get("job") in jobs:
+                    file.write(msgspec.json.encode(event) + b"\n")
 
     def _write_manifest(self, bundle: Bundle, done: IO[bytes]) -> None:
         head = {

@@ -15,6 +15,7 @@ from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.erasing import erase_subject
 from audobon.storage.facts import Kind
 from audobon.storage.index import Found, Index, add_blobs, add_pack
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
@@ -275,6 +276,11 @@ class Storage:
         freed += remove_broken_off(self._incoming, before=broken_before)
         self._collector.remove_dead_packs()
         return freed
+
+    def erase_subject(self, subject: str) -> int:
+        """Remove all that is stored of a subject, held or not, once its key is gone; return how many packs."""
+        self._make_ready()
+        return erase_subject(self._index, self.store, self._ciphers, subject)
 
     def collect(
         self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
