@@ -146,7 +146,7 @@ def test_a_page_that_the_processor_made_in_place_of_a_card_is_not_kept(
 
 def test_forgotten_work_is_not_there(results: Results, storage: Storage) -> None:
     results.of_task(WORK, subject=PERSONAL).keep_page(storage.put(b"the pixels"), PAGE)
-    results.forget(["another"])
+    results.forget(["another"], subject=PERSONAL)
     assert found(results) is not None
-    results.forget([KEY])
+    results.forget([KEY], subject=PERSONAL)
     assert found(results) is None

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -75,6 +76,13 @@ def noise(size: int, seed: int = 0) -> bytes:
     import numpy as np
 
     return np.random.default_rng(seed).bytes(size)
+
+
+def destroy_key(folder: Path, subject: str) -> None:
+    """Erase a subject as `Keys` does: its keys are gone, and the keystore knows it."""
+    with closing(sqlite3.connect(folder / "keys" / "keystore.db")) as connection, connection:
+        connection.execute("DELETE FROM subject_key WHERE subject_id = ?", (subject,))
+        connection.execute("UPDATE subject SET erased_at = 1 WHERE id = ?", (subject,))
 
 
 def put(cache: ResultCache, key: str, value: bytes = b"pixels", *, seconds: float = 1.0) -> None:
@@ -251,7 +259,10 @@ def test_switched_off_it_neither_gives_nor_takes_and_makes_no_file(tmp_path: Pat
 def test_cleared_nothing_is_left_of_it_in_the_file(tmp_path: Path, cache: ResultCache) -> None:
     for number in range(10):
         put(cache, str(number), noise(200_000, number))
-    secret = noise(200_000, 3)[:64]
+    with closing(raw(tmp_path)) as connection:
+        (value,) = connection.execute("SELECT value FROM content LIMIT 1").fetchone()
+    # Some run of it that lies on one page of the file.
+    secret = value[1000:1064]
     cache.close()
     assert secret in (tmp_path / "cache.db").read_bytes()
 
@@ -285,9 +296,7 @@ def test_a_flipped_byte_in_a_value_is_a_miss_and_the_rest_stays(
     put(cache, "good", b"good" * 1000)
     put(cache, "bad", noise(3000, seed))
     with closing(raw(tmp_path)) as connection:
-        row, value = connection.execute(
-            "SELECT content.id, value FROM content JOIN entry USING (id) WHERE key = ?", (b"bad",)
-        ).fetchone()
+        row, value = connection.execute("SELECT id, value FROM content ORDER BY id DESC LIMIT 1").fetchone()
         flipped = bytearray(value)
         flipped[seed * 1000] ^= 1 << seed
         connection.execute("UPDATE content SET value = ? WHERE id = ?", (bytes(flipped), row))
@@ -300,9 +309,56 @@ def test_a_flipped_byte_in_a_value_is_a_miss_and_the_rest_stays(
 
 def test_the_value_of_another_key_is_a_miss(tmp_path: Path, cache: ResultCache) -> None:
     put(cache, "one", b"1")
+    put(cache, "two", b"2")
     with closing(raw(tmp_path)) as connection:
-        connection.execute("UPDATE entry SET key = ?", (b"two",))
-    assert held(cache, "two") == []
+        connection.execute("UPDATE content SET value = (SELECT value FROM content WHERE id = 1)")
+    assert held(cache, "one", "two") == ["one"]
+
+
+def test_nothing_that_is_kept_or_looked_for_can_be_read_in_the_file(
+    tmp_path: Path, cache: ResultCache
+) -> None:
+    value = b"the words of a balloon " * 10
+    put(cache, "a telling key", value)
+    put(cache, "noise", noise(5000, 1))
+    cache.close()
+    everything = b"".join(path.read_bytes() for path in tmp_path.glob("cache.db*"))
+    assert everything
+    for told in (b"a telling key", value[:16], zlib.compress(value, 1)[:16], noise(5000, 1)[100:116]):
+        assert told not in everything
+
+
+def test_what_was_made_for_one_is_not_found_by_another(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path, unlock_folder=tmp_path / "unlock")
+    fox, hare = keys.subject("the fox"), keys.subject("the hare")
+    with closing(ResultCache(tmp_path, keys, budget_bytes=PLENTY)) as cache:
+        cache.of_subject(fox).put(b"key", b"tile of the fox", kind="tile", seconds=1.0)
+        assert cache.of_subject(hare).get(b"key") is None
+        assert cache.of_subject(hare).look(b"key") is None
+        cache.of_subject(hare).put(b"key", b"tile of the hare", kind="tile", seconds=1.0)
+        assert cache.of_subject(fox).get(b"key") == Kept(b"tile of the fox", None, 1.0)
+
+        cache.forget_subject(fox)
+
+        assert cache.of_subject(fox).get(b"key") is None
+        assert cache.of_subject(hare).get(b"key") == Kept(b"tile of the hare", None, 1.0)
+
+
+def test_what_was_kept_for_one_who_was_erased_is_not_there_and_nothing_new_is_kept(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path, unlock_folder=tmp_path / "unlock")
+    fox = keys.subject("the fox")
+    with closing(ResultCache(tmp_path, keys, budget_bytes=PLENTY)) as cache:
+        of_fox = cache.of_subject(fox)
+        of_fox.put(b"key", b"tile", kind="tile", seconds=1.0)
+        destroy_key(tmp_path, fox)
+        keys.close()
+
+        assert (of_fox.look(b"key"), of_fox.get(b"key")) == (None, None)
+        of_fox.put(b"new", b"tile", kind="tile", seconds=1.0)
+        assert cache.figures().tiles == 0
+        # It is no reason to keep still.
+        put(cache, "of others")
+        assert held(cache, "of others") == ["of others"]
 
 
 def _overwrite(path: Path) -> None:
@@ -416,7 +472,11 @@ def test_while_the_disk_refuses_it_keeps_still_for_a_minute(
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    cache = ResultCache(tmp_path / "file" / "data", budget_bytes=PLENTY)
+    cache = ResultCache(
+        tmp_path / "file" / "data",
+        open_keys(tmp_path, unlock_folder=tmp_path / "unlock"),
+        budget_bytes=PLENTY,
+    )
     put(cache, "key")
     assert held(cache, "key") == []
     assert cache.figures() == CacheFigures(budget_bytes=PLENTY)
