@@ -10,6 +10,7 @@ from audobon.compute import results as results_module
 from audobon.compute.placement import Placement
 from audobon.compute.results import Results
 from audobon.compute.work import PageResult, Work, work_key
+from audobon.config import keyrings_folder
 from audobon.keys.service import PERSONAL
 from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
@@ -28,12 +29,12 @@ PAGE = PageResult(
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return Storage(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()))
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
-    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=BUDGET)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=BUDGET)
     yield cache
     cache.close()
 
@@ -127,7 +128,7 @@ def test_work_that_is_not_to_use_the_cache_leaves_nothing_in_it(
 
 def test_a_cache_that_is_off_gives_no_tiles(storage: Storage, tmp_path: Path) -> None:
     off = Results(
-        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0),
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
         storage,
         device="cpu",
     )

@@ -90,8 +90,8 @@ class Crew:
             max_seconds=settings.max_seconds,
             budget_bytes=self._budget_bytes,
             cache_bytes=settings.cache_bytes,
+            keeping=settings.keeping,
             idle_seconds=settings.idle_seconds,
-            unlock_folder=str(settings.unlock_folder),
         )
 
     def wait(self, timeout_seconds: float) -> None:
