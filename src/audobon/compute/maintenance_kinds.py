@@ -3,5 +3,6 @@
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
+    "seal-rows": "seal what an earlier Audobon left readable in the database",
 }
 """Each kind, and what it does in words."""

@@ -5,6 +5,7 @@ KEK → tenant key → subject key → data key, each wrapped by the one before.
 
 import base64
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
+from audobon.keys.attempts import try_every_key
 from audobon.keys.keystore import Keystore
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
@@ -26,6 +28,8 @@ from audobon.keys.subjects import Subject as Subject
 from audobon.keys.wrapping import derived, new_key, sealed_by
 
 _TEXT_MARK = "s1."
+# Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
+_SEALED_TEXT = re.compile(r"s1\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43,}={0,2})", re.ASCII)
 _LONGEST_NAME = 200
 
 
@@ -39,6 +43,11 @@ class Keys:
     def __init__(self, folder: Path, protectors: Protectors) -> None:
         self._ring = Ring(Keystore(folder), protectors, when_opened=self._settle)
         self.ledger = Ledger(folder, self.sign, self.is_signed)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the keyring was made already."""
+        return self._ring.store.exists
 
     @property
     def id(self) -> str:
@@ -145,11 +154,24 @@ class Keys:
     def unseal_text(self, text: str, *, context: bytes) -> str:
         """Return what `seal_text` was given; a text that is not sealed as it is.
 
+        A text that only begins like a sealed one, such as the name s1.png, is not sealed.
         raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
         if (found := _parted(text)) is None:
             return text
         return self._opened().unseal(*found, context).decode()
+
+    def is_sealed(self, text: str, *, context: bytes) -> bool:
+        """Tell whether a text was sealed by this keyring, under this context; one that was erased counts."""
+        try:
+            if _parted(text) is None:
+                return False
+            self.unseal_text(text, context=context)
+        except SubjectErased:
+            return True
+        except (CorruptKeyring, SubjectNotFound):
+            return False
+        return True
 
     def sealed_version(self, text: str) -> tuple[str, int] | None:
         """Return whose key sealed a text, and which version of it; None for a text that is not sealed."""
@@ -220,6 +242,14 @@ class Keys:
         """
         return erasure.erase(self._opened(), self.ledger, subject, reason)
 
+    def note_erasure(self, subject: str, *, reason: Reason = "asked") -> LedgerEntry:
+        """Note in the ledger that a subject is to be erased, before `erase`; again changes nothing."""
+        return self.ledger.append(self._opened().resolve(subject), reason)
+
+    def try_every_key(self, sealed: bytes, *, context: bytes) -> tuple[int, list[str]]:
+        """Return how many keys were tried on something sealed after its nonce, and who of them opens it."""
+        return try_every_key(self._opened(), sealed, context=context)
+
     def replay(self, entries: Iterable[LedgerEntry]) -> list[str]:
         """Erase what entries of a ledger say is erased, and this keyring holds again; return the ids.
 
@@ -279,10 +309,14 @@ class Keys:
 
 def _parted(text: str) -> tuple[str, bytes] | None:
     """Return the subject and the sealed bytes of a text; None when it is not sealed."""
-    if not text.startswith(_TEXT_MARK):
+    found = _SEALED_TEXT.fullmatch(text)
+    if found is None:
         return None
-    subject, _, sealed = text.removeprefix(_TEXT_MARK).partition(".")
     try:
-        return subject, base64.urlsafe_b64decode(sealed)
+        sealed = base64.urlsafe_b64decode(found[2])
     except ValueError as error:
         raise CorruptKeyring("a sealed text is not as it was written") from error
+    if base64.urlsafe_b64encode(sealed).decode() != found[2]:
+        # Its last character may have more bits than are used.
+        raise CorruptKeyring("a sealed text is not as it was written")
+    return found[1], sealed
