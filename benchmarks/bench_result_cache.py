@@ -177,7 +177,7 @@ def changed_panel(card: Card, folder: Path) -> list[str]:
     models = Models(folder / "models")
     cache = TimedCache(
         ResultCache(
-            folder / card.name, open_keys(folder, unlock_folder=folder / "unlock"), budget_bytes=BUDGET_BYTES
+            folder / card.name, open_keys(folder, unlock_folder=keyrings_folder()), budget_bytes=BUDGET_BYTES
         )
     )
     run_seconds: list[float] = []

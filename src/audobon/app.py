@@ -60,7 +60,7 @@ class App:
         self.jobs = Jobs(self.database, rooms)
 
     def _tell_of_storage(self, words: str) -> None:
-        self.log.write("storage", words, level="warning")
+        self.log.write("storage", "storage was mended", level="warning", words=words)
 
     @property
     def models_folder(self) -> Path:
@@ -84,7 +84,7 @@ class App:
         """
         name = project or self.settings.data.project
         if not name:
-            return PERSONAL
+            return self.keys.subject(PERSONAL) if is_made or self.keys.exists else PERSONAL
         if is_made:
             return self.keys.subject(name)
         known = self.keys.subjects() if self.keys.exists else []

@@ -23,6 +23,7 @@ from audobon.compute.engine import Engine
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.orders import Orders
 from audobon.compute.worker_messages import Hello
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, LeaseLost, WorkerDied
 from audobon.keys.service import Keys
@@ -43,7 +44,7 @@ _MOST_OPEN_TASKS = 400
 
 def keys_of(folder: Path) -> Keys:
     """Return the keys that seal what the tasks say, as in earnest."""
-    return open_keys(folder, unlock_folder=folder / "unlock")
+    return open_keys(folder, unlock_folder=keyrings_folder())
 
 
 class Journal:

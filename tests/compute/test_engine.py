@@ -26,11 +26,11 @@ MB = 1 << 20
 SLACK_BYTES = 512 * MB
 
 
-@pytest.fixture
 def _unsealed(subject: str, text: str, *, context: bytes) -> str:
     return text
 
 
+@pytest.fixture
 def queue(tmp_path: Path) -> Iterator[SqliteQueue]:
     with queue_of_pages(tmp_path) as queue:
         yield queue

@@ -12,6 +12,7 @@ from audobon.compute.perform import Performer
 from audobon.compute.placement import PageLoad
 from audobon.compute.results import Results
 from audobon.compute.work import Work, place
+from audobon.config import keyrings_folder
 from audobon.errors import MemoryTooSmall
 from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
@@ -52,7 +53,7 @@ def test_a_worker_admits_a_page_by_what_was_seen(tmp_path: Path) -> None:
     codec: Any = SimpleNamespace(decode=lambda _: Picture(INFO, np.zeros((100, 100, 3), np.uint8)))
     memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE, pool_bytes=lambda: 4 * GIGABYTE)
     results = Results(
-        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0),
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
         storage,
         device="cpu",
     )

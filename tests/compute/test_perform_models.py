@@ -60,7 +60,7 @@ def storage(tmp_path: Path) -> Storage:
 def performer(tmp_path: Path, storage: Storage) -> Iterator[Performer]:
     codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
     results = Results(
-        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0),
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
         storage,
         device="cpu",
     )
@@ -131,7 +131,7 @@ def test_a_page_whose_model_runs_on_a_card_holds_what_it_may_take_of_it(
     models = Models(tmp_path / "models", threads=1, device=device)
     codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
     results = Results(
-        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0),
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
         storage,
         device=device,
     )

@@ -34,7 +34,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
-    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=BUDGET)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=BUDGET)
     yield cache
     cache.close()
 
@@ -128,7 +128,7 @@ def test_work_that_is_not_to_use_the_cache_leaves_nothing_in_it(
 
 def test_a_cache_that_is_off_gives_no_tiles(storage: Storage, tmp_path: Path) -> None:
     off = Results(
-        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=0),
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
         storage,
         device="cpu",
     )
@@ -147,7 +147,7 @@ def test_a_page_that_the_processor_made_in_place_of_a_card_is_not_kept(
 
 def test_forgotten_work_is_not_there(results: Results, storage: Storage) -> None:
     results.of_task(WORK, subject=PERSONAL).keep_page(storage.put(b"the pixels"), PAGE)
-    results.forget(["another"])
+    results.forget(["another"], subject=PERSONAL)
     assert found(results) is not None
-    results.forget([KEY])
+    results.forget([KEY], subject=PERSONAL)
     assert found(results) is None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic import command
 
+from audobon.config import keyrings_folder
 from audobon.database.migrate import upgrade
 from audobon.database.service import Database
 from audobon.jobs.records import JobRecords
@@ -109,7 +110,7 @@ def test_jobs_tasks_and_events_are_carried_over_and_half_done_ones_begin_anew(ol
             ("waifu2x", 5_000_000_000, 2),
         ]
         assert [(event.id, event.task_id, event.detail) for event in queue.events()] == [(3, 13, "no")]
-        assert JobRecords(connection, open_keys(old_folder, unlock_folder=old_folder / "unlock")).done_work(
+        assert JobRecords(connection, open_keys(old_folder, unlock_folder=keyrings_folder())).done_work(
             "work 10"
         ) == [("blob", None)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.jobs.maintenance import Upkeep, maintain
 from audobon.keys.unlocking import open_keys
@@ -12,7 +13,7 @@ from audobon.storage.service import Storage
 
 
 def test_sweeping_leaves_the_pages_that_the_result_cache_names(tmp_path: Path, storage: Storage) -> None:
-    keys = open_keys(tmp_path, unlock_folder=tmp_path / "unlock")
+    keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
     cache = ResultCache(tmp_path, keys, budget_bytes=64 << 20)
     kept, needless = storage.put(b"a page that is kept"), storage.put(b"a page of a job that ended")
     cache.put(b"key", b"", kind="page", seconds=1.0, blob=kept, blob_bytes=19)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from audobon.config import keyrings_folder
 from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card, built_in_card
 from audobon.models.golden import pattern
@@ -48,7 +49,7 @@ def runs(request: pytest.FixtureRequest, models_folder: Path) -> Iterator[Runs]:
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
     cache = ResultCache(
-        tmp_path, open_keys(tmp_path, unlock_folder=tmp_path / "unlock"), budget_bytes=256 << 20
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=256 << 20
     )
     yield cache
     cache.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from audobon.config import keyrings_folder
 from audobon.keys.service import Keys
 from audobon.keys.unlocking import open_keys
 from audobon.queue.port import Queue
@@ -18,7 +19,7 @@ GIGABYTE = 1 << 30
 
 def keys_in(folder: Path) -> Keys:
     """Return the keys of a folder, unlocked by a file beside them."""
-    return open_keys(folder, unlock_folder=folder / "unlock")
+    return open_keys(folder, unlock_folder=keyrings_folder())
 
 
 OpenConnection = Callable[[], sqlite3.Connection]

@@ -11,11 +11,12 @@ from audobon.queue.embedded import SqliteQueue
 OPENING = """
 from pathlib import Path
 from audobon.database.service import Database
+from audobon.config import keyrings_folder
 from audobon.keys.unlocking import open_keys
 from audobon.queue.embedded import SqliteQueue
 
 def open_queue():
-    keys = open_keys(Path({keys!r}), unlock_folder=Path({keys!r}) / "unlock")
+    keys = open_keys(Path({keys!r}), unlock_folder=keyrings_folder())
     return SqliteQueue(Database(Path({folder!r})).open(grouped=True), keys=keys)
 """
 

@@ -12,11 +12,12 @@ pytest_plugins = ("postgres_fixture",)
 
 OPENING = """
 from pathlib import Path
+from audobon.config import keyrings_folder
 from audobon.keys.unlocking import open_keys
 from audobon.queue.postgres import PostgresQueue
 
 def open_queue():
-    keys = open_keys(Path({keys!r}), unlock_folder=Path({keys!r}) / "unlock")
+    keys = open_keys(Path({keys!r}), unlock_folder=keyrings_folder())
     return PostgresQueue({url!r}, keys=keys)
 """
 

@@ -96,6 +96,7 @@ class Recording:
             budget_bytes=room.page_bytes,
             remedy=room.remedy,
             peaks=self._peaks,
+            subject=self._request.subject,
         )
         # Findings carry nothing over, so other files are left alone.
         is_carrying = self._request.operation.makes == "pictures"
