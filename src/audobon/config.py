@@ -115,6 +115,25 @@ class DataSettings(msgspec.Struct, frozen=True):
     project: str = ""
 
 
+class BackupSettings(msgspec.Struct, frozen=True):
+    """Where backups go and how long they are kept.
+
+    places           folders, best on other disks; in a variable, parted as in PATH
+    max_hours        an older newest backup raises the alarm
+    max_drill_hours  so does an older last drill
+    keep_last, keep_daily, keep_weekly, keep_monthly, keep_days   what `audobon backup prune` leaves
+    """
+
+    places: tuple[Path, ...] = ()
+    max_hours: float = 26.0
+    max_drill_hours: float = 26.0
+    keep_last: int = 3
+    keep_daily: int = 7
+    keep_weekly: int = 5
+    keep_monthly: int = 12
+    keep_days: float = 2.0
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """What is written to the log.
 
@@ -134,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True):
     models: ModelSettings = ModelSettings()
     compute: ComputeSettings = ComputeSettings()
     cache: CacheSettings = CacheSettings()
+    backup: BackupSettings = BackupSettings()
     logs: LogSettings = LogSettings()
     data: DataSettings = DataSettings()
 
@@ -261,6 +281,8 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
             name = f"{section.name}.{field.name}"
             if name in found:
                 value, origin = found[name]
+                if field.type == tuple[Path, ...] and isinstance(value, str):
+                    value = [part for part in value.split(os.pathsep) if part]
                 try:
                     values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
                 except msgspec.ValidationError as error:
@@ -311,6 +333,12 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("idle_seconds", "stall_seconds"):
         if not 0 < getattr(settings.compute, name) <= _LARGEST_NUMBER:
             faults.append(f"compute.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    for name in ("max_hours", "max_drill_hours"):
+        if not 0 < getattr(settings.backup, name) <= _LARGEST_NUMBER:
+            faults.append(f"backup.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_days"):
+        if not 0 <= getattr(settings.backup, name) <= _LARGEST_NUMBER:
+            faults.append(f"backup.{name} must lie between 0 and {_LARGEST_NUMBER}")
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():

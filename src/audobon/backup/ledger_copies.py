@@ -1,4 +1,4 @@
-"""Copies of the erasure ledger at a place: each is whole and never changes, and the longest tells the most."""
+"""Copies of the erasure ledger at a place: each is whole and never changes; the longest tells most."""
 
 from contextlib import suppress
 

@@ -4,5 +4,8 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
     "seal-rows": "seal what an earlier Audobon left readable in the database",
+    "backup-now": "make a backup in every place",
+    "backup-verify": "read every byte of every backup",
+    "backup-drill": "restore from every place, for trial, and prove what came back",
 }
 """Each kind, and what it does in words."""

@@ -85,7 +85,10 @@ def bundle_at(target: Path) -> Iterator[Bundle]:
         if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
             raise exists_already(target)
     if target.suffix.lower() == ".zip":
-        with writing(target, replace=False) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with (
+            writing(target, replace=False) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        ):
             yield _ZipBundle(archive)
         return
     temporary = temporary_beside(target)

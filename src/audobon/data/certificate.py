@@ -161,7 +161,10 @@ def certificate_text(certificate: Certificate) -> str:
         )
     if not certificate.attempts:
         lines.append("  nothing of it was stored")
-    lines += ["", "What remains is ciphertext that no key opens:" if certificate.remains else "Nothing remains."]
+    lines += [
+        "",
+        "What remains is ciphertext that no key opens:" if certificate.remains else "Nothing remains.",
+    ]
     lines += [
         f"  {remains.where}: {remains.objects} objects, {remains.size_bytes} bytes, {remains.until}"
         for remains in certificate.remains

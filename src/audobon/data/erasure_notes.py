@@ -96,7 +96,9 @@ class NoteBook:
         """Return the erasures that are not over, in the order they were begun."""
         if not self._folder.is_dir():
             return []
-        found = [self.find(path.name.removesuffix(".notes.json")) for path in self._folder.glob("*.notes.json")]
+        found = [
+            self.find(path.name.removesuffix(".notes.json")) for path in self._folder.glob("*.notes.json")
+        ]
         return sorted(
             (notes for notes in found if notes is not None and not notes.is_over),
             key=lambda notes: notes.asked_at,

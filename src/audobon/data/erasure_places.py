@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.backup.ledger_copies import bring_ledger
 from audobon.backup.repository import KEYSTORES, PACKS, Repository, open_repository
 from audobon.clock import Clock
 from audobon.data.certificate import Remains
 from audobon.data.erasure_notes import ErasureNotes, Sample
-from audobon.backup.ledger_copies import bring_ledger
 from audobon.data.proof import packs_of, sample_packs
 from audobon.errors import AudobonError
 from audobon.ids import new_id
@@ -123,5 +123,7 @@ def _older_exports(repository: Repository, instant: float) -> list[str]:
     """Return the exports that may have been made before an instant; the newest by name always stays."""
     newest = repository.newest_keystore()
     return [
-        info.name for info in repository.store.list(KEYSTORES) if info.name != newest and info.created_at <= instant
+        info.name
+        for info in repository.store.list(KEYSTORES)
+        if info.name != newest and info.created_at <= instant
     ]

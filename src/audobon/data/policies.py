@@ -120,6 +120,6 @@ def _check(policy: Policy) -> None:
         raise InvalidInput(f"days must lie between 0 and {_MOST_DAYS:.0f}")
     if policy.days is not None and policy.days < policy.minimum_days:
         raise InvalidInput(
-            f"{policy.kind} must be kept for {policy.minimum_days:g} days at least, and {policy.days:g} is less",
+            f"{policy.kind} must be kept for {policy.minimum_days:g} days, and {policy.days:g} is less",
             hint="give more days, or lower the minimum with --minimum",
         )

@@ -9,6 +9,7 @@ import blake3
 from audobon.data.certificate import Attempt
 from audobon.data.erasure_notes import Sample
 from audobon.errors import AudobonError, Corrupt
+from audobon.keys.rotation import data_key_context
 from audobon.keys.service import Keys
 from audobon.queue.sealing import cell_context
 from audobon.storage.facts import KINDS
@@ -28,14 +29,16 @@ def packs_of(store: ObjectStore, subject: str, *, below: str = "") -> Iterator[O
         yield from store.list(f"{below}{kind}/{subject}/")
 
 
-def sample_packs(store: ObjectStore, subject: str, keys: Keys, *, where: str, below: str = "") -> list[Sample]:
+def sample_packs(
+    store: ObjectStore, subject: str, keys: Keys, *, where: str, below: str = ""
+) -> list[Sample]:
     """Return some packs of a subject to try later, the oldest, the newest, and some between.
 
     where  they lie, for the certificate
     """
     found = sorted(packs_of(store, subject, below=below), key=lambda info: info.created_at)
     step = max(1, len(found) // _MOST_PACKS)
-    chosen = found if len(found) <= _MOST_PACKS else [*found[: -1 : step][: _MOST_PACKS - 1], found[-1]]
+    chosen = found if len(found) <= _MOST_PACKS else [*found[:-1:step][: _MOST_PACKS - 1], found[-1]]
     samples = []
     for info in chosen:
         with store.open(info.name) as file:
@@ -88,7 +91,8 @@ def attempt(sample: Sample, subject: str, keys: Keys) -> Attempt:
         tried, opened_by = keys.try_every_key(raw[4:], context=bytes.fromhex(sample.key_id))
     else:
         tried, opened_by = keys.try_every_key(
-            bytes.fromhex(sample.wrapped), context=b"data key\0" + bytes.fromhex(sample.key_id) + subject.encode()
+            bytes.fromhex(sample.wrapped),
+            context=b"data key\0" + bytes.fromhex(sample.key_id) + subject.encode(),
         )
     return Attempt(sample.where, sample.what, sample.digest, sample.was_readable, tried, opened_by)
 

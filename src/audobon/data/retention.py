@@ -92,9 +92,7 @@ class Retention:
                 _OLD_ORIGINALS, "UPDATE entry SET blob = NULL WHERE rowid = ?", at, dry
             ),
             "results": lambda at, dry: self._rows(_OLD_RESULTS, _FORGET_RESULT, at, dry),
-            "events": lambda at, dry: self._rows(
-                _OLD_EVENTS, "DELETE FROM task_event WHERE id = ?", at, dry
-            ),
+            "events": lambda at, dry: self._rows(_OLD_EVENTS, "DELETE FROM task_event WHERE id = ?", at, dry),
             "logs": self._logs,
             "cache": self._empty_cache,
         }

@@ -10,7 +10,7 @@ import msgspec
 
 from audobon.clock import Clock, utc_now
 from audobon.data.certificate import Certificate, read_certificate
-from audobon.data.erasing import Erased, ErasurePreview, Eraser
+from audobon.data.erasing import Erased, Eraser, ErasurePreview
 from audobon.data.erasure_notes import ErasureNotes, NoteBook
 from audobon.data.erasure_places import ErasurePlaces
 from audobon.data.export import Export, ExportReport

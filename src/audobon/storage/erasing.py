@@ -14,7 +14,7 @@ _OF_SUBJECT = "(SELECT id FROM pack WHERE subject = ?)"
 def erase_subject(index: Index, store: FolderObjectStore, ciphers: Ciphers, subject: str) -> int:
     """Remove every pack of a subject, whatever holds its blobs and in whichever tier; return how many.
 
-    Broken off, the next call removes the rest: packs are found by their names, whether the index has them or not.
+    Broken off, the next call removes the rest: packs are found by their names as well as by the index.
     """
     with index.changing() as connection:
         for table in ("blob", "damaged"):

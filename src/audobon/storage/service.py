@@ -278,7 +278,7 @@ class Storage:
         return freed
 
     def erase_subject(self, subject: str) -> int:
-        """Remove all that is stored of a subject, held or not, once its key is gone; return how many packs."""
+        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
         self._make_ready()
         return erase_subject(self._index, self.store, self._ciphers, subject)
 
