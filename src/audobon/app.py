@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,6 +34,9 @@ from audobon.telemetry.resources import ResourceMonitor
 
 _NOT_KNOWN = "new"
 
+if TYPE_CHECKING:
+    from audobon.data.service import DataRoom
+
 
 class App:
     """Audobon on this machine, as configured."""
@@ -61,6 +65,17 @@ class App:
 
     def _tell_of_storage(self, words: str) -> None:
         self.log.write("storage", "storage was mended", level="warning", words=words)
+
+    @property
+    def data(self) -> "DataRoom":
+        """What is kept of whom."""
+        from audobon.backup.places import Places
+        from audobon.data.service import DataRoom
+
+        def places() -> list[Path]:
+            return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
+
+        return DataRoom(self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places)
 
     @property
     def models_folder(self) -> Path:

@@ -69,6 +69,15 @@ def check_export(place: Path, *, on_file: Callable[[], None] = lambda: None) -> 
         return CheckedExport(len(manifest.files), size_bytes, faults)
 
 
+def demand_whole(place: Path, checked: CheckedExport) -> None:
+    """Raise Corrupt when checking an export found faults."""
+    if checked.faults:
+        more = "" if len(checked.faults) == 1 else f", and {len(checked.faults) - 1} more"
+        raise Corrupt(
+            f"{place} is not as it was written: {checked.faults[0]}{more}", hint="make the export anew"
+        )
+
+
 _OpenFile = Callable[[str], AbstractContextManager[IO[bytes]]]
 
 

@@ -256,12 +256,7 @@ class Eraser:
             )
 
     def _holds(self, subject: str) -> list[str]:
-        now = self._clock()
-        held = [
-            f"{info.key[:12]}…"
-            for info in self._storage.find(subject=subject)
-            if info.event_hold or info.temporary_hold or (info.kept_until or 0.0) > now
-        ]
+        held = [f"blob {key[:12]}…" for key in self._storage.held(subject)]
         return [*Policies(self._folder).holds(), *held]
 
     def _running(self, holdings: Holdings) -> list[str]:

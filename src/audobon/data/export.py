@@ -14,7 +14,7 @@ from audobon.data.bundle import Bundle, WrittenFile, bundle_at
 from audobon.data.checking import FORMAT, MANIFEST, SUMS
 from audobon.data.holdings import Holdings, task_json
 from audobon.data.names import SafeNames
-from audobon.errors import BlobNotFound, Corrupt
+from audobon.errors import BlobNotFound
 from audobon.jobs.ingest import TakenEntry
 from audobon.keys.service import Keys, Subject
 from audobon.queue.tasks import TaskRecord
@@ -249,13 +249,6 @@ class Export:
             lines += ["", "Named on record, but kept no longer:"]
             lines += [f"  {_one_line(name)}" for name in self._missing]
         return "\n".join(lines) + "\n"
-
-
-def check_whole(place: Path, faults: list[str]) -> None:
-    """Raise Corrupt when checking an export found faults."""
-    if faults:
-        more = "" if len(faults) == 1 else f", and {len(faults) - 1} more"
-        raise Corrupt(f"{place} is not as it was written: {faults[0]}{more}", hint="make the export anew")
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -90,10 +90,8 @@ def attempt(sample: Sample, subject: str, keys: Keys) -> Attempt:
         raw = base64.urlsafe_b64decode(sample.sealed.rpartition(".")[2])
         tried, opened_by = keys.try_every_key(raw[4:], context=bytes.fromhex(sample.key_id))
     else:
-        tried, opened_by = keys.try_every_key(
-            bytes.fromhex(sample.wrapped),
-            context=b"data key\0" + bytes.fromhex(sample.key_id) + subject.encode(),
-        )
+        context = data_key_context(bytes.fromhex(sample.key_id), subject)
+        tried, opened_by = keys.try_every_key(bytes.fromhex(sample.wrapped), context=context)
     return Attempt(sample.where, sample.what, sample.digest, sample.was_readable, tried, opened_by)
 
 

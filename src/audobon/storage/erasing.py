@@ -28,3 +28,15 @@ def erase_subject(index: Index, store: FolderObjectStore, ciphers: Ciphers, subj
                 count += 1
             ciphers.forget(info.name)
     return count
+
+
+def held_blobs(index: Index, subject: str, *, now: float) -> list[str]:
+    """Return the keys of a subject's blobs that a hold, or a term that is not over, forbids to remove."""
+    rows = index.rows(
+        "SELECT hex(blob.key) FROM blob JOIN pack ON pack.id = blob.pack"
+        " WHERE pack.subject = ? AND blob.dead_at IS NULL"
+        " AND (event_hold OR temporary_hold OR coalesce(kept_until, 0) > ?) ORDER BY blob.created_at",
+        subject,
+        now,
+    )
+    return [str(row[0]).lower() for row in rows]

@@ -15,7 +15,7 @@ from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.erasing import erase_subject
+from audobon.storage.erasing import erase_subject, held_blobs
 from audobon.storage.facts import Kind
 from audobon.storage.index import Found, Index, add_blobs, add_pack
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
@@ -276,6 +276,10 @@ class Storage:
         freed += remove_broken_off(self._incoming, before=broken_before)
         self._collector.remove_dead_packs()
         return freed
+
+    def held(self, subject: str) -> list[str]:
+        """Return the keys of a subject's blobs that a hold or a term forbids to remove."""
+        return held_blobs(self.index, subject, now=utc_now())
 
     def erase_subject(self, subject: str) -> int:
         """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
