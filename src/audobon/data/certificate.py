@@ -35,13 +35,14 @@ class PlaceErased(msgspec.Struct):
     """What was done at a place; instants are UTC seconds.
 
     ledger_at        when the ledger there had the erasure
-    keystore_at      when an export of the keystore without the subject lay there
+    keystore, keystore_at  the export of the keystore without the subject, and since when it lies there
     keystores_removed  older exports that were removed
     pending          why it is not over here; "": it is
     """
 
     place: str
     ledger_at: float | None = None
+    keystore: str = ""
     keystore_at: float | None = None
     keystores_removed: int = 0
     pending: str = "not begun"

@@ -6,15 +6,18 @@ from pathlib import Path
 import msgspec
 
 from audobon.backup.ledger_copies import bring_ledger
-from audobon.backup.repository import KEYSTORES, PACKS, Repository, open_repository
+from audobon.backup.repository import KEYSTORES, PACKS, open_repository
 from audobon.clock import Clock
-from audobon.data.certificate import Remains
+from audobon.data.certificate import PlaceErased, Remains
 from audobon.data.erasure_notes import ErasureNotes, Sample
 from audobon.data.proof import packs_of, sample_packs
 from audobon.errors import AudobonError
 from audobon.ids import new_id
 from audobon.keys.service import Keys
 from audobon.storage.port import Rights
+
+REMOVER: Rights = "full"
+"""What the identity may do that removes old exports of the keystore."""
 
 
 class PlaceLook(msgspec.Struct, frozen=True):
@@ -31,16 +34,12 @@ class PlaceLook(msgspec.Struct, frozen=True):
 
 
 class ErasurePlaces:
-    """The places of a data folder, for an erasure.
+    """The places of a data folder, for an erasure."""
 
-    remover  the rights of the identity that may remove old exports of the keystore
-    """
-
-    def __init__(self, paths: Sequence[Path], keys: Keys, *, clock: Clock, remover: Rights = "full") -> None:
+    def __init__(self, paths: Sequence[Path], keys: Keys, *, clock: Clock) -> None:
         self._paths = paths
         self._keys = keys
         self._clock = clock
-        self._remover = remover
 
     def look(self, subject: str) -> list[PlaceLook]:
         """Return what each place holds of a subject, and which cannot be reached."""
@@ -81,19 +80,27 @@ class ErasurePlaces:
             if not place.pending:
                 continue
             try:
-                bring_ledger(open_repository(path, self._keys, rights="create").store, self._keys)
-                place.ledger_at = place.ledger_at or self._clock()
-                if place.keystore_at is None:
-                    _export(open_repository(path, self._keys, rights="create"), self._keys)
-                    place.keystore_at = self._clock()
-                remover = open_repository(path, self._keys, rights=self._remover)
-                for name in _older_exports(remover, place.keystore_at):
-                    remover.store.delete(name)
-                    place.keystores_removed += 1
+                self._renew(path, place)
             except AudobonError as error:
                 place.pending = error.message
                 continue
             place.pending = ""
+
+    def _renew(self, path: Path, place: PlaceErased) -> None:
+        writer = open_repository(path, self._keys, rights="create")
+        # Alone: a backup at work may be about to write an export that it made before.
+        with writer.using(alone=True):
+            bring_ledger(writer.store, self._keys)
+            place.ledger_at = place.ledger_at or self._clock()
+            if not place.keystore:
+                name = f"{KEYSTORES}{new_id()}.age"
+                writer.write(name, self._keys.export_for_recovery())
+                place.keystore, place.keystore_at = name, self._clock()
+            remover = open_repository(path, self._keys, rights=REMOVER)
+            for info in list(remover.store.list(KEYSTORES)):
+                if info.name != place.keystore:
+                    remover.store.delete(info.name)
+                    place.keystores_removed += 1
 
     def remains(self, subject: str) -> list[Remains]:
         """Return what lies at the places as ciphertext."""
@@ -113,17 +120,3 @@ class ErasurePlaces:
         except AudobonError as error:
             return PlaceLook(str(path), why_not=error.message)
         return PlaceLook(str(path), len(packs), sum(info.size_bytes for info in packs), keystores)
-
-
-def _export(repository: Repository, keys: Keys) -> None:
-    repository.write(f"{KEYSTORES}{new_id()}.age", keys.export_for_recovery())
-
-
-def _older_exports(repository: Repository, instant: float) -> list[str]:
-    """Return the exports that may have been made before an instant; the newest by name always stays."""
-    newest = repository.newest_keystore()
-    return [
-        info.name
-        for info in repository.store.list(KEYSTORES)
-        if info.name != newest and info.created_at <= instant
-    ]

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 _MOST_PART_BYTES = 120
@@ -33,24 +34,21 @@ class SafeNames:
         *above, last = parts
         if ending and PurePosixPath(last).suffix.lower() != ending:
             last += ending
-        number = 1
-        while True:
-            path = "/".join((folder, *above, last if number == 1 else _numbered(last, number)))
-            folders = [str(each) for each in PurePosixPath(path).parents][:-1]
-            if self._is_free(path, folders):
-                self._files.add(_folded(path))
-                self._folders.update(map(_folded, folders))
-                return path
-            number += 1
-            if number > 2 and any(_folded(each) in self._files for each in folders):
-                # A file stands where a folder would have to be.
-                above = [_numbered(part, number) for part in above]
+        for part in above:
+            # Where a file has the name of the folder, the folder gets a number.
+            folder = _free(folder, part, lambda path: path in self._files)
+            self._folders.add(_folded(folder))
+        path = _free(folder, last, lambda path: path in self._files or path in self._folders)
+        self._files.add(_folded(path))
+        return path
 
-    def _is_free(self, path: str, folders: list[str]) -> bool:
-        folded = _folded(path)
-        if folded in self._files or folded in self._folders:
-            return False
-        return not any(_folded(each) in self._files for each in folders)
+
+def _free(folder: str, name: str, is_taken: Callable[[str], bool]) -> str:
+    path, number = f"{folder}/{name}", 1
+    while is_taken(_folded(path)):
+        number += 1
+        path = f"{folder}/{_numbered(name, number)}"
+    return path
 
 
 def is_safe_path(path: str) -> bool:

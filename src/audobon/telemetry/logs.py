@@ -44,6 +44,13 @@ class Log:
         self._seal = seal
         self._level = level
         self._logger: Any = None
+        self._file: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Let go of the file; another event opens it again."""
+        file, self._file, self._logger = self._file, None, None
+        if file is not None:
+            file.close()
 
     def write(
         self, category: Category, event: str, *, level: str = "info", subject: str = "system", **facts: object
@@ -65,6 +72,7 @@ class Log:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
         file: BinaryIO = self._path.open("ab", buffering=0)
+        self._file = file
         return structlog.wrap_logger(
             structlog.BytesLogger(file),
             processors=[
