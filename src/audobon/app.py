@@ -123,6 +123,7 @@ class App:
         tell    told what happens to the workers
         """
         self.jobs.seal_what_is_clear()
+        self.jobs.schedule_upkeep()
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
         )

@@ -66,8 +66,23 @@ def _seal_rows(upkeep: Upkeep) -> dict[str, int]:
     return {"sealed_rows": count}
 
 
+def _apply_retention(upkeep: Upkeep) -> dict[str, int]:
+    # Seldom, and the worker's start shall not pay for it.
+    from audobon.data.retention import Retention
+
+    retention = Retention(
+        upkeep.folder,
+        upkeep.connection,
+        upkeep.cache,
+        sweep=lambda: _sweep_blobs(upkeep)["freed_bytes"],
+        now=utc_now(),
+    )
+    return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
+
+
 _DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
     "seal-rows": _seal_rows,
+    "apply-retention": _apply_retention,
 }

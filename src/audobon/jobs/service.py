@@ -14,6 +14,7 @@ from audobon.compute.engine import engine_lock
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, Unavailable, by_code
+from audobon.jobs.default_schedules import put_default_schedules
 from audobon.jobs.job_keys import job_key, place_key
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
@@ -62,6 +63,7 @@ class Jobs:
             connection = self._database.open()
             with closing(connection), self._database.errors(), ExitStack() as locks:
                 self._seal_what_is_clear(connection, on_stage=watcher.stage)
+                self._schedule_upkeep(connection)
                 key = _job_key(self._rooms.keys, request, target)
                 locks.enter_context(self._lock(key, purpose="this very job"))
                 if target is not None:
@@ -73,6 +75,15 @@ class Jobs:
                 self._sweep(JobRecords(connection, self._rooms.keys))
                 self._rooms.cache.close()
                 return outcome
+
+    def schedule_upkeep(self) -> None:
+        """Schedule the upkeep that was never scheduled here before; at once when there is nothing to add."""
+        with closing(self._database.open()) as connection, self._database.errors():
+            self._schedule_upkeep(connection)
+
+    def _schedule_upkeep(self, connection: sqlite3.Connection) -> None:
+        with SqliteQueue(connection, keys=self._rooms.keys) as queue:
+            put_default_schedules(connection, queue)
 
     def seal_what_is_clear(self) -> None:
         """Seal what an earlier Audobon left in clear in the data folder; at once when there is nothing."""
