@@ -11,22 +11,27 @@ from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
-from audobon.config import Settings, cache_bytes, load, parse_bytes
+from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
+from audobon.keys.service import PERSONAL
+from audobon.keys.unlocking import open_keys
 from audobon.models.catalogue import use_own_models
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
 from audobon.processes import available_bytes, family, family_resident_bytes
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
+from audobon.storage.facts import Keeping
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 from audobon.telemetry.history import ResourceHistory
 from audobon.telemetry.logs import Log
 from audobon.telemetry.recorder import ResourceRecorder
 from audobon.telemetry.resources import ResourceMonitor
+
+_NOT_KNOWN = "new"
 
 
 class App:
@@ -36,10 +41,11 @@ class App:
         self.settings = settings
         self.folder: Path = settings.storage.folder
         self.database = Database(self.folder, migrates_apart=True)
-        self.storage = Storage(self.folder)
-        self.log = Log(self.folder, level=settings.logs.level)
+        self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
+        self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
+        self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
-        self.cache = ResultCache(self.folder, budget_bytes=cache_bytes(settings))
+        self.cache = ResultCache(self.folder, self.keys, budget_bytes=cache_bytes(settings))
         rooms = Rooms(
             self.folder,
             self.storage,
@@ -49,8 +55,12 @@ class App:
             self.memory_budget_bytes,
             self.cache,
             Results(self.cache, self.storage, device=settings.models.device),
+            self.keys,
         )
         self.jobs = Jobs(self.database, rooms)
+
+    def _tell_of_storage(self, words: str) -> None:
+        self.log.write("storage", "storage was mended", level="warning", words=words)
 
     @property
     def models_folder(self) -> Path:
@@ -66,13 +76,28 @@ class App:
         usable = available_bytes() + family_resident_bytes([os.getpid()])
         return int(usable * self.settings.memory.share)
 
+    def subject(self, project: str | None, *, is_made: bool = True) -> str:
+        """Return the id of whom work is for: the project named, or set, else the user's own person.
+
+        is_made  one that is not known is made; otherwise an id is returned for which nothing is kept
+        raises   InvalidInput
+        """
+        name = project or self.settings.data.project
+        if not name:
+            return self.keys.subject(PERSONAL) if is_made or self.keys.exists else PERSONAL
+        if is_made:
+            return self.keys.subject(name)
+        known = self.keys.subjects() if self.keys.exists else []
+        found = [subject.id for subject in known if subject.name == name and subject.erased_at is None]
+        return found[0] if found else _NOT_KNOWN
+
     @contextmanager
     def queue(self) -> Iterator[Queue]:
         """Open the queue of the data folder, creating its database when there is none."""
         with (
             self.database.errors(),
             closing(self.database.open()) as connection,
-            SqliteQueue(connection) as queue,
+            SqliteQueue(connection, keys=self.keys) as queue,
         ):
             yield queue
 
@@ -82,6 +107,7 @@ class App:
         memory  its budget; None: as configured, or a share of what is free, looked at again and again
         tell    told what happens to the workers
         """
+        self.jobs.seal_what_is_clear()
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
         )
@@ -134,4 +160,14 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         workers=settings.compute.workers,
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
+        keeping=_keeping(settings),
+    )
+
+
+def _keeping(settings: Settings) -> Keeping:
+    storage = settings.storage
+    return Keeping(
+        nearline="" if storage.nearline == Path() else str(storage.nearline),
+        archive="" if storage.archive == Path() else str(storage.archive),
+        keep_removed_days=storage.keep_removed_days,
     )

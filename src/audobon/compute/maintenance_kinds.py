@@ -6,5 +6,6 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
     "backup-drill": "restore from every place, for trial, and prove what came back",
+    "seal-rows": "seal what an earlier Audobon left readable in the database",
 }
 """Each kind, and what it does in words."""

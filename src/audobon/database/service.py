@@ -11,7 +11,7 @@ from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigure
 from audobon.processes import FileLock
 from audobon.sqlite import connect, connect_to_look
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The revision this version works with; a test keeps it equal to the newest migration."""
 
 _LITTLE_ROOM_BYTES = 4 << 20
