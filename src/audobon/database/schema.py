@@ -51,7 +51,7 @@ entry = Table(
     Column("name", Text, nullable=False, comment="path inside the document, forward slashes"),
     Column("is_page", Integer, nullable=False),
     Column("blob", Text, comment="its bytes; NULL when they could not be read"),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", _COUNT, nullable=False),
     Column("modified_at", Float),
     Column("info", Text, comment="JSON of the page's header; NULL for other files and faulty pages"),
     Column("fault", Text, comment="JSON of why the page cannot be worked on; NULL when it can"),
@@ -192,6 +192,13 @@ schedule = Table(
     Column("is_paused", Integer, nullable=False),
     Column("next_at", Float, nullable=False),
     CheckConstraint("misfire IN ('skip', 'once', 'all')", name="schedule_misfire"),
+)
+
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
 )
 
 TABLES = metadata.tables
