@@ -4,11 +4,11 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 # The oldest revision whose code may go on with the schema that this one makes.
-oldest_code = "0002"
+oldest_code = "0003"
 
 
 def upgrade() -> None:
