@@ -11,6 +11,7 @@ import click
 from audobon import __version__
 from audobon.cli.cache import cache
 from audobon.cli.config import config
+from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
 from audobon.cli.models import models
@@ -48,7 +49,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, cache, database, doctor, resources, config):
     audobon.add_command(command)
 
 

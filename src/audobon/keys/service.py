@@ -5,6 +5,7 @@ KEK → tenant key → subject key → data key, each wrapped by the one before.
 
 import base64
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -31,7 +32,10 @@ SYSTEM = "system"
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_MOST_CIPHERS = 64
 _TEXT_MARK = "s1."
+# Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
+_SEALED_TEXT = re.compile(r"s1\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43,}={0,2})", re.ASCII)
 
 _Secret = Literal["id", "signing", "recovery"]
 
@@ -76,6 +80,9 @@ class Keys:
         self._newest: dict[str, int] = {}
         self._data_keys: dict[bytes, bytes] = {}
         self._secrets: dict[str, bytes] = {}
+        # To derive a cipher takes ten times as long as to seal a name with it. Keyed by the key, so that
+        # what is forgotten elsewhere is not found here.
+        self._ciphers: dict[tuple[bytes, bytes], AESGCM] = {}
 
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
@@ -174,16 +181,29 @@ class Keys:
     def unseal_text(self, text: str, *, context: bytes) -> str:
         """Return what `seal_text` was given; a text that is not sealed as it is.
 
-        raises  SubjectErased, CorruptKeyring
+        A text that only begins like a sealed one, such as the name s1.png, is not sealed.
+        raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
-        if not text.startswith(_TEXT_MARK):
+        found = _SEALED_TEXT.fullmatch(text)
+        if found is None:
             return text
-        subject, _, sealed = text.removeprefix(_TEXT_MARK).partition(".")
         try:
-            raw = base64.urlsafe_b64decode(sealed)
+            raw = base64.urlsafe_b64decode(found[2])
         except ValueError as error:
             raise CorruptKeyring("a sealed text is not as it was written") from error
-        return self._unseal(subject, raw, context).decode()
+        return self._unseal(found[1], raw, context).decode()
+
+    def is_sealed(self, text: str, *, context: bytes) -> bool:
+        """Tell whether a text was sealed by this keyring, under this context; one that was erased counts."""
+        if _SEALED_TEXT.fullmatch(text) is None:
+            return False
+        try:
+            self.unseal_text(text, context=context)
+        except SubjectErased:
+            return True
+        except (CorruptKeyring, SubjectNotFound):
+            return False
+        return True
 
     def sign(self, data: bytes) -> bytes:
         """Return a signature (Ed25519, 64 bytes) by this keyring."""
@@ -203,6 +223,7 @@ class Keys:
         with self._lock:
             for held in (self._tenant, self._subject_keys, self._newest, self._data_keys, self._secrets):
                 held.clear()
+            self._ciphers.clear()
             self._store.close()
 
     def _newest_version(self, subject: str) -> int:
@@ -324,7 +345,12 @@ class Keys:
             return secret
 
     def _cipher(self, subject: str, version: int, purpose: bytes) -> AESGCM:
-        return AESGCM(_derived(self._subject_key(subject, version), purpose))
+        key = self._subject_key(subject, version)
+        if (cipher := self._ciphers.get((key, purpose))) is None:
+            if len(self._ciphers) >= _MOST_CIPHERS:
+                self._ciphers.clear()
+            cipher = self._ciphers[key, purpose] = AESGCM(_derived(key, purpose))
+        return cipher
 
     def _seal(self, subject: str, version: int, data: bytes, context: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
