@@ -12,6 +12,7 @@ from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
 from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
+from audobon.database.copies import continuous_shipping
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
@@ -37,9 +38,17 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
-        self.database = Database(self.folder, migrates_apart=True)
         self.log = Log(self.folder, level=settings.logs.level)
         self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
+        shipping = continuous_shipping(
+            self.folder,
+            self.keys,
+            mode=settings.database.shipping,
+            seconds=settings.database.ship_seconds,
+            keep_days=settings.database.keep_days,
+            tell=self._tell_of_database,
+        )
+        self.database = Database(self.folder, migrates_apart=True, shipping=shipping)
         self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
         self.cache = ResultCache(self.folder, budget_bytes=cache_bytes(settings))
@@ -54,6 +63,9 @@ class App:
             Results(self.cache, self.storage, device=settings.models.device),
         )
         self.jobs = Jobs(self.database, rooms)
+
+    def _tell_of_database(self, words: str) -> None:
+        self.log.write("database", words, level="warning")
 
     def _tell_of_storage(self, words: str) -> None:
         self.log.write("storage", words, level="warning")
@@ -141,6 +153,7 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
         keeping=_keeping(settings),
+        ships_first=settings.database.shipping == "sync",
     )
 
 

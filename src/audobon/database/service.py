@@ -15,6 +15,7 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, connect_to_look
 
 if TYPE_CHECKING:
+    from audobon.database.continuous import ContinuousShipping
     from audobon.database.migrate import MigrationPlan
     from audobon.database.precautions import KeptCopy
 
@@ -25,10 +26,14 @@ class Database:
     """The SQLite database of a data folder.
 
     migrates_apart  what bringing it up to date takes shall not stay in this process
+    shipping        ships what is committed, while a connection is open; None: others do
     """
 
-    def __init__(self, folder: Path, *, migrates_apart: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, migrates_apart: bool = False, shipping: "ContinuousShipping | None" = None
+    ) -> None:
         self._folder = folder
+        self._shipping = shipping
         self._migrates_apart = migrates_apart
         self.path = folder / "audobon.db"
 
@@ -50,6 +55,8 @@ class Database:
                 connection = connect(self.path, durable=durable, grouped=grouped)
         except sqlite3.Error as error:
             raise named(error, self.path) from error
+        if self._shipping is not None:
+            self._shipping.attach(connection)
         return connection
 
     def look(self) -> sqlite3.Connection | None:

@@ -77,6 +77,11 @@ class Shipper:
         """Whether `ship` has found that a snapshot is due."""
         return self._state is not None and self._state.needs_snapshot
 
+    @property
+    def is_without_snapshot(self) -> bool:
+        """Whether `ship` has found that nothing of what it ships can be restored yet."""
+        return self._state is not None and not self._state.has_snapshot
+
     def snapshot(self) -> None:
         """Take a snapshot; segments may be shipped meanwhile. Does nothing while another is being taken."""
         with suppress(AlreadyRunning), self._lock("snapshot", waits=False):

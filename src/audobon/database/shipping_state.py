@@ -5,6 +5,7 @@ found out because the next object is there already, and the log proves itself by
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -101,3 +102,33 @@ class StateFile:
             beside.replace(self._path)
         except OSError:
             beside.unlink(missing_ok=True)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """That shipping failed, and has not worked since."""
+
+    at: float
+    message: str
+
+
+class FailureFile:
+    """A note beside the database that shipping fails, for those who look from outside."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.parent / "locks" / f"{database.name}.shipping-failed"
+
+    def read(self) -> Failure | None:
+        """Return why shipping fails; None when it works."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Failure)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write(self, failure: Failure) -> None:
+        """Note a failure, if there is room for it."""
+        with suppress(OSError):
+            self._path.write_bytes(msgspec.json.encode(failure))
+
+    def clear(self) -> None:
+        """Note that it works."""
+        self._path.unlink(missing_ok=True)
