@@ -12,6 +12,7 @@ from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
 from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
+from audobon.database.copies import continuous_shipping
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
@@ -40,9 +41,17 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
-        self.database = Database(self.folder, migrates_apart=True)
         self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
         self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
+        shipping = continuous_shipping(
+            self.folder,
+            self.keys,
+            mode=settings.database.shipping,
+            seconds=settings.database.ship_seconds,
+            keep_days=settings.database.keep_days,
+            tell=self._tell_of_database,
+        )
+        self.database = Database(self.folder, migrates_apart=True, shipping=shipping)
         self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
         self.cache = ResultCache(self.folder, self.keys, budget_bytes=cache_bytes(settings))
@@ -58,6 +67,9 @@ class App:
             self.keys,
         )
         self.jobs = Jobs(self.database, rooms)
+
+    def _tell_of_database(self, words: str) -> None:
+        self.log.write("database", "news of the database", level="warning", words=words)
 
     def _tell_of_storage(self, words: str) -> None:
         self.log.write("storage", "storage was mended", level="warning", words=words)
@@ -161,6 +173,7 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
         keeping=_keeping(settings),
+        ships_first=settings.database.shipping == "sync",
     )
 
 

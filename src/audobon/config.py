@@ -35,6 +35,19 @@ class StorageSettings(msgspec.Struct, frozen=True):
     keep_removed_days: float = 0.0
 
 
+class DatabaseSettings(msgspec.Struct, frozen=True):
+    """How the database is shipped, so that it can be restored to any commit.
+
+    shipping      async: soon after a commit; sync: before it is acknowledged; off: not at all
+    ship_seconds  how soon, at most
+    keep_days     for how long each commit can be restored; after that, one state of each day for a month
+    """
+
+    shipping: str = "async"
+    ship_seconds: float = 0.1
+    keep_days: float = 7.0
+
+
 class MemorySettings(msgspec.Struct, frozen=True):
     """How much memory work may take.
 
@@ -147,6 +160,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The whole configuration, one section per room."""
 
     storage: StorageSettings = StorageSettings()
+    database: DatabaseSettings = DatabaseSettings()
     memory: MemorySettings = MemorySettings()
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()
@@ -322,6 +336,11 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"cache.budget: {error.message}")
     if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
         faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if settings.database.shipping not in ("async", "sync", "off"):
+        faults.append("database.shipping must be async, sync or off")
+    for name in ("ship_seconds", "keep_days"):
+        if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
+            faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

@@ -11,6 +11,7 @@ import click
 from audobon import __version__
 from audobon.cli.cache import cache
 from audobon.cli.config import config
+from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
 from audobon.cli.logs import logs
@@ -49,7 +50,20 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, logs, doctor, resources, config):
+for command in (
+    run,
+    plan,
+    up,
+    jobs,
+    queue_group,
+    models,
+    cache,
+    database,
+    logs,
+    doctor,
+    resources,
+    config,
+):
     audobon.add_command(command)
 
 

@@ -20,6 +20,7 @@ from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.config import keyrings_folder
+from audobon.database.copies import ship_before_answers
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
@@ -50,7 +51,10 @@ def main() -> None:
     codecs[0].start()
     import_runtime()
     keys = open_keys(folder, unlock_folder=keyrings_folder())
-    storage, database = open_storage(folder, keys, hello.keeping), Database(folder)
+    storage = open_storage(folder, keys, hello.keeping)
+    # Otherwise the process that started this one ships, which need not wait for anybody.
+    shipping = ship_before_answers(folder, keys) if hello.ships_first else None
+    database = Database(folder, shipping=shipping)
     tuning = load_tuning(folder)
     models = Models(
         folder / "models",
