@@ -159,13 +159,13 @@ def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Reposit
             ) from None
     card = unproved(data, RepositoryCard, name=f"{name}")
     if keys is not None:
-        if card.keystore_id != keys.id or card.public_key != keys.public_key:
+        if card.keystore_id != keys.id or card.public_key != keys.public_signing_key:
             # The names of both tell which disk is which.
             raise ForeignRepository(
                 f"{path} belongs to the keyring {card.keystore_id}, and this one is {keys.id}",
                 hint="take another place, or restore its keyring: audobon backup restore --from",
             )
-        opened(data, RepositoryCard, public_key=keys.public_key, name=f"{name}")
+        opened(data, RepositoryCard, public_key=keys.public_signing_key, name=f"{name}")
     else:
         # Better than nothing: whoever changed a bit of it did not sign it anew.
         opened(data, RepositoryCard, public_key=card.public_key, name=f"{name}")
@@ -187,7 +187,7 @@ def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
             raise Conflict(f"{path} holds other files", hint="name an empty folder, or a new one")
         path.mkdir(parents=True, exist_ok=True)
     card = RepositoryCard(
-        id=secrets.token_hex(8), keystore_id=keys.id, public_key=keys.public_key, created_at=at
+        id=secrets.token_hex(8), keystore_id=keys.id, public_key=keys.public_signing_key, created_at=at
     )
     try:
         with FolderObjectStore({"standard": path}, rights="create").create(CARD) as file:

@@ -202,6 +202,49 @@ class Backups:
         with best[0].using():
             yield best
 
+    def drill(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
+        """Restore from every place, or from one, for trial; return the reports, which are kept here and there."""
+
+        def drill(each: Place) -> DrillReport:
+            repository = self._open(each, "create")
+            with repository.using():
+                report = Drill(self.sources, repository, tell).run(new_id())
+                data = signed(report, self.sources.keys)
+                repository.write(report_name(report.id), data)
+            target = self.sources.folder / report_name(report.id)
+            with disk_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(target, data)
+            if report.is_well:
+                self.memory.note(repository.card.id, drilled_at=report.at)
+            self._log.write(
+                "backup",
+                "drill went well" if report.is_well else "drill failed",
+                level="info" if report.is_well else "error",
+                place=report.place,
+                id=report.id,
+                rpo_seconds=report.rpo_seconds,
+                rto_seconds=report.rto_seconds,
+                failed=[step.name for step in report.steps if not step.is_well],
+            )
+            return report
+
+        return self._everywhere(place, "drill failed", drill)
+
+    def ledgers(self) -> list[ObjectStore]:
+        """Return the stores of all places that can be reached."""
+        found: list[ObjectStore] = []
+        for place in self.places.list():
+            with suppress(AudobonError):
+                found.append(self._open(place, "read").store)
+        return found
+
+    def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
+        """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
+        return {
+            name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None
+        }
+
     def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
         """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.
 

@@ -213,4 +213,13 @@ schema_floor = Table(
     Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
 )
 
+backup_mark = Table(
+    "backup_mark",
+    metadata,
+    Column("id", _COUNT, primary_key=True),
+    Column("sentinel", Text, nullable=False, comment="random; named by the backup's manifest"),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("sentinel", name="backup_mark_once"),
+)
+
 TABLES = metadata.tables
