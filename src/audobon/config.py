@@ -15,6 +15,8 @@ import msgspec
 from audobon.errors import InvalidInput, Misconfigured
 
 _PREFIX = "AUDOBON_"
+# No setting: it is read where it is needed, and never shown.
+_PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
@@ -46,6 +48,17 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
     shipping: str = "async"
     ship_seconds: float = 0.1
     keep_days: float = 7.0
+
+
+class KeySettings(msgspec.Struct, frozen=True):
+    """How the keyring is protected.
+
+    protector        of a keyring that is made: auto, secret-store, passphrase or unlock-file
+    passphrase_file  its first line is the passphrase; empty: AUDOBON_KEYS_PASSPHRASE, or asked
+    """
+
+    protector: str = "auto"
+    passphrase_file: str = ""
 
 
 class MemorySettings(msgspec.Struct, frozen=True):
@@ -161,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     storage: StorageSettings = StorageSettings()
     database: DatabaseSettings = DatabaseSettings()
+    keys: KeySettings = KeySettings()
     memory: MemorySettings = MemorySettings()
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()
@@ -206,6 +220,11 @@ def config_file() -> Path:
 def keyrings_folder() -> Path:
     """Return where the files lie that unlock keyrings: never in the data folder, which they protect."""
     return config_file().parent / "keyrings"
+
+
+def passphrase_from_environment() -> str:
+    """Return the keyring's passphrase as the environment has it; empty when it has none."""
+    return os.environ.get(_PASSPHRASE, "")
 
 
 def default_folder() -> Path:
@@ -258,7 +277,7 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, value in _read_file(file, is_required=path is not None).items():
         found[name] = (value, str(file))
     for variable, text in sorted(os.environ.items()):
-        if variable.startswith(_PREFIX) and variable != _PREFIX + "CONFIG":
+        if variable.startswith(_PREFIX) and variable not in (_PREFIX + "CONFIG", _PASSPHRASE):
             section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
             found[f"{section}.{rest}"] = (text, variable)
     for name, (_, origin) in found.items():
@@ -341,6 +360,8 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("ship_seconds", "keep_days"):
         if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
             faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
+        faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

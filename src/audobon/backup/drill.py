@@ -161,7 +161,9 @@ class Drill:
                 if each.manifest.database.commit <= commit and not has_mark(
                     connection, each.manifest.counts.sentinel
                 ):
-                    raise CorruptBackup(f"at commit {commit} the mark of backup {each.manifest.id} is missing")
+                    raise CorruptBackup(
+                        f"at commit {commit} the mark of backup {each.manifest.id} is missing"
+                    )
         return f"commit {commit} of {commits[0]} to {commits[-1]}; the database is sound"
 
     def _rpo(self, keys: Keys, at: float, rpo: list[float]) -> str:

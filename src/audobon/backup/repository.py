@@ -89,7 +89,9 @@ class Repository:
 
     def numbers(self) -> list[int]:
         """Return the numbers of the manifests that lie here, in order."""
-        names = (info.name.removeprefix(f"{FOLDER}/").partition(".") for info in self.store.list(f"{FOLDER}/"))
+        names = (
+            info.name.removeprefix(f"{FOLDER}/").partition(".") for info in self.store.list(f"{FOLDER}/")
+        )
         return sorted(int(stem) for stem, _, kind in names if kind == "json" and stem.isdecimal())
 
     def manifest(self, number: int) -> Stored:

@@ -47,7 +47,8 @@ class PageRestorer:
                 raise JobNotFound(f"the backup holds no job {job_id}", hint="audobon jobs list")
             entries = records.entries(job_id)
             results = connection.execute(
-                "SELECT ordinal, result_blob FROM task WHERE job_id = ? AND result_blob IS NOT NULL", (job_id,)
+                "SELECT ordinal, result_blob FROM task WHERE job_id = ? AND result_blob IS NOT NULL",
+                (job_id,),
             ).fetchall()
         found = [Found(f"pages/{each.entry.name}", each.blob) for each in entries if each.blob is not None]
         for ordinal, key in results:
@@ -61,7 +62,10 @@ class PageRestorer:
         with self._records() as (records, _):
             for job in records.list():
                 for each in records.entries(job.id):
-                    if each.blob is not None and name in (each.entry.name, PurePosixPath(each.entry.name).name):
+                    if each.blob is not None and name in (
+                        each.entry.name,
+                        PurePosixPath(each.entry.name).name,
+                    ):
                         return [Found(PurePosixPath(each.entry.name).name, each.blob)]
         raise NotFound(f"no job in the backup has a file {name!r}", hint="name it as the document has it")
 

@@ -46,7 +46,9 @@ class Backups:
     Each command does every place, whatever happens in another; `failures` says where the last one failed.
     """
 
-    def __init__(self, sources: Sources, places: Places, log: Log, *, limits: Limits, rules: KeepRules) -> None:
+    def __init__(
+        self, sources: Sources, places: Places, log: Log, *, limits: Limits, rules: KeepRules
+    ) -> None:
         self.sources = sources
         self.places = places
         self.rules = rules
@@ -65,7 +67,9 @@ class Backups:
         self.places.add(path)
         return is_new
 
-    def make(self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody) -> list[Made]:
+    def make(
+        self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody
+    ) -> list[Made]:
         """Make a backup in every place, or in one; return what came of it where it went well.
 
         raises  NotFound when there is no place
@@ -192,7 +196,7 @@ class Backups:
             try:
                 repository = self._open(each, "read")
                 found = find(repository, name)
-            except (AudobonError) as error:
+            except AudobonError as error:
                 refusals.append(error)
                 continue
             if best is None or found.manifest.at > best[1].manifest.at:
@@ -241,9 +245,7 @@ class Backups:
 
     def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
         """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
-        return {
-            name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None
-        }
+        return {name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None}
 
     def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
         """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.

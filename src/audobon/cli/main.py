@@ -14,6 +14,7 @@ from audobon.cli.config import config
 from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
+from audobon.cli.keys import keys
 from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
@@ -58,6 +59,7 @@ for command in (
     queue_group,
     models,
     cache,
+    keys,
     database,
     logs,
     doctor,

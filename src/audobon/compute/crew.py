@@ -93,6 +93,7 @@ class Crew:
             keeping=settings.keeping,
             ships_first=settings.ships_first,
             idle_seconds=settings.idle_seconds,
+            passphrase=settings.passphrase(),
         )
 
     def wait(self, timeout_seconds: float) -> None:

@@ -24,6 +24,7 @@ from audobon.database.copies import ship_before_answers
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
@@ -50,7 +51,7 @@ def main() -> None:
     )
     codecs[0].start()
     import_runtime()
-    keys = open_keys(folder, unlock_folder=keyrings_folder())
+    keys = open_keys(folder, unlock_folder=keyrings_folder(), passphrase=Passphrase(given=hello.passphrase))
     storage = open_storage(folder, keys, hello.keeping)
     # Otherwise the process that started this one ships, which need not wait for anybody.
     shipping = ship_before_answers(folder, keys) if hello.ships_first else None

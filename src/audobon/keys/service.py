@@ -237,6 +237,8 @@ class Keys:
         """Return the passphrase for a process of ours that has to open the keyring; empty: none is needed."""
         ring = self._opened()
         with ring.lock:
+            # Proved before it is handed on.
+            ring.secret("signing")
             return ring.protectors.passphrase.get() if ring.protector() == "passphrase" else ""
 
     def erase(self, subject: str, *, reason: Reason = "asked") -> erasure.Erasure:
