@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,6 +15,7 @@ from audobon.compute.results import Results
 from audobon.config import (
     Settings,
     cache_bytes,
+    config_file,
     keyrings_folder,
     load,
     parse_bytes,
@@ -39,6 +41,9 @@ from audobon.telemetry.history import ResourceHistory
 from audobon.telemetry.logs import Log
 from audobon.telemetry.recorder import ResourceRecorder
 from audobon.telemetry.resources import ResourceMonitor
+
+if TYPE_CHECKING:
+    from audobon.backup.service import Backups
 
 _NOT_KNOWN = "new"
 
@@ -120,6 +125,24 @@ class App:
             SqliteQueue(connection, keys=self.keys) as queue,
         ):
             yield queue
+
+    def backups(self) -> "Backups":
+        """Return the backups of the data folder."""
+        # Dear to import, and needed by few commands.
+        from audobon.backup.opening import open_backups
+        from audobon.backup.sources import Sources
+
+        return open_backups(
+            Sources(
+                folder=self.folder,
+                keys=self.keys,
+                storage=self.storage,
+                database=self.database,
+                settings_file=config_file(),
+            ),
+            self.settings.backup,
+            self.log,
+        )
 
     def engine(self, queue: Queue, *, memory: str | None, tell: Tell | None = None) -> Engine:
         """Return the engine of the data folder, for a process that stays.

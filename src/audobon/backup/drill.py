@@ -139,7 +139,7 @@ class Drill:
     def _blobs(self, folder: Path, keys: Keys) -> str:
         erased = {subject.id for subject in keys.subjects() if subject.erased_at is not None}
         with closing(Storage(folder, keys)) as storage:
-            readable = [key for key in storage.keys() if storage.subject_of(key) not in erased]
+            readable = [key for key in list(storage.keys()) if storage.subject_of(key) not in erased]
             chosen = self._chance.sample(readable, min(_MOST_BLOBS, len(readable)))
             for key in chosen:
                 # Read whole, decrypted, and hashed against its key.
@@ -161,9 +161,7 @@ class Drill:
                 if each.manifest.database.commit <= commit and not has_mark(
                     connection, each.manifest.counts.sentinel
                 ):
-                    raise CorruptBackup(
-                        f"at commit {commit} the mark of backup {each.manifest.id} is missing"
-                    )
+                    raise CorruptBackup(f"commit {commit} lacks the mark of backup {each.manifest.id}")
         return f"commit {commit} of {commits[0]} to {commits[-1]}; the database is sound"
 
     def _rpo(self, keys: Keys, at: float, rpo: list[float]) -> str:

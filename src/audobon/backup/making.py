@@ -96,7 +96,7 @@ class BackupMaker:
         )
 
     def make(self) -> Made:
-        """Make a backup; it exists when its manifest does, and all that the manifest names is durable by then.
+        """Make a backup; it exists when its manifest does, and all that the manifest names lasts by then.
 
         raises  ClockBehind, DiskFull, Denied, Unavailable
         """
@@ -154,7 +154,7 @@ class BackupMaker:
             )
 
     def _ship(self) -> tuple[DatabasePoint, Counts, int]:
-        """Bring the database into the place up to a commit that holds a mark; return the bytes added besides."""
+        """Bring the database into the place up to a commit with a mark; tell how many bytes were added."""
         sources = self._sources
         with sources.database.errors(), closing(sources.database.open()) as connection:
             sentinel = leave_mark(connection, at=sources.clock())

@@ -35,7 +35,7 @@ LEDGER = "ledger/"
 
 
 class RepositoryCard(Document, frozen=True, kw_only=True):
-    """What a repository is: `id` is random, `keystore_id` and `public_key` are those of the keys it is for."""
+    """What a repository is: `id` is random, `keystore_id` and `public_key` are its keyring's."""
 
     id: str
     keystore_id: str

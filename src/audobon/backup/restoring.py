@@ -83,7 +83,7 @@ class Restorer:
     """Builds data folders from one repository.
 
     bring_keyring  gives a folder its keyring
-    ledgers        the stores of all places that can be reached: whoever any of them knows to be erased stays so
+    ledgers        the stores of all places that can be reached: whom any knows to be erased stays so
     """
 
     def __init__(

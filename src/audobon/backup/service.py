@@ -1,12 +1,14 @@
 """Backups of a data folder in its places: made, looked at, proved and restored."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from audobon.atomic import disk_errors, write_bytes
+from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
 from audobon.backup.manifest import PackEntry
 from audobon.backup.memory import Memory
@@ -14,6 +16,7 @@ from audobon.backup.places import Place, Places
 from audobon.backup.pruning import Pruned, Pruner
 from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
 from audobon.backup.rules import KeepRules
+from audobon.backup.signed import signed
 from audobon.backup.sources import Sources, Tell, tell_nobody
 from audobon.backup.standing import Limits, Standing, standing
 from audobon.backup.verifying import Verified, Verifier, refuse
@@ -25,7 +28,8 @@ from audobon.errors import (
     ObjectNotFound,
     PartlyFailed,
 )
-from audobon.storage.port import Rights
+from audobon.ids import new_id
+from audobon.storage.port import ObjectStore, Rights
 from audobon.telemetry.logs import Log
 
 _Result = TypeVar("_Result")
@@ -207,7 +211,7 @@ class Backups:
             yield best
 
     def drill(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
-        """Restore from every place, or from one, for trial; return the reports, which are kept here and there."""
+        """Restore from every place, or from one, for trial; return the reports, kept here and there."""
 
         def drill(each: Place) -> DrillReport:
             repository = self._open(each, "create")
@@ -268,7 +272,7 @@ class Backups:
         return None
 
     def raise_failures(self) -> None:
-        """Raise what went wrong: the error itself when there is one place, PartlyFailed when others went well."""
+        """Raise PartlyFailed when the last command failed at some places; had all failed, it had raised."""
         if not self.failures:
             return
         first = self.failures[0]

@@ -54,11 +54,6 @@ class Keys:
         """What names this keyring; the same in every backup of it."""
         return self._opened().store.id
 
-    @property
-    def exists(self) -> bool:
-        """Whether the keyring was made; asking makes none."""
-        return self._store.exists
-
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
 
