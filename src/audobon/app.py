@@ -1,7 +1,7 @@
 """Wires the rooms together: settings in, a working Audobon out. It decides nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,22 @@ from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
-from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
+from audobon.config import (
+    Settings,
+    cache_bytes,
+    config_file,
+    keyrings_folder,
+    load,
+    parse_bytes,
+    passphrase_from_environment,
+)
+from audobon.database.copies import continuous_shipping
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
-from audobon.keys.service import PERSONAL
-from audobon.keys.unlocking import open_keys
+from audobon.keys.passphrase import Ask, Passphrase, ask_at_terminal
+from audobon.keys.service import PERSONAL, Keys
+from audobon.keys.unlocking import HereProtectors
 from audobon.models.catalogue import use_own_models
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
@@ -32,6 +42,9 @@ from audobon.telemetry.logs import Log
 from audobon.telemetry.recorder import ResourceRecorder
 from audobon.telemetry.resources import ResourceMonitor
 
+if TYPE_CHECKING:
+    from audobon.backup.service import Backups
+
 _NOT_KNOWN = "new"
 
 if TYPE_CHECKING:
@@ -44,9 +57,17 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
-        self.database = Database(self.folder, migrates_apart=True)
-        self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
+        self.keys = Keys(self.folder, keyring_protectors(settings))
         self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
+        shipping = continuous_shipping(
+            self.folder,
+            self.keys,
+            mode=settings.database.shipping,
+            seconds=settings.database.ship_seconds,
+            keep_days=settings.database.keep_days,
+            tell=self._tell_of_database,
+        )
+        self.database = Database(self.folder, migrates_apart=True, shipping=shipping)
         self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
         self.cache = ResultCache(self.folder, self.keys, budget_bytes=cache_bytes(settings))
@@ -55,13 +76,16 @@ class App:
             self.storage,
             self.log,
             _limits(settings),
-            _engine_settings(settings, self.folder),
+            _engine_settings(settings, self.folder, self.keys.passphrase),
             self.memory_budget_bytes,
             self.cache,
             Results(self.cache, self.storage, device=settings.models.device),
             self.keys,
         )
         self.jobs = Jobs(self.database, rooms)
+
+    def _tell_of_database(self, words: str) -> None:
+        self.log.write("database", "news of the database", level="warning", words=words)
 
     def _tell_of_storage(self, words: str) -> None:
         self.log.write("storage", "storage was mended", level="warning", words=words)
@@ -116,6 +140,24 @@ class App:
         ):
             yield queue
 
+    def backups(self) -> "Backups":
+        """Return the backups of the data folder."""
+        # Dear to import, and needed by few commands.
+        from audobon.backup.opening import open_backups
+        from audobon.backup.sources import Sources
+
+        return open_backups(
+            Sources(
+                folder=self.folder,
+                keys=self.keys,
+                storage=self.storage,
+                database=self.database,
+                settings_file=config_file(),
+            ),
+            self.settings.backup,
+            self.log,
+        )
+
     def engine(self, queue: Queue, *, memory: str | None, tell: Tell | None = None) -> Engine:
         """Return the engine of the data folder, for a process that stays.
 
@@ -125,7 +167,8 @@ class App:
         self.jobs.seal_what_is_clear()
         self.jobs.schedule_upkeep()
         settings = msgspec.structs.replace(
-            _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
+            _engine_settings(self.settings, self.folder, self.keys.passphrase),
+            idle_seconds=self.settings.compute.idle_seconds,
         )
         return Engine(
             settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory), tell=tell
@@ -156,6 +199,18 @@ def picture_limits(settings: Settings) -> PictureLimits:
     )
 
 
+def keyring_protectors(settings: Settings, *, ask: Ask | None = ask_at_terminal) -> HereProtectors:
+    """Return what protects keyrings on this machine, as configured.
+
+    ask  asks for the passphrase when one is needed and none is configured; None: nobody is there
+    """
+    file = settings.keys.passphrase_file
+    passphrase = Passphrase(
+        given=passphrase_from_environment(), file=Path(file).expanduser() if file else None, ask=ask
+    )
+    return HereProtectors(keyrings_folder(), passphrase, wanted=settings.keys.protector)
+
+
 def _limits(settings: Settings) -> JobLimits:
     pictures, archives = settings.pictures, settings.archives
     return JobLimits(
@@ -165,7 +220,7 @@ def _limits(settings: Settings) -> JobLimits:
     )
 
 
-def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
+def _engine_settings(settings: Settings, folder: Path, passphrase: Callable[[], str]) -> EngineSettings:
     limits = _limits(settings)
     return EngineSettings(
         folder=folder,
@@ -177,6 +232,8 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
         keeping=_keeping(settings),
+        ships_first=settings.database.shipping == "sync",
+        passphrase=passphrase,
     )
 
 

@@ -8,7 +8,6 @@ import msgspec
 from audobon.backup.manifest import FileRole
 
 
-
 class SmallFile(msgspec.Struct, frozen=True):
     """A file to keep; `path` is where it lies in the data folder, with forward slashes."""
 

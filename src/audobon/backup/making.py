@@ -1,21 +1,43 @@
 """Makes a backup in one place: what it lacks is copied, and the manifest comes last."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import sqlite3
+from contextlib import closing
 
+import blake3
 import msgspec
 
 from audobon import __version__
 from audobon.backup.copying import copy_object
 from audobon.backup.files import small_files
-from audobon.backup.manifest import Counts, DatabasePoint, FileEntry, Manifest, PackEntry, Previous
+from audobon.backup.ledger_copies import bring_ledger
+from audobon.backup.manifest import (
+    Counts,
+    DatabasePoint,
+    FileEntry,
+    KeystoreEntry,
+    Manifest,
+    PackEntry,
+    Previous,
+)
 from audobon.backup.marking import count, leave_mark
 from audobon.backup.memory import Memory
 from audobon.backup.repository import KEYSTORES, PACKS, Repository, Stored
 from audobon.backup.sealed_files import keep_file
 from audobon.backup.sources import Progress, Sources, Tell
-from audobon.database.service import SCHEMA_REVISION
-from audobon.errors import ClockBehind, Corrupt, CorruptBackup, NotFound, ObjectExists, ObjectNotFound
+from audobon.database.copies import own_copy
+from audobon.database.generations import Position
+from audobon.database.pruning import copy_shipped
+from audobon.database.revisions import SCHEMA_REVISION
+from audobon.database.shipping import Shipper
+from audobon.errors import (
+    AlreadyRunning,
+    ClockBehind,
+    Corrupt,
+    NotFound,
+    ObjectExists,
+    ObjectNotFound,
+    Unavailable,
+)
 from audobon.ids import new_id
 
 _MOST_PLANS = 10
@@ -74,7 +96,7 @@ class BackupMaker:
         )
 
     def make(self) -> Made:
-        """Make a backup; it exists when its manifest does, and all that the manifest names is durable by then.
+        """Make a backup; it exists when its manifest does, and all that the manifest names lasts by then.
 
         raises  ClockBehind, DiskFull, Denied, Unavailable
         """
@@ -85,14 +107,33 @@ class BackupMaker:
             newest = self._repository.newest()
             self._check_clock(newest)
             self._tell(Progress(self._place, "database"))
-            point, counts = self._ship()
+            point, counts, added_bytes = self._ship()
             sources.storage.seal_open_packs()
             copied = _Copied()
             self._copy_packs(copied)
-            files, added_bytes = self._keep_files(newest)
-            keystore, keystore_bytes = self._export_keystore()
-            added_bytes += copied.added_bytes + keystore_bytes
-            stored = self._conclude(newest, point, counts, copied, files, keystore, added_bytes)
+            files, file_bytes = self._keep_files(newest)
+            # The ledger first: who is erased in it has no key in the export that follows.
+            ledger_head = bring_ledger(self._repository.store, sources.keys)
+            keystore = self._export_keystore()
+            added_bytes += copied.added_bytes + file_bytes + keystore.size_bytes
+            draft = Manifest(
+                number=0,
+                id=new_id(),
+                repository=self._repository.card.id,
+                at=0.0,
+                previous=None,
+                database=point,
+                counts=counts,
+                packs=copied.packs,
+                files=files,
+                lacking=copied.lacking,
+                ledger_head=ledger_head,
+                keystore=keystore,
+                added_bytes=added_bytes,
+                app_version=__version__,
+                schema=SCHEMA_REVISION,
+            )
+            stored = self._conclude(newest, draft)
         return Made(
             place=self._place,
             id=stored.manifest.id,
@@ -112,21 +153,17 @@ class BackupMaker:
                 hint="set the clock of this machine; nothing was written",
             )
 
-    def _ship(self) -> tuple[DatabasePoint, Counts]:
-        """Bring the database's log into the place up to a commit that holds a mark."""
+    def _ship(self) -> tuple[DatabasePoint, Counts, int]:
+        """Bring the database into the place up to a commit with a mark; tell how many bytes were added."""
         sources = self._sources
         with sources.database.errors(), closing(sources.database.open()) as connection:
             sentinel = leave_mark(connection, at=sources.clock())
-            with closing(Shipper(sources.database.path, self._repository.store, sources.keys)) as shipper:
-                shipper.ship()
-                # Nobody writes for the moment that the rest takes: so the counts are those of that commit.
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    counts = count(connection, sentinel=sentinel)
-                    position = shipper.ship()
-                finally:
-                    connection.execute("ROLLBACK")
-        return DatabasePoint(position.generation, position.commit, position.at), counts
+            own = own_copy(sources.folder)
+            with closing(Shipper(sources.database.path, own, sources.keys)) as shipper:
+                position, counts = _counted(connection, shipper, sentinel)
+            copied = copy_shipped(own, self._repository.store)
+        point = DatabasePoint(position.generation, position.commit, position.at)
+        return point, counts, copied.size_bytes
 
     def _present(self) -> dict[str, int]:
         return {info.name: info.size_bytes for info in self._repository.store.list(PACKS)}
@@ -155,7 +192,7 @@ class BackupMaker:
                     if self._is_still_listed(pack.name):
                         copied.lacking[pack.name] = error.message
                     continue
-                except (Corrupt, CorruptBackup) as error:
+                except Corrupt as error:
                     copied.lacking[pack.name] = error.message
                     continue
                 done[pack.name] = entry
@@ -172,7 +209,7 @@ class BackupMaker:
         name = PACKS + entry.name
         if (size_bytes := present.get(name)) is not None:
             if size_bytes != entry.size_bytes:
-                raise CorruptBackup(
+                raise Corrupt(
                     f"{self._place}/{name} has {size_bytes} bytes, and {entry.size_bytes} were written"
                 )
             return False
@@ -204,37 +241,24 @@ class BackupMaker:
             added_bytes += count
         return kept, added_bytes
 
-    def _conclude(
-        self,
-        newest: Stored | None,
-        point: DatabasePoint,
-        counts: Counts,
-        copied: _Copied,
-        files: list[FileEntry],
-        keystore: str,
-        added_bytes: int,
-    ) -> Stored:
+    def _export_keystore(self) -> KeystoreEntry:
+        """Put the keys into the place, for the recovery words alone; apart from all that they open."""
+        data = self._sources.keys.export_for_recovery()
+        name = f"{KEYSTORES}{new_id()}.age"
+        self._repository.write(name, data)
+        return KeystoreEntry(name, len(data), blake3.blake3(data).hexdigest())
+
+    def _conclude(self, newest: Stored | None, draft: Manifest) -> Stored:
         """Write the manifest, as the next after whichever is the newest by then."""
-        backup_id = new_id()
-        remembered = self._memory.of(self._repository.card.id)
+        repository_id = self._repository.card.id
         while True:
+            remembered = self._memory.of(repository_id)
             number = max(newest.number if newest else 0, remembered.number) + 1
-            manifest = Manifest(
+            manifest = msgspec.structs.replace(
+                draft,
                 number=number,
-                id=backup_id,
-                repository=self._repository.card.id,
                 at=max(self._sources.clock(), newest.manifest.at if newest else 0.0),
                 previous=None if newest is None else Previous(newest.number, newest.digest),
-                database=point,
-                counts=counts,
-                packs=copied.packs,
-                files=files,
-                lacking=copied.lacking,
-                ledger_head=self._ledger_head,
-                keystore=keystore,
-                added_bytes=added_bytes,
-                app_version=__version__,
-                schema=SCHEMA_REVISION,
             )
             try:
                 stored = self._repository.add_manifest(manifest, self._sources.keys)
@@ -242,5 +266,22 @@ class BackupMaker:
                 # Another backup ended in this moment; this one comes after it.
                 newest = self._repository.newest()
                 continue
-            self._memory.note_manifest(self._repository.card.id, number=number, digest=stored.digest)
+            self._memory.note_manifest(repository_id, number=number, digest=stored.digest)
             return stored
+
+
+def _counted(connection: sqlite3.Connection, shipper: Shipper, sentinel: str) -> tuple[Position, Counts]:
+    """Ship the database up to a commit, and count what it holds at that very commit."""
+    for _ in range(_MOST_PLANS):
+        shipper.ship()
+        # Nobody writes for the moment that the rest takes.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            counts = count(connection, sentinel=sentinel)
+            # Who ships just now may wait for our lock: so we do not wait for theirs.
+            return shipper.ship(waits=False, takes_snapshots=False), counts
+        except AlreadyRunning:
+            continue
+        finally:
+            connection.execute("ROLLBACK")
+    raise Unavailable("the database is shipped without a break", hint="run the same command again")

@@ -103,7 +103,7 @@ class Manifest(Document, frozen=True, kw_only=True):
 
 
 class Pruning(Document, frozen=True, kw_only=True):
-    """Manifests that were removed on purpose, each number with the BLAKE3 of its file; `at` is UTC seconds."""
+    """Manifests that were removed on purpose, by number, with the BLAKE3 of each; `at` is UTC seconds."""
 
     repository: str
     at: float

@@ -27,13 +27,6 @@ class Places:
         self._path = folder / "places.json"
         self._configured = [path.absolute() for path in configured]
 
-    def list(self) -> list[Place]:
-        """Return all places: those of the settings first, then in the order they were added."""
-        found = {path: Place(path, "settings") for path in self._configured}
-        for path in self._added():
-            found.setdefault(path, Place(path, "added"))
-        return list(found.values())
-
     def add(self, path: Path) -> None:
         """Note a place for good; one that is known already stays as it is."""
         path = path.absolute()
@@ -50,7 +43,7 @@ class Places:
             raise NotFound(f"{path} is no place for backups", hint="audobon backup list")
         self._write([each for each in added if each != path])
 
-    def _added(self) -> "list[Path]":
+    def _added(self) -> list[Path]:
         with disk_errors(self._path):
             try:
                 data = self._path.read_bytes()
@@ -64,7 +57,14 @@ class Places:
                 hint="move it away, and add the places again: audobon backup add PATH",
             ) from error
 
-    def _write(self, paths: "list[Path]") -> None:
+    def _write(self, paths: list[Path]) -> None:
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(self._path, msgspec.json.encode(_File([str(path) for path in paths])))
+
+    def list(self) -> list[Place]:
+        """Return all places: those of the settings first, then in the order they were added."""
+        found = {path: Place(path, "settings") for path in self._configured}
+        for path in self._added():
+            found.setdefault(path, Place(path, "added"))
+        return list(found.values())

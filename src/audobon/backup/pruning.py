@@ -39,7 +39,9 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 class Pruner:
     """Prunes one place by rules."""
 
-    def __init__(self, repository: Repository, keys: Keys, rules: KeepRules, tell: Tell, clock: Clock) -> None:
+    def __init__(
+        self, repository: Repository, keys: Keys, rules: KeepRules, tell: Tell, clock: Clock
+    ) -> None:
         self._repository = repository
         self._keys = keys
         self._rules = rules

@@ -35,7 +35,7 @@ LEDGER = "ledger/"
 
 
 class RepositoryCard(Document, frozen=True, kw_only=True):
-    """What a repository is: `id` is random, `keystore_id` and `public_key` are those of the keys it is for."""
+    """What a repository is: `id` is random, `keystore_id` and `public_key` are its keyring's."""
 
     id: str
     keystore_id: str
@@ -89,7 +89,9 @@ class Repository:
 
     def numbers(self) -> list[int]:
         """Return the numbers of the manifests that lie here, in order."""
-        names = (info.name.removeprefix(f"{FOLDER}/").partition(".") for info in self.store.list(f"{FOLDER}/"))
+        names = (
+            info.name.removeprefix(f"{FOLDER}/").partition(".") for info in self.store.list(f"{FOLDER}/")
+        )
         return sorted(int(stem) for stem, _, kind in names if kind == "json" and stem.isdecimal())
 
     def manifest(self, number: int) -> Stored:

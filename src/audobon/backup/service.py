@@ -1,12 +1,14 @@
 """Backups of a data folder in its places: made, looked at, proved and restored."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from audobon.atomic import disk_errors, write_bytes
+from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
 from audobon.backup.manifest import PackEntry
 from audobon.backup.memory import Memory
@@ -14,6 +16,7 @@ from audobon.backup.places import Place, Places
 from audobon.backup.pruning import Pruned, Pruner
 from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
 from audobon.backup.rules import KeepRules
+from audobon.backup.signed import signed
 from audobon.backup.sources import Sources, Tell, tell_nobody
 from audobon.backup.standing import Limits, Standing, standing
 from audobon.backup.verifying import Verified, Verifier, refuse
@@ -25,7 +28,8 @@ from audobon.errors import (
     ObjectNotFound,
     PartlyFailed,
 )
-from audobon.storage.port import Rights
+from audobon.ids import new_id
+from audobon.storage.port import ObjectStore, Rights
 from audobon.telemetry.logs import Log
 
 _Result = TypeVar("_Result")
@@ -46,7 +50,9 @@ class Backups:
     Each command does every place, whatever happens in another; `failures` says where the last one failed.
     """
 
-    def __init__(self, sources: Sources, places: Places, log: Log, *, limits: Limits, rules: KeepRules) -> None:
+    def __init__(
+        self, sources: Sources, places: Places, log: Log, *, limits: Limits, rules: KeepRules
+    ) -> None:
         self.sources = sources
         self.places = places
         self.rules = rules
@@ -65,7 +71,9 @@ class Backups:
         self.places.add(path)
         return is_new
 
-    def make(self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody) -> list[Made]:
+    def make(
+        self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody
+    ) -> list[Made]:
         """Make a backup in every place, or in one; return what came of it where it went well.
 
         raises  NotFound when there is no place
@@ -192,7 +200,7 @@ class Backups:
             try:
                 repository = self._open(each, "read")
                 found = find(repository, name)
-            except (AudobonError) as error:
+            except AudobonError as error:
                 refusals.append(error)
                 continue
             if best is None or found.manifest.at > best[1].manifest.at:
@@ -201,6 +209,47 @@ class Backups:
             raise next((each for each in refusals if not isinstance(each, BackupNotFound)), refusals[0])
         with best[0].using():
             yield best
+
+    def drill(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
+        """Restore from every place, or from one, for trial; return the reports, kept here and there."""
+
+        def drill(each: Place) -> DrillReport:
+            repository = self._open(each, "create")
+            with repository.using():
+                report = Drill(self.sources, repository, tell).run(new_id())
+                data = signed(report, self.sources.keys)
+                repository.write(report_name(report.id), data)
+            target = self.sources.folder / report_name(report.id)
+            with disk_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(target, data)
+            if report.is_well:
+                self.memory.note(repository.card.id, drilled_at=report.at)
+            self._log.write(
+                "backup",
+                "drill went well" if report.is_well else "drill failed",
+                level="info" if report.is_well else "error",
+                place=report.place,
+                id=report.id,
+                rpo_seconds=report.rpo_seconds,
+                rto_seconds=report.rto_seconds,
+                failed=[step.name for step in report.steps if not step.is_well],
+            )
+            return report
+
+        return self._everywhere(place, "drill failed", drill)
+
+    def ledgers(self) -> list[ObjectStore]:
+        """Return the stores of all places that can be reached."""
+        found: list[ObjectStore] = []
+        for place in self.places.list():
+            with suppress(AudobonError):
+                found.append(self._open(place, "read").store)
+        return found
+
+    def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
+        """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
+        return {name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None}
 
     def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
         """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.
@@ -223,7 +272,7 @@ class Backups:
         return None
 
     def raise_failures(self) -> None:
-        """Raise what went wrong: the error itself when there is one place, PartlyFailed when others went well."""
+        """Raise PartlyFailed when the last command failed at some places; had all failed, it had raised."""
         if not self.failures:
             return
         first = self.failures[0]

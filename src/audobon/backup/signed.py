@@ -38,7 +38,7 @@ class _Format(msgspec.Struct, frozen=True):
 
 
 def signed(document: Document, signer: Signer) -> bytes:
-    """Return a document as a file: JSON that is signed as what it is, so that none passes for another kind."""
+    """Return a document as a file: JSON, signed as what it is, so that none passes for another."""
     body = msgspec.json.encode(document)
     return msgspec.json.encode(_Envelope(msgspec.Raw(body), signer.sign(_said(type(document), body))))
 
@@ -59,7 +59,7 @@ def opened(data: bytes, kind: type[_Kind], *, public_key: bytes, name: str) -> _
 
 
 def unproved(data: bytes, kind: type[_Kind], *, name: str) -> _Kind:
-    """Return the document in a file whose signature nobody can check yet. raises CorruptBackup, NewerFormat."""
+    """Return a document whose signature cannot be checked yet. raises CorruptBackup, NewerFormat."""
     return _parsed(data, kind, name)[1]
 
 

@@ -104,7 +104,9 @@ class Verifier:
                 if number > 1:
                     self._fault(object_name(number), "it names no backup before it, and is not the first")
                 continue
-            before = stored[previous.number].digest if previous.number in stored else removed.get(previous.number)
+            before = (
+                stored[previous.number].digest if previous.number in stored else removed.get(previous.number)
+            )
             if before is not None and before != previous.digest:
                 self._fault(
                     object_name(previous.number), f"it is not the one that backup {each.manifest.id} follows"
@@ -140,7 +142,9 @@ class Verifier:
         present = {info.name for info in self._repository.store.list(KEYSTORES)}
         if stored and not present:
             self._fault(KEYSTORES, "no export of the keystore is left: the words alone would not restore")
-        for entry in {each.manifest.keystore.name: each.manifest.keystore for each in stored.values()}.values():
+        for entry in {
+            each.manifest.keystore.name: each.manifest.keystore for each in stored.values()
+        }.values():
             # Old ones go, so that keys that were destroyed do not live on.
             if entry.name in present:
                 self._objects += 1

@@ -12,8 +12,10 @@ from audobon import __version__
 from audobon.cli.cache import cache
 from audobon.cli.config import config
 from audobon.cli.data import data
+from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
+from audobon.cli.keys import keys
 from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
@@ -50,7 +52,22 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, data, logs, doctor, resources, config):
+for command in (
+    run,
+    plan,
+    up,
+    jobs,
+    queue_group,
+    models,
+    cache,
+    data,
+    keys,
+    database,
+    logs,
+    doctor,
+    resources,
+    config,
+):
     audobon.add_command(command)
 
 

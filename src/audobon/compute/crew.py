@@ -91,7 +91,9 @@ class Crew:
             budget_bytes=self._budget_bytes,
             cache_bytes=settings.cache_bytes,
             keeping=settings.keeping,
+            ships_first=settings.ships_first,
             idle_seconds=settings.idle_seconds,
+            passphrase=settings.passphrase(),
         )
 
     def wait(self, timeout_seconds: float) -> None:

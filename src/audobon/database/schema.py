@@ -55,7 +55,7 @@ entry = Table(
     Column("name", Text, nullable=False, comment="path inside the document, forward slashes"),
     Column("is_page", Integer, nullable=False),
     Column("blob", Text, comment="its bytes; NULL when they could not be read"),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", _COUNT, nullable=False),
     Column("modified_at", Float),
     Column("info", Text, comment="JSON of the page's header; NULL for other files and faulty pages"),
     Column("fault", Text, comment="JSON of why the page cannot be worked on; NULL when it can"),
@@ -204,6 +204,22 @@ once = Table(
     metadata,
     Column("deed", Text, primary_key=True, comment="what was done once to all rows there were"),
     Column("done_at", Float, nullable=False),
+)
+
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
+)
+
+backup_mark = Table(
+    "backup_mark",
+    metadata,
+    Column("id", _COUNT, primary_key=True),
+    Column("sentinel", Text, nullable=False, comment="random; named by the backup's manifest"),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("sentinel", name="backup_mark_once"),
 )
 
 TABLES = metadata.tables

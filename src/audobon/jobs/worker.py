@@ -20,9 +20,11 @@ from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.config import keyrings_folder
+from audobon.database.copies import ship_before_answers
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
@@ -49,8 +51,11 @@ def main() -> None:
     )
     codecs[0].start()
     import_runtime()
-    keys = open_keys(folder, unlock_folder=keyrings_folder())
-    storage, database = open_storage(folder, keys, hello.keeping), Database(folder)
+    keys = open_keys(folder, unlock_folder=keyrings_folder(), passphrase=Passphrase(given=hello.passphrase))
+    storage = open_storage(folder, keys, hello.keeping)
+    # Otherwise the process that started this one ships, which need not wait for anybody.
+    shipping = ship_before_answers(folder, keys) if hello.ships_first else None
+    database = Database(folder, shipping=shipping)
     tuning = load_tuning(folder)
     models = Models(
         folder / "models",

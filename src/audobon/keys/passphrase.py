@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,18 @@ class Passphrase:
         """Ask again the next time; for one that was typed wrong."""
         if self._ask is not None and self._file is None:
             self._text = ""
+
+
+def ask_at_terminal(is_new: bool) -> str:
+    """Ask a person for the passphrase, unseen; empty when nobody is there, or a new one differs."""
+    import getpass
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ""
+    text = getpass.getpass("new passphrase of the keyring: " if is_new else "passphrase of the keyring: ")
+    if is_new and getpass.getpass("once more: ") != text:
+        raise InvalidInput("the two passphrases differ", hint="run the command again")
+    return text
 
 
 class Cost(msgspec.Struct, frozen=True):

@@ -232,6 +232,8 @@ class Keys:
         """Return the passphrase for a process of ours that has to open the keyring; empty: none is needed."""
         ring = self._opened()
         with ring.lock:
+            # Proved before it is handed on.
+            ring.secret("signing")
             return ring.protectors.passphrase.get() if ring.protector() == "passphrase" else ""
 
     def erase(self, subject: str, *, reason: Reason = "asked") -> erasure.Erasure:
@@ -259,9 +261,9 @@ class Keys:
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
 
-    def recovery_words(self) -> str:
-        """Return the 24 words that open every export; note that they were asked for."""
-        return recovery.words_of(self._opened())
+    def recovery_words(self, *, are_shown: bool = True) -> str:
+        """Return the 24 words that open every export; note that they were shown, unless it is for a trial."""
+        return recovery.words_of(self._opened(), are_shown=are_shown)
 
     def recovery_recipient(self) -> str:
         """Return the age recipient that exports are encrypted to."""

@@ -14,7 +14,7 @@ from audobon.atomic import write_bytes
 from audobon.errors import AlreadyRunning, SubjectErased
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model", "storage", "backup", "data"]
+Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20
@@ -46,12 +46,6 @@ class Log:
         self._logger: Any = None
         self._file: BinaryIO | None = None
 
-    def close(self) -> None:
-        """Let go of the file; another event opens it again."""
-        file, self._file, self._logger = self._file, None, None
-        if file is not None:
-            file.close()
-
     def write(
         self, category: Category, event: str, *, level: str = "info", subject: str = "system", **facts: object
     ) -> None:
@@ -65,14 +59,19 @@ class Log:
             self._logger = self._open()
         getattr(self._logger, level)(event, category=category, **_sealed(self._seal, subject, facts))
 
+    def close(self) -> None:
+        """Let go of the file; the next event opens it again."""
+        if self._file is not None:
+            self._file.close()
+        self._logger = self._file = None
+
     def _open(self) -> Any:
         # Dear to import, and not needed before the work is under way.
         import structlog
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        file: BinaryIO = self._path.open("ab", buffering=0)
-        self._file = file
+        file = self._file = self._path.open("ab", buffering=0)
         return structlog.wrap_logger(
             structlog.BytesLogger(file),
             processors=[

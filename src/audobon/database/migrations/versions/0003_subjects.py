@@ -12,6 +12,8 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+oldest_code = "0003"
+contracts = "texts are sealed from now on, and code before 0003 would take them for clear ones"
 
 
 def upgrade() -> None:
