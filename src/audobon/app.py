@@ -166,6 +166,8 @@ class App:
         """
         self.jobs.seal_what_is_clear()
         self.jobs.schedule_upkeep()
+        # A restore may have brought back what was erased.
+        self.data.settle_ledger()
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder, self.keys.passphrase),
             idle_seconds=self.settings.compute.idle_seconds,

@@ -109,7 +109,7 @@ class DataDesk:
                 "key": job_id,
                 "operation": "upscale",
                 "settings": '{"scale":2}',
-                "source": f"/home/{name}/secret.cbz",
+                "source": f"/comics/{name}/secret.cbz",
                 "target": None,
                 "document_kind": "book",
                 "created_at": at or self.now,

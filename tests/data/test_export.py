@@ -47,7 +47,7 @@ def test_all_of_one_person_and_nothing_of_another_is_written(desk: DataDesk, tmp
     )
     told = as_json(tmp_path / "out" / folder / "job.json")
     assert isinstance(told, dict)
-    assert (told["source"], told["settings"]) == ("/home/ana/secret.cbz", {"scale": 2})
+    assert (told["source"], told["settings"]) == ("/comics/ana/secret.cbz", {"scale": 2})
     assert [(each["name"], each["original"]) for each in told["entries"]] == [
         ("p1.png", f"{folder}/originals/p1.png"),
         (HOSTILE, f"{folder}/originals/out/_[31mpage.png"),

@@ -1,4 +1,7 @@
-"""The kinds of upkeep a schedule can ask for. A new kind is a line here, and one in `jobs/maintenance.py`."""
+"""The kinds of upkeep a schedule can ask for.
+
+A new kind is a line here, and one in `jobs/maintenance.py`.
+"""
 
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",

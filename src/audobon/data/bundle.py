@@ -111,6 +111,7 @@ class _FolderBundle(Bundle):
 
     @contextmanager
     def adding(self, path: str, *, modified_at: float | None = None) -> Iterator[Counting]:
+        """Write one file in pieces."""
         place = self._folder / path
         with disk_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,7 @@ class _ZipBundle(Bundle):
 
     @contextmanager
     def adding(self, path: str, *, modified_at: float | None = None) -> Iterator[Counting]:
+        """Write one file in pieces."""
         info = zipfile.ZipInfo(path, zip_moment(modified_at))
         info.external_attr = 0o600 << 16
         with self._archive.open(info, "w", force_zip64=True) as file:

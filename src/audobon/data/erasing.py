@@ -1,4 +1,4 @@
-"""Erases a person or a project: its key is destroyed here and at every place, and nothing opens it then.
+"""Erases a person or a project: its key is destroyed here and at every place.
 
 In an order that can be gone on with, whatever ends it: the erasure is in the ledger here and at every place
 before a key is touched, so that a restore at any instant erases again.
@@ -252,7 +252,7 @@ class Eraser:
             more = f", and {len(holds) - _MOST_HOLDS} more" if len(holds) > _MOST_HOLDS else ""
             raise OnHold(
                 f"{subject.name} cannot be erased: held are {', '.join(holds[:_MOST_HOLDS])}{more}",
-                hint="let the holds go first: audobon storage hold --release, audobon data retention set",
+                hint="let the holds go first: audobon storage release, audobon data retention set",
             )
 
     def _holds(self, subject: str) -> list[str]:

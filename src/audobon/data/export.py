@@ -1,4 +1,4 @@
-"""Hands out everything that is kept of a person or a project, in files that anyone can read and check."""
+"""Hands out everything that is kept of somebody, in files that anyone can read and check."""
 
 import tempfile
 from collections.abc import Callable, Iterator

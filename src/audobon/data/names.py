@@ -1,4 +1,4 @@
-"""Names for the files of an export: whatever a name was, its file lies inside the export, and alone there."""
+"""Names for the files of an export: whatever a name was, its file lies inside, and alone."""
 
 import re
 import unicodedata

@@ -62,7 +62,7 @@ def sample_packs(
 
 
 def sample_rows(connection: sqlite3.Connection, subject: str, keys: Keys) -> list[Sample]:
-    """Return some sealed texts of a subject's rows to try later; every copy of the database has the same."""
+    """Return sealed texts of a subject's rows to try later; every copy of the database has them."""
     samples = []
     rows = connection.execute(
         "SELECT id, source FROM job WHERE subject = ? ORDER BY created_at LIMIT ?", (subject, _MOST_ROWS)

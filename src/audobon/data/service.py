@@ -1,4 +1,4 @@
-"""What is kept of persons and projects: shown, handed out, erased, and kept no longer than it may be."""
+"""What is kept of persons and projects: shown, handed out, erased, kept no longer than it may."""
 
 import sqlite3
 import time
@@ -133,6 +133,7 @@ class DataRoom:
     def resume_erasures(self) -> list[Erased]:
         """Finish erasures that a place, or the end of a process, left unfinished."""
         with self._eraser() as eraser:
+            eraser.settle()
             return eraser.resume()
 
     def unfinished_erasures(self) -> list[ErasureNotes]:
@@ -141,6 +142,8 @@ class DataRoom:
 
     def settle_ledger(self) -> list[str]:
         """Remove what a restore brought back of whoever is erased; return their ids. Again is no error."""
+        if not self._keys.exists or all(each.erased_at is None for each in self._keys.subjects()):
+            return []
         with self._eraser() as eraser:
             return eraser.settle()
 

@@ -1,4 +1,4 @@
-"""Schedules the upkeep that every data folder needs: once, so that what its user changes stays changed."""
+"""Schedules the upkeep that every data folder needs: once, so that changes to it stay."""
 
 import sqlite3
 from collections.abc import Mapping
