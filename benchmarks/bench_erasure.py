@@ -133,7 +133,7 @@ def traces(folder: Path, subject: str, unlock: Path) -> list[str]:
         with closing(app.database.open()) as connection:
             for table_name in ("job", "task"):
                 count = connection.execute(
-                    f"SELECT count(*) FROM {table_name} WHERE subject = ?",  # noqa: S608
+                    f"SELECT count(*) FROM {table_name} WHERE subject = ?",
                     (subject,),
                 ).fetchone()[0]
                 if count:

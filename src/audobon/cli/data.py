@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(readable=False, path_type=Path)
 
 
-@click.group()
+@click.group(short_help="See, hand out and erase what is kept of somebody.")
 def data() -> None:
     """See what is kept of a person or a project, hand it out, erase it, and say how long it is kept."""
 
@@ -26,7 +26,7 @@ data.add_command(certificate)
 data.add_command(retention)
 
 
-@data.command()
+@data.command(short_help="List persons and projects.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 def subjects(*, as_json: bool) -> None:
     """List persons and projects, oldest first; of an erased one only its id is left."""

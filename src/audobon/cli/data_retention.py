@@ -14,7 +14,7 @@ _KINDS = ("jobs", "originals", "results", "events", "logs", "cache")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 
 
-@click.group()
+@click.group(short_help="Say how long each kind of data is kept.")
 def retention() -> None:
     """Say how long each kind of data is kept, and remove what is older."""
 
@@ -32,7 +32,7 @@ def show(*, as_json: bool) -> None:
     click.echo("\n".join(_table(policies)))
 
 
-@retention.command("set")
+@retention.command("set", short_help="Change how long a kind of data is kept.")
 @click.argument("kind", type=click.Choice(_KINDS))
 @click.option(
     "--days", metavar="DAYS", help='Remove what is older; "forever" keeps it until it is discarded.'
@@ -69,7 +69,7 @@ def set_policy(
         say("\n".join(_table([policy])))
 
 
-@retention.command("run")
+@retention.command("run", short_help="Remove what is older than it may be.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only count what would go.")
 @_json
 def run_retention(*, is_dry: bool, as_json: bool) -> None:

@@ -6,11 +6,11 @@ A new kind is a line here, and one in `jobs/maintenance.py`.
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
-    "seal-rows": "seal what an earlier Audobon left readable in the database",
-    "apply-retention": "remove what was kept for as long as `audobon data retention` says",
+    "seal-rows": "seal what an earlier Audobon left readable",
+    "apply-retention": "remove what is older than its policy allows",
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
-    "backup-drill": "restore from every place, for trial, and prove what came back",
+    "backup-drill": "restore from every place for trial, and prove it",
 }
 """Each kind, and what it does in words."""
 
