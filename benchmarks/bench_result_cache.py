@@ -19,7 +19,10 @@ from PIL import Image
 
 from audobon.clock import utc_now
 from audobon.compute.results import Results
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
+from audobon.keys.service import PERSONAL
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card, built_in_card
 from audobon.models.preparing import prepare_apart
 from audobon.models.service import Models
@@ -33,8 +36,9 @@ from audobon.pages.tile_results import Cut, TileResults
 from audobon.pages.tiles import plan_axis
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.tasks import Needs, NewTask
+from audobon.storage.facts import Keeping
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 from eviction_traces import compare
 from measuring import AUDOBON, ROOT, measure, save, scratch, table, verdict
 
@@ -116,12 +120,13 @@ def repeated_page(folder: Path, data: Path, environment: dict[str, str]) -> dict
             " VALUES ('bench', 'bench', 'upscale', '{}', 'page.png', 'picture', 'running', ?)",
             (utc_now(),),
         )
-        cache = ResultCache(data, budget_bytes=BUDGET_BYTES)
-        results = Results(cache, Storage(data), device="auto")
+        keys = open_keys(data, unlock_folder=keyrings_folder())
+        cache = ResultCache(data, keys, budget_bytes=BUDGET_BYTES)
+        results = Results(cache, open_storage(data, keys, Keeping()), device="auto")
         finding, adopting, recording = [], [], []
         for ordinal in range(20 * ROUNDS):
             start = time.perf_counter()
-            found = results.find(key)
+            found = results.find(key, subject=PERSONAL)
             finding.append(time.perf_counter() - start)
             assert found is not None
             started = time.perf_counter()
@@ -170,7 +175,11 @@ def changed_panel(card: Card, folder: Path) -> list[str]:
 
     prepare_apart(card, folder / "models")
     models = Models(folder / "models")
-    cache = TimedCache(ResultCache(folder / card.name, budget_bytes=BUDGET_BYTES))
+    cache = TimedCache(
+        ResultCache(
+            folder / card.name, open_keys(folder, unlock_folder=keyrings_folder()), budget_bytes=BUDGET_BYTES
+        )
+    )
     run_seconds: list[float] = []
     run_cpu_seconds: list[float] = []
     with models.lease(card.name) as model:

@@ -15,6 +15,8 @@ import msgspec
 from audobon.errors import InvalidInput, Misconfigured
 
 _PREFIX = "AUDOBON_"
+# No setting: it is read where it is needed, and never shown.
+_PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
@@ -24,10 +26,39 @@ _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 class StorageSettings(msgspec.Struct, frozen=True):
     """Where Audobon keeps what it needs.
 
-    folder  database, pages under way, prepared models, logs
+    folder             database, pages under way, prepared models, logs
+    nearline, archive  where blobs seldom read lie, such as on another disk; empty: beside the others
+    keep_removed_days  for how long what was removed can be brought back
     """
 
     folder: Path = Path()
+    nearline: Path = Path()
+    archive: Path = Path()
+    keep_removed_days: float = 0.0
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True):
+    """How the database is shipped, so that it can be restored to any commit.
+
+    shipping      async: soon after a commit; sync: before it is acknowledged; off: not at all
+    ship_seconds  how soon, at most
+    keep_days     for how long each commit can be restored; after that, one state of each day for a month
+    """
+
+    shipping: str = "async"
+    ship_seconds: float = 0.1
+    keep_days: float = 7.0
+
+
+class KeySettings(msgspec.Struct, frozen=True):
+    """How the keyring is protected.
+
+    protector        of a keyring that is made: auto, secret-store, passphrase or unlock-file
+    passphrase_file  its first line is the passphrase; empty: AUDOBON_KEYS_PASSPHRASE, or asked
+    """
+
+    protector: str = "auto"
+    passphrase_file: str = ""
 
 
 class MemorySettings(msgspec.Struct, frozen=True):
@@ -101,6 +132,34 @@ class CacheSettings(msgspec.Struct, frozen=True):
     budget: str = "2GB"
 
 
+class BackupSettings(msgspec.Struct, frozen=True):
+    """Where backups go and how long they are kept.
+
+    places           folders, best on other disks; in a variable, parted as in PATH
+    max_hours        an older newest backup raises the alarm
+    max_drill_hours  so does an older last drill
+    keep_last, keep_daily, keep_weekly, keep_monthly, keep_days   what `audobon backup prune` leaves
+    """
+
+    places: tuple[Path, ...] = ()
+    max_hours: float = 26.0
+    max_drill_hours: float = 26.0
+    keep_last: int = 3
+    keep_daily: int = 7
+    keep_weekly: int = 5
+    keep_monthly: int = 12
+    keep_days: float = 2.0
+
+
+class DataSettings(msgspec.Struct, frozen=True):
+    """Whose what is kept is.
+
+    project  the person or project that work is for when none is named; empty: you yourself
+    """
+
+    project: str = ""
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """What is written to the log.
 
@@ -114,13 +173,17 @@ class Settings(msgspec.Struct, frozen=True):
     """The whole configuration, one section per room."""
 
     storage: StorageSettings = StorageSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    keys: KeySettings = KeySettings()
     memory: MemorySettings = MemorySettings()
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()
     models: ModelSettings = ModelSettings()
     compute: ComputeSettings = ComputeSettings()
     cache: CacheSettings = CacheSettings()
+    backup: BackupSettings = BackupSettings()
     logs: LogSettings = LogSettings()
+    data: DataSettings = DataSettings()
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -152,6 +215,16 @@ def config_file() -> Path:
     if chosen := os.environ.get(_PREFIX + "CONFIG"):
         return Path(chosen)
     return _home("XDG_CONFIG_HOME", "~/.config") / "audobon" / "audobon.toml"
+
+
+def keyrings_folder() -> Path:
+    """Return where the files lie that unlock keyrings: never in the data folder, which they protect."""
+    return config_file().parent / "keyrings"
+
+
+def passphrase_from_environment() -> str:
+    """Return the keyring's passphrase as the environment has it; empty when it has none."""
+    return os.environ.get(_PASSPHRASE, "")
 
 
 def default_folder() -> Path:
@@ -204,7 +277,7 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, value in _read_file(file, is_required=path is not None).items():
         found[name] = (value, str(file))
     for variable, text in sorted(os.environ.items()):
-        if variable.startswith(_PREFIX) and variable != _PREFIX + "CONFIG":
+        if variable.startswith(_PREFIX) and variable not in (_PREFIX + "CONFIG", _PASSPHRASE):
             section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
             found[f"{section}.{rest}"] = (text, variable)
     for name, (_, origin) in found.items():
@@ -241,6 +314,8 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
             name = f"{section.name}.{field.name}"
             if name in found:
                 value, origin = found[name]
+                if field.type == tuple[Path, ...] and isinstance(value, str):
+                    value = [part for part in value.split(os.pathsep) if part]
                 try:
                     values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
                 except msgspec.ValidationError as error:
@@ -278,6 +353,15 @@ def _contradictions(settings: Settings) -> list[str]:
         cache_bytes(settings)
     except InvalidInput as error:
         faults.append(f"cache.budget: {error.message}")
+    if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
+        faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if settings.database.shipping not in ("async", "sync", "off"):
+        faults.append("database.shipping must be async, sync or off")
+    for name in ("ship_seconds", "keep_days"):
+        if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
+            faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
+        faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:
@@ -289,6 +373,12 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("idle_seconds", "stall_seconds"):
         if not 0 < getattr(settings.compute, name) <= _LARGEST_NUMBER:
             faults.append(f"compute.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    for name in ("max_hours", "max_drill_hours"):
+        if not 0 < getattr(settings.backup, name) <= _LARGEST_NUMBER:
+            faults.append(f"backup.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_days"):
+        if not 0 <= getattr(settings.backup, name) <= _LARGEST_NUMBER:
+            faults.append(f"backup.{name} must lie between 0 and {_LARGEST_NUMBER}")
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():

@@ -23,8 +23,11 @@ from audobon.compute.engine import Engine
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.orders import Orders
 from audobon.compute.worker_messages import Hello
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, LeaseLost, WorkerDied
+from audobon.keys.service import Keys
+from audobon.keys.unlocking import open_keys
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue import statements
 from audobon.queue.embedded import SqliteQueue
@@ -37,6 +40,11 @@ BUDGET_BYTES = 1 << 30
 _FENCE = "AND token = :token AND state = 'leased'"
 _WORKERS = 3
 _MOST_OPEN_TASKS = 400
+
+
+def keys_of(folder: Path) -> Keys:
+    """Return the keys that seal what the tasks say, as in earnest."""
+    return open_keys(folder, unlock_folder=keyrings_folder())
 
 
 class Journal:
@@ -53,7 +61,7 @@ class Journal:
 def enqueue(folder: Path, journal_path: Path, seed: int) -> None:
     """Add tasks of all sizes and kinds of urgency, some of them twice."""
     draw, journal = random.Random(seed), Journal(journal_path)
-    with SqliteQueue(Database(folder).open(grouped=True)) as queue:
+    with SqliteQueue(Database(folder).open(grouped=True), keys=keys_of(folder)) as queue:
         for number in range(sys.maxsize):
             while _open_tasks(queue) > _MOST_OPEN_TASKS:
                 time.sleep(0.01)
@@ -87,8 +95,11 @@ def engine(folder: Path, journals: Path) -> None:
         folder=folder, limits=PictureLimits(1, 1, 1), max_seconds=1.0, workers=_WORKERS, stall_seconds=5.0
     )
     # Workers killed one after the other end an engine by design; the storm starts another.
-    with suppress(AlreadyRunning, WorkerDied), SqliteQueue(Database(folder).open()) as queue:
-        log = Log(folder, level="error")
+    with (
+        suppress(AlreadyRunning, WorkerDied),
+        SqliteQueue(Database(folder).open(), keys=keys_of(folder)) as queue,
+    ):
+        log = Log(folder, keys_of(folder).seal_text, level="error")
         with Engine(settings, queue, log, budget_bytes=lambda: BUDGET_BYTES) as running:
             while True:
                 running.tick()
@@ -104,7 +115,9 @@ def work() -> None:
     if os.environ.get("STORM_BREAKING") == "unfenced":
         assert _FENCE in statements.FINISH
         statements.FINISH = statements.FINISH.replace(_FENCE, "AND :token > 0")
-    with SqliteQueue(Database(Path(hello.folder)).open(grouped=True)) as queue:
+    with SqliteQueue(
+        Database(Path(hello.folder)).open(grouped=True), keys=keys_of(Path(hello.folder))
+    ) as queue:
         while True:
             claimant = Claimant(owner=hello.owner, pool=hello.pool, models=frozenset(draw.choice("abc")))
             leases = queue.claim(claimant, limit=draw.choice([1, 1, 4]))

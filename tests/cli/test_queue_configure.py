@@ -125,7 +125,7 @@ def test_a_rule_that_cannot_be_kept_changes_nothing(
 
 @pytest.mark.parametrize(
     ("kind", "hint"),
-    [("pgae", "did you mean page?"), ("sing", "one of: page, sweep-blobs, prune-tasks")],
+    [("pgae", "did you mean page?"), ("sing", "one of: page, sweep-blobs, prune-tasks, seal-rows")],
 )
 def test_a_kind_nobody_knows_is_refused(desk: Desk, kind: str, hint: str) -> None:
     outcome = desk.queue("configure", "batch", "--attempts", "2", "--kind", kind)

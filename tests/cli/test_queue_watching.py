@@ -15,9 +15,11 @@ from audobon.cli.queue_looks import Happening, Look, Looker, happenings
 from audobon.cli.queue_names import TaskNames
 from audobon.cli.queue_screen import screen, shortened
 from audobon.cli.queue_watch import _looks
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.errors import Unavailable
 from audobon.jobs.page_names import PageNames
+from audobon.keys.unlocking import open_keys
 from audobon.queue.tasks import Capacity, Claimant
 
 ENGINE = 4700
@@ -27,7 +29,9 @@ class Watch:
     """Somebody who looks at the queue of a desk."""
 
     def __init__(self, desk: Desk, looker: Looker) -> None:
-        self.names = TaskNames(PageNames(Database(desk.folder)))
+        self.names = TaskNames(
+            PageNames(Database(desk.folder), open_keys(desk.folder, unlock_folder=keyrings_folder()))
+        )
         self._looker = looker
         self._told: list[Happening] = []
 

@@ -26,6 +26,10 @@ MB = 1 << 20
 SLACK_BYTES = 512 * MB
 
 
+def _unsealed(subject: str, text: str, *, context: bytes) -> str:
+    return text
+
+
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[SqliteQueue]:
     with queue_of_pages(tmp_path) as queue:
@@ -54,7 +58,7 @@ def engine_of(
     return Engine(
         settings,
         queue,
-        Log(folder, level="error"),
+        Log(folder, _unsealed, level="error"),
         budget_bytes=lambda: budget.ram_bytes,
         vram_bytes=lambda: budget.vram_bytes,
         **rest,
@@ -126,7 +130,7 @@ def test_an_engine_that_cannot_begin_lets_go_of_the_folder(tmp_path: Path, queue
     settings = EngineSettings(folder=tmp_path, limits=PictureLimits(1, 1, 1), max_seconds=1.0)
     with (
         pytest.raises(ZeroDivisionError),
-        Engine(settings, queue, Log(tmp_path, level="error"), budget_bytes=broken),
+        Engine(settings, queue, Log(tmp_path, _unsealed, level="error"), budget_bytes=broken),
     ):
         pytest.fail("an engine without a budget")
     with engine_of(tmp_path, queue):

@@ -12,7 +12,9 @@ from audobon.compute.perform import Performer
 from audobon.compute.placement import PageLoad
 from audobon.compute.results import Results
 from audobon.compute.work import Work, place
+from audobon.config import keyrings_folder
 from audobon.errors import MemoryTooSmall
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
 from audobon.models.observed import PeakMemory
 from audobon.models.service import Models
@@ -50,7 +52,11 @@ def test_a_worker_admits_a_page_by_what_was_seen(tmp_path: Path) -> None:
     storage: Any = SimpleNamespace(get=lambda _: b"file")
     codec: Any = SimpleNamespace(decode=lambda _: Picture(INFO, np.zeros((100, 100, 3), np.uint8)))
     memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE, pool_bytes=lambda: 4 * GIGABYTE)
-    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device="cpu")
+    results = Results(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
+        storage,
+        device="cpu",
+    )
     performer = Performer(storage, Models(tmp_path / "models", threads=1), (codec, codec), results)
 
     with pytest.raises(MemoryTooSmall):

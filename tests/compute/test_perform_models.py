@@ -12,7 +12,9 @@ from audobon.compute.codec import Codec
 from audobon.compute.perform import Performer
 from audobon.compute.results import Results
 from audobon.compute.work import Work, check_settings, model_identities, model_names, work_key
+from audobon.config import keyrings_folder
 from audobon.errors import Conflict, UnknownOperation
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card
 from audobon.models.cuda import CUDA
 from audobon.models.devices import Choice, Devices, Wanted
@@ -51,13 +53,17 @@ class Plenty:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return Storage(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()))
 
 
 @pytest.fixture
 def performer(tmp_path: Path, storage: Storage) -> Iterator[Performer]:
     codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
-    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device="cpu")
+    results = Results(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
+        storage,
+        device="cpu",
+    )
     yield Performer(storage, Models(tmp_path / "models", threads=1), codecs, results)
     for codec in codecs:
         codec.close()
@@ -124,7 +130,11 @@ def test_a_page_whose_model_runs_on_a_card_holds_what_it_may_take_of_it(
     work = Work("upscale", "{}", storage.put((tmp_path / "page.png").read_bytes()), use_cache=False)
     models = Models(tmp_path / "models", threads=1, device=device)
     codecs = (Codec(LIMITS, max_seconds=20), Codec(LIMITS, max_seconds=20))
-    results = Results(ResultCache(tmp_path, budget_bytes=0), storage, device=device)
+    results = Results(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0),
+        storage,
+        device=device,
+    )
     performer = Performer(storage, models, codecs, results)
     memory = Plenty()
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from alembic import command
 
+from audobon.config import keyrings_folder
 from audobon.database.migrate import upgrade
 from audobon.database.service import Database
 from audobon.jobs.records import JobRecords
+from audobon.keys.unlocking import open_keys
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.rules import default_rules
 from audobon.queue.tasks import CATEGORIES, Claimant, TaskView
@@ -108,7 +110,9 @@ def test_jobs_tasks_and_events_are_carried_over_and_half_done_ones_begin_anew(ol
             ("waifu2x", 5_000_000_000, 2),
         ]
         assert [(event.id, event.task_id, event.detail) for event in queue.events()] == [(3, 13, "no")]
-        assert JobRecords(connection).done_work("work 10") == [("blob", None)]
+        assert JobRecords(connection, open_keys(old_folder, unlock_folder=keyrings_folder())).done_work(
+            "work 10"
+        ) == [("blob", None)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 

@@ -14,9 +14,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import URL, create_engine
 
 from audobon.database import migrate
+from audobon.database.revisions import SCHEMA_REVISION
 from audobon.database.schema import TABLES, metadata
-from audobon.database.service import SCHEMA_REVISION, Database
-from audobon.errors import Corrupt, Misconfigured, Unavailable
+from audobon.database.service import Database
+from audobon.errors import Corrupt, NewerFormat, Unavailable
 from audobon.sqlite import connect
 
 StartPython = Callable[..., "Popen[str]"]
@@ -149,8 +150,9 @@ def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
 def test_a_schema_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
     with closing(Database(tmp_path).open()) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE schema_floor SET revision = '9999'")
     before = (tmp_path / "audobon.db").read_bytes()
-    with pytest.raises(Misconfigured) as caught:
+    with pytest.raises(NewerFormat) as caught:
         Database(tmp_path).open()
     path = tmp_path / "audobon.db"
     assert caught.value.message == f"{path} was written by a newer Audobon (schema 9999)"
@@ -243,8 +245,9 @@ def test_a_database_of_a_newer_audobon_is_refused_wherever_it_is_migrated(
     database = Database(tmp_path, migrates_apart=is_apart)
     with closing(database.open()) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE schema_floor SET revision = '9999'")
 
-    with pytest.raises(Misconfigured) as caught:
+    with pytest.raises(NewerFormat) as caught:
         database.open()
 
     assert caught.value.message == f"{database.path} was written by a newer Audobon (schema 9999)"

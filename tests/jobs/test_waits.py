@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.jobs.following import Following
 from audobon.jobs.records import JobRecords
 from audobon.jobs.report import Counts, PageReport
 from audobon.jobs.waits import Waits
+from audobon.keys.unlocking import open_keys
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.tasks import Claimant, Needs, NewTask
 
@@ -74,7 +76,7 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
             " VALUES ('theirs', 0, 'page1.png', 1, 1)"
         )
         with SqliteQueue(connection) as queue:
-            yield Waiting(queue, JobRecords(connection))
+            yield Waiting(queue, JobRecords(connection, open_keys(tmp_path, unlock_folder=keyrings_folder())))
 
 
 def test_a_paused_queue_is_named_once_with_the_order_that_ends_the_wait(waiting: Waiting) -> None:

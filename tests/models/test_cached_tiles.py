@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from audobon.config import keyrings_folder
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card, built_in_card
 from audobon.models.golden import pattern
 from audobon.models.runtime import LoadedModel
@@ -46,7 +48,9 @@ def runs(request: pytest.FixtureRequest, models_folder: Path) -> Iterator[Runs]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
-    cache = ResultCache(tmp_path, budget_bytes=256 << 20)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=256 << 20
+    )
     yield cache
     cache.close()
 

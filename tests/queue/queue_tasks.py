@@ -3,14 +3,24 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from audobon.config import keyrings_folder
+from audobon.keys.service import Keys
+from audobon.keys.unlocking import open_keys
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Claimant, Lease, Needs, NewTask, TaskRecord
 
 GIGABYTE = 1 << 30
+
+
+def keys_in(folder: Path) -> Keys:
+    """Return the keys of a folder, unlocked by a file beside them."""
+    return open_keys(folder, unlock_folder=keyrings_folder())
+
 
 OpenConnection = Callable[[], sqlite3.Connection]
 

@@ -12,9 +12,9 @@ from sqlalchemy import NullPool, create_engine
 
 from audobon.database import migrate
 from audobon.database.postgres import Address, open_postgres
+from audobon.database.revisions import SCHEMA_REVISION
 from audobon.database.schema import TABLES, metadata
-from audobon.database.service import SCHEMA_REVISION
-from audobon.errors import Misconfigured
+from audobon.errors import NewerFormat
 from audobon.queue.postgres import PostgresQueue
 
 pytest_plugins = ("postgres_fixture",)
@@ -166,6 +166,7 @@ def test_an_up_to_date_database_is_opened_without_the_tools_of_migration(
 def test_a_database_of_a_newer_audobon_is_left_alone(queue_url: str) -> None:
     with psycopg.connect(queue_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Misconfigured, match=r"newer Audobon \(schema 9999\)") as caught:
+        connection.execute("UPDATE schema_floor SET revision = '9999'")
+    with pytest.raises(NewerFormat, match=r"newer Audobon \(schema 9999\)") as caught:
         PostgresQueue(queue_url)
     assert caught.value.hint == "upgrade Audobon"

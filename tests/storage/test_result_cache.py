@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from audobon.config import keyrings_folder
+from audobon.keys.unlocking import open_keys
 from audobon.sqlite import connect
 from audobon.storage import cache_entries
 from audobon.storage.cache_entries import Kept
@@ -27,9 +30,12 @@ PLENTY = 64 * MEGABYTE
 PUT_FOR_EVER = """
 import os, sys
 from pathlib import Path
+from audobon.config import keyrings_folder
+from audobon.keys.unlocking import open_keys
 from audobon.storage.result_cache import ResultCache
 
-cache = ResultCache(Path(sys.argv[1]), budget_bytes=1 << 26)
+FOLDER = Path(sys.argv[1])
+cache = ResultCache(FOLDER, open_keys(FOLDER, unlock_folder=keyrings_folder()), budget_bytes=1 << 26)
 number = 0
 while True:
     cache.put(b"%d" % number, b"%d " % number * 20_000, kind="tile", seconds=1.0)
@@ -40,9 +46,13 @@ while True:
 PUT_AND_GET = """
 import sys
 from pathlib import Path
+from audobon.config import keyrings_folder
+from audobon.keys.unlocking import open_keys
 from audobon.storage.result_cache import ResultCache
 
-name, cache = sys.argv[2].encode(), ResultCache(Path(sys.argv[1]), budget_bytes=1 << 26)
+FOLDER = Path(sys.argv[1])
+name = sys.argv[2].encode()
+cache = ResultCache(FOLDER, open_keys(FOLDER, unlock_folder=keyrings_folder()), budget_bytes=1 << 26)
 sys.stdin.readline()
 wrong = 0
 for number in range(150):
@@ -58,7 +68,9 @@ print(wrong)
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[ResultCache]:
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as cache:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
+    ) as cache:
         yield cache
 
 
@@ -67,6 +79,13 @@ def noise(size: int, seed: int = 0) -> bytes:
     import numpy as np
 
     return np.random.default_rng(seed).bytes(size)
+
+
+def destroy_key(folder: Path, subject: str) -> None:
+    """Erase a subject as `Keys` does: its keys are gone, and the keystore knows it."""
+    with closing(sqlite3.connect(folder / "keys" / "keystore.db")) as connection, connection:
+        connection.execute("DELETE FROM subject_key WHERE subject_id = ?", (subject,))
+        connection.execute("UPDATE subject SET erased_at = 1 WHERE id = ?", (subject,))
 
 
 def put(cache: ResultCache, key: str, value: bytes = b"pixels", *, seconds: float = 1.0) -> None:
@@ -110,7 +129,7 @@ def test_the_newest_result_of_a_key_counts_once(cache: ResultCache) -> None:
     kept = cache.get(b"key")
     assert kept is not None
     assert kept.value == b"new"
-    assert cache.figures() == CacheFigures(tiles=1, size_bytes=2563, budget_bytes=PLENTY)
+    assert cache.figures() == CacheFigures(tiles=1, size_bytes=2595, budget_bytes=PLENTY)
 
 
 def test_it_outlasts_its_process_and_may_be_deleted_at_any_time(tmp_path: Path, cache: ResultCache) -> None:
@@ -127,7 +146,9 @@ def test_it_outlasts_its_process_and_may_be_deleted_at_any_time(tmp_path: Path, 
 
 def test_its_size_stays_below_its_budget_and_so_does_its_file(tmp_path: Path) -> None:
     budget_bytes = 2 * MEGABYTE
-    cache = ResultCache(tmp_path, budget_bytes=budget_bytes)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=budget_bytes
+    )
     for number in range(200):
         put(cache, str(number), noise(30_000 + number * 400, number))
         assert cache.figures().size_bytes <= budget_bytes
@@ -139,7 +160,9 @@ def test_its_size_stays_below_its_budget_and_so_does_its_file(tmp_path: Path) ->
 
 
 def test_blobs_count_and_go_with_their_pages(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=10 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=10 * MEGABYTE
+    )
     for number in range(8):
         cache.put(
             b"%d" % number, b"", kind="page", seconds=1.0, blob=f"blob {number}", blob_bytes=2 * MEGABYTE
@@ -153,18 +176,22 @@ def test_blobs_count_and_go_with_their_pages(tmp_path: Path) -> None:
 
 
 def test_what_is_larger_than_the_whole_cache_is_not_kept(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=MEGABYTE)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=MEGABYTE)
     put(cache, "huge", noise(2 * MEGABYTE))
     assert held(cache, "huge") == []
 
 
 def test_a_lower_budget_makes_the_file_smaller(tmp_path: Path) -> None:
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as large:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
+    ) as large:
         for number in range(20):
             put(large, str(number), noise(MEGABYTE, number))
     before = (tmp_path / "cache.db").stat().st_size
 
-    with closing(ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)) as small:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=4 * MEGABYTE)
+    ) as small:
         put(small, "one more")
         assert held(small, "one more") == ["one more"]
 
@@ -173,7 +200,9 @@ def test_a_lower_budget_makes_the_file_smaller(tmp_path: Path) -> None:
 
 
 def test_what_saves_least_for_its_size_goes_first(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=4 * MEGABYTE
+    )
     put(cache, "dear", noise(MEGABYTE, 1), seconds=10.0)
     put(cache, "cheap", noise(MEGABYTE, 2), seconds=0.1)
     put(cache, "used", noise(MEGABYTE, 3), seconds=0.1)
@@ -185,7 +214,9 @@ def test_what_saves_least_for_its_size_goes_first(tmp_path: Path) -> None:
 
 
 def test_what_was_worth_much_long_ago_goes_at_last(tmp_path: Path) -> None:
-    cache = ResultCache(tmp_path, budget_bytes=4 * MEGABYTE)
+    cache = ResultCache(
+        tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=4 * MEGABYTE
+    )
     put(cache, "dear", noise(MEGABYTE), seconds=5.0)
     for number in range(30):
         put(cache, f"page {number}", noise(MEGABYTE, number), seconds=1.0)
@@ -199,7 +230,7 @@ def test_never_more_than_a_share_of_the_free_disk(tmp_path: Path, monkeypatch: p
         free: int
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(PLENTY, 0, 20 * MEGABYTE))
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
     for number in range(6):
         put(cache, str(number), noise(MEGABYTE // 2, number))
     assert cache.figures().size_bytes <= 2.2 * MEGABYTE
@@ -207,12 +238,14 @@ def test_never_more_than_a_share_of_the_free_disk(tmp_path: Path, monkeypatch: p
 
 
 def test_switched_off_it_neither_gives_nor_takes_and_makes_no_file(tmp_path: Path) -> None:
-    off = ResultCache(tmp_path, budget_bytes=0)
+    off = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=0)
     put(off, "key")
     assert off.figures() == CacheFigures()
     assert list(tmp_path.iterdir()) == []
 
-    with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as on:
+    with closing(
+        ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
+    ) as on:
         on.put(b"key", b"", kind="page", seconds=1.0, blob="blob", blob_bytes=1)
     assert not off.is_on
     assert held(off, "key") == []
@@ -225,7 +258,10 @@ def test_switched_off_it_neither_gives_nor_takes_and_makes_no_file(tmp_path: Pat
 def test_cleared_nothing_is_left_of_it_in_the_file(tmp_path: Path, cache: ResultCache) -> None:
     for number in range(10):
         put(cache, str(number), noise(200_000, number))
-    secret = noise(200_000, 3)[:64]
+    with closing(raw(tmp_path)) as connection:
+        (value,) = connection.execute("SELECT value FROM content LIMIT 1").fetchone()
+    # Some run of it that lies on one page of the file.
+    secret = value[1000:1064]
     cache.close()
     assert secret in (tmp_path / "cache.db").read_bytes()
 
@@ -259,9 +295,7 @@ def test_a_flipped_byte_in_a_value_is_a_miss_and_the_rest_stays(
     put(cache, "good", b"good" * 1000)
     put(cache, "bad", noise(3000, seed))
     with closing(raw(tmp_path)) as connection:
-        row, value = connection.execute(
-            "SELECT content.id, value FROM content JOIN entry USING (id) WHERE key = ?", (b"bad",)
-        ).fetchone()
+        row, value = connection.execute("SELECT id, value FROM content ORDER BY id DESC LIMIT 1").fetchone()
         flipped = bytearray(value)
         flipped[seed * 1000] ^= 1 << seed
         connection.execute("UPDATE content SET value = ? WHERE id = ?", (bytes(flipped), row))
@@ -274,9 +308,56 @@ def test_a_flipped_byte_in_a_value_is_a_miss_and_the_rest_stays(
 
 def test_the_value_of_another_key_is_a_miss(tmp_path: Path, cache: ResultCache) -> None:
     put(cache, "one", b"1")
+    put(cache, "two", b"2")
     with closing(raw(tmp_path)) as connection:
-        connection.execute("UPDATE entry SET key = ?", (b"two",))
-    assert held(cache, "two") == []
+        connection.execute("UPDATE content SET value = (SELECT value FROM content WHERE id = 1)")
+    assert held(cache, "one", "two") == ["one"]
+
+
+def test_nothing_that_is_kept_or_looked_for_can_be_read_in_the_file(
+    tmp_path: Path, cache: ResultCache
+) -> None:
+    value = b"the words of a balloon " * 10
+    put(cache, "a telling key", value)
+    put(cache, "noise", noise(5000, 1))
+    cache.close()
+    everything = b"".join(path.read_bytes() for path in tmp_path.glob("cache.db*"))
+    assert everything
+    for told in (b"a telling key", value[:16], zlib.compress(value, 1)[:16], noise(5000, 1)[100:116]):
+        assert told not in everything
+
+
+def test_what_was_made_for_one_is_not_found_by_another(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
+    fox, hare = keys.subject("the fox"), keys.subject("the hare")
+    with closing(ResultCache(tmp_path, keys, budget_bytes=PLENTY)) as cache:
+        cache.of_subject(fox).put(b"key", b"tile of the fox", kind="tile", seconds=1.0)
+        assert cache.of_subject(hare).get(b"key") is None
+        assert cache.of_subject(hare).look(b"key") is None
+        cache.of_subject(hare).put(b"key", b"tile of the hare", kind="tile", seconds=1.0)
+        assert cache.of_subject(fox).get(b"key") == Kept(b"tile of the fox", None, 1.0)
+
+        cache.forget_subject(fox)
+
+        assert cache.of_subject(fox).get(b"key") is None
+        assert cache.of_subject(hare).get(b"key") == Kept(b"tile of the hare", None, 1.0)
+
+
+def test_what_was_kept_for_one_who_was_erased_is_not_there_and_nothing_new_is_kept(tmp_path: Path) -> None:
+    keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
+    fox = keys.subject("the fox")
+    with closing(ResultCache(tmp_path, keys, budget_bytes=PLENTY)) as cache:
+        of_fox = cache.of_subject(fox)
+        of_fox.put(b"key", b"tile", kind="tile", seconds=1.0)
+        destroy_key(tmp_path, fox)
+        keys.close()
+
+        assert (of_fox.look(b"key"), of_fox.get(b"key")) == (None, None)
+        of_fox.put(b"new", b"tile", kind="tile", seconds=1.0)
+        assert cache.figures().tiles == 0
+        # It is no reason to keep still.
+        put(cache, "of others")
+        assert held(cache, "of others") == ["of others"]
 
 
 def _overwrite(path: Path) -> None:
@@ -324,7 +405,7 @@ def test_a_damaged_file_is_thrown_away_and_begun_anew(
 
 
 def test_two_that_find_the_same_damage_throw_the_file_away_once(tmp_path: Path, cache: ResultCache) -> None:
-    other = ResultCache(tmp_path, budget_bytes=PLENTY)
+    other = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
     for number in range(20):
         put(cache, str(number), noise(10_000, number))
     other.get(b"1")
@@ -370,7 +451,12 @@ def test_while_the_disk_refuses_it_keeps_still_for_a_minute(
     tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY, clock=lambda: now)
+    cache = ResultCache(
+        tmp_path,
+        open_keys(tmp_path, unlock_folder=keyrings_folder()),
+        budget_bytes=PLENTY,
+        clock=lambda: now,
+    )
     put(cache, "before")
     failing = Failing(cache._file.open(), code)
     monkeypatch.setattr(cache._file, "open", lambda: failing)
@@ -385,7 +471,11 @@ def test_while_the_disk_refuses_it_keeps_still_for_a_minute(
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    cache = ResultCache(tmp_path / "file" / "data", budget_bytes=PLENTY)
+    cache = ResultCache(
+        tmp_path / "file" / "data",
+        open_keys(tmp_path, unlock_folder=keyrings_folder()),
+        budget_bytes=PLENTY,
+    )
     put(cache, "key")
     assert held(cache, "key") == []
     assert cache.figures() == CacheFigures(budget_bytes=PLENTY)
@@ -423,7 +513,9 @@ def test_killed_while_it_writes_all_that_was_put_is_there(tmp_path: Path, start_
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-        with closing(ResultCache(tmp_path, budget_bytes=PLENTY)) as cache:
+        with closing(
+            ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
+        ) as cache:
             for number in range(acknowledged):
                 kept = cache.get(b"%d" % number)
                 assert kept is not None
@@ -443,7 +535,7 @@ def test_two_processes_share_it(tmp_path: Path, start_python: StartPython) -> No
     wrong = [process.communicate()[0] for process in processes]
 
     assert wrong == ["0\n", "0\n"]
-    cache = ResultCache(tmp_path, budget_bytes=PLENTY)
+    cache = ResultCache(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()), budget_bytes=PLENTY)
     keys = [f"{whose} {number}" for whose in ("own a", "own b", "common") for number in range(150)]
     # A put that meets another one waits for it a quarter of a second.
     assert len(held(cache, *keys)) > 400

@@ -11,8 +11,12 @@ import click
 from audobon import __version__
 from audobon.cli.cache import cache
 from audobon.cli.config import config
+from audobon.cli.data import data
+from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
+from audobon.cli.keys import keys
+from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
@@ -48,7 +52,22 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, doctor, resources, config):
+for command in (
+    run,
+    plan,
+    up,
+    jobs,
+    queue_group,
+    models,
+    cache,
+    data,
+    keys,
+    database,
+    logs,
+    doctor,
+    resources,
+    config,
+):
     audobon.add_command(command)
 
 

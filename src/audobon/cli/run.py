@@ -53,6 +53,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output."),
         click.option("--no-cache", is_flag=True, help="Use no results from before, and keep none."),
+        click.option("--project", metavar="NAME", help="The person or project it is for.  [default: you]"),
         click.option("--memory", metavar="SIZE", help="Most memory to take, such as 400MB."),
         click.option("--quiet", is_flag=True, help="No progress; only errors."),
     ]
@@ -158,6 +159,7 @@ def _ask(
     as_json: bool,
     memory: str | None,
     no_cache: bool,
+    project: str | None,
     quiet: bool,
 ) -> None:
     """Make a request of what was typed, and hand it to the act of the command: doing it, or planning it."""
@@ -168,6 +170,7 @@ def _ask(
     from audobon.pages.operations import operation_named, parse_settings
 
     app = open_app()
+    act: Act = click.get_current_context().obj
     operation = operation_named(name)
     chosen: Settings = parse_settings(operation, msgspec.json.encode(settings))
     request = JobRequest(
@@ -179,8 +182,8 @@ def _ask(
         budget_bytes=app.memory_budget_bytes(memory),
         is_budget_asked=bool(memory or app.settings.memory.budget),
         use_cache=not no_cache,
+        subject=app.subject(project, is_made=act is _do),
     )
-    act: Act = click.get_current_context().obj
     act(app, request, as_json=as_json, quiet=quiet)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from audobon.clock import utc_now
 from audobon.compute.clock_watch import ClockWatch
@@ -191,7 +191,12 @@ class Engine:
         self._crew.set_budget(capacity.ram_bytes)
 
     def _tell(self, news: News) -> None:
-        facts = {"pid": news.pid, "status": news.status, "tasks": news.tasks, "words": news.words}
+        facts: dict[str, Any] = {
+            "pid": news.pid,
+            "status": news.status,
+            "tasks": news.tasks,
+            "words": news.words,
+        }
         self._log.write("worker", news.what, level="warning" if news.is_grave else "info", **facts)
         if self._listener is not None:
             self._listener(news)

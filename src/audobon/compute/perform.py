@@ -26,6 +26,7 @@ from audobon.compute.work import (
     result_info,
 )
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
+from audobon.keys.service import PERSONAL
 from audobon.models.devices import Choice
 from audobon.models.service import Models, replaced_meanwhile
 from audobon.pages.letters import LetterModels, read_letters
@@ -41,7 +42,8 @@ from audobon.pages.panels import draw_panels, find_panels
 from audobon.pages.picture import Picture, Pixels
 from audobon.pages.picture_info import PictureInfo
 from audobon.pages.restore import PictureModel, restore
-from audobon.storage.service import BlobWriter, Storage
+from audobon.storage.pack_writer import BlobWriter
+from audobon.storage.service import Storage
 
 Report = Callable[[int, int], None]
 Publish = Callable[[str | None, str], None]
@@ -95,7 +97,14 @@ class Performer:
         self._models.set_budget(budget_bytes)
 
     def perform(
-        self, work: Work, *, report: Report, publish: Publish, memory: PageMemory, alone: Callable[[], None]
+        self,
+        work: Work,
+        *,
+        report: Report,
+        publish: Publish,
+        memory: PageMemory,
+        alone: Callable[[], None],
+        subject: str = PERSONAL,
     ) -> LastStep | None:
         """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
@@ -103,10 +112,11 @@ class Performer:
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
                  while the blob is safe from being removed
         alone    called before work that needs all the room there is; returns when no last step is left
+        subject  whose the page is, and what is made of it
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
-        results = self._results.of_task(work)
+        results = self._results.of_task(work, subject=subject)
 
         def timed(blob: str | None, result: PageResult) -> None:
             result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
@@ -154,7 +164,8 @@ class Performer:
             shares = model_shares(load, settings, peaks)
             self._read(picture, settings, placement, shares, report, timed, results, memory)
         else:
-            self._find_panels(picture, settings, placement, report, timed)
+            subject = self._storage.subject_of(work.blob)
+            self._find_panels(picture, settings, placement, report, timed, subject)
         return None
 
     def _restore(
@@ -202,7 +213,10 @@ class Performer:
         if is_roomy:
             # It is busy writing now; the next page is opened by the other.
             self._codec, self._other_codec = self._other_codec, codec
-        return LastStep(lambda: self._publish_blob(codec.receive, result, publish), may_run_beside=is_roomy)
+        subject = self._storage.subject_of(work.blob)
+        return LastStep(
+            lambda: self._publish_blob(codec.receive, result, publish, subject), may_run_beside=is_roomy
+        )
 
     def _read(
         self,
@@ -243,6 +257,7 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
+        subject: str,
     ) -> None:
         page = picture.rgb8()
         panels = find_panels(page, order=settings.order)
@@ -264,13 +279,17 @@ class Performer:
                 pieces.writestr("overview.png", self._picture_file(drawing, draw_panels(page, panels)))
             report(len(panels) + 1, len(panels) + 1)
 
-        self._publish_blob(write, result, publish)
+        self._publish_blob(write, result, publish, subject)
 
     def _publish_blob(
-        self, write: Callable[[BlobWriter], None], result: PageResult, publish: _PublishResult
+        self,
+        write: Callable[[BlobWriter], None],
+        result: PageResult,
+        publish: _PublishResult,
+        subject: str,
     ) -> None:
         with ExitStack() as held:
-            with self._storage.writing() as writer:
+            with self._storage.writing(subject=subject, kind="result") as writer:
                 write(writer)
                 held.enter_context(self._storage.sharing())
             publish(writer.key, msgspec.structs.replace(result, size_bytes=writer.size_bytes))

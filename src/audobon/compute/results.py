@@ -13,7 +13,7 @@ from audobon.models.card import Card
 from audobon.models.devices import Choice
 from audobon.models.store import machine_digest
 from audobon.pages.operations import operation_named
-from audobon.storage.result_cache import ResultCache
+from audobon.storage.result_cache import ResultCache, SubjectCache
 from audobon.storage.service import Storage
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ class Results:
         self._storage = storage
         self._device = device
 
-    def find(self, key: str) -> tuple[str | None, str] | None:
+    def find(self, key: str, *, subject: str) -> tuple[str | None, str] | None:
         """Return the blob and result of equal work, every byte of them proved; None when there is none.
 
-        key  of the work; the blob stays as long as `Storage.sharing` is held
+        key      of the work; the blob stays as long as `Storage.sharing` is held
         """
-        kept = self._cache.get(self._page_key(key))
+        kept = self._cache.get(self._page_key(key), subject=subject)
         if kept is None:
             return None
         if kept.blob is not None and not self._storage.is_intact(kept.blob):
-            self.forget([key])
+            self.forget([key], subject=subject)
             return None
         try:
             result = msgspec.json.decode(kept.value, type=PageResult)
@@ -50,18 +50,18 @@ class Results:
         result = msgspec.structs.replace(result, is_cached=True)
         return kept.blob, msgspec.json.encode(result).decode()
 
-    def has(self, key: str) -> bool:
+    def has(self, key: str, *, subject: str) -> bool:
         """Tell whether `find` would find something, writing nothing and reading no blob."""
-        kept = self._cache.look(self._page_key(key))
+        kept = self._cache.look(self._page_key(key), subject=subject)
         return kept is not None and (kept.blob is None or self._storage.has(kept.blob))
 
-    def forget(self, keys: list[str]) -> None:
-        """Forget pages by the keys of their work."""
-        self._cache.forget([self._page_key(key) for key in keys])
+    def forget(self, keys: list[str], *, subject: str) -> None:
+        """Forget pages of a subject by the keys of their work."""
+        self._cache.forget([self._page_key(key) for key in keys], subject=subject)
 
-    def of_task(self, work: Work) -> "TaskResults":
-        """Return what keeps and finds the results of one task."""
-        return TaskResults(self._cache, work, self._page_key)
+    def of_task(self, work: Work, *, subject: str) -> "TaskResults":
+        """Return what keeps and finds the results of one task of a subject."""
+        return TaskResults(self._cache.of_subject(subject), work, self._page_key, is_on=self._cache.is_on)
 
     def _page_key(self, key: str) -> bytes:
         return blake3.blake3(msgspec.json.encode((key, *self._edition))).digest()
@@ -74,9 +74,11 @@ class Results:
 class TaskResults:
     """What one task finds and leaves in the cache; nothing when its work is not to use it."""
 
-    def __init__(self, cache: ResultCache, work: Work, page_key: Callable[[str], bytes]) -> None:
+    def __init__(
+        self, cache: SubjectCache, work: Work, page_key: Callable[[str], bytes], *, is_on: bool
+    ) -> None:
         self._cache = cache
-        self._is_used = work.use_cache and cache.is_on
+        self._is_used = work.use_cache and is_on
         # Now: a model of the user's may be another one of its name when the page is done.
         self._key = page_key(work_key(work, operation_named(work.operation))) if self._is_used else b""
         self._is_as_wanted = True

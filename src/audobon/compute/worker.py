@@ -14,8 +14,9 @@ from audobon.compute.prefetch import SETTLED_RUNS, Prefetch
 from audobon.compute.queue_turns import QueueFailed, QueueTurns
 from audobon.compute.work import PAGE_KIND, Work
 from audobon.compute.worker_messages import Hello
-from audobon.errors import AudobonError, Cancelled, DiskFull, Exhausted, LeaseLost
+from audobon.errors import AudobonError, Cancelled, DiskFull, Exhausted, LeaseLost, SubjectErased
 from audobon.queue.port import Queue
+from audobon.queue.sealing import ERASED_JSON
 from audobon.queue.tasks import Claimant, Lease
 
 # Often enough for a smooth bar, seldom enough to cost nothing.
@@ -155,6 +156,8 @@ class WorkLoop:
             with self._turn:
                 self._queue.finish(lease, blob=blob, result=result)
 
+        if lease.payload == ERASED_JSON:
+            raise SubjectErased("the person or project that the page belongs to was erased")
         work = msgspec.json.decode(lease.payload, type=Work)
         return self._performer.perform(
             work,
@@ -162,6 +165,7 @@ class WorkLoop:
             publish=publish,
             alone=self._await_last_step,
             memory=self._allowance.of_task(lease),
+            subject=lease.subject,
         )
 
     def _take_last_step(self, lease: Lease, step: LastStep) -> None:

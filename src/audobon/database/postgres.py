@@ -8,7 +8,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8Dumper
 
-from audobon.database.service import SCHEMA_REVISION
+from audobon.database.revisions import SCHEMA_REVISION, must_migrate
 from audobon.errors import (
     AudobonError,
     Conflict,
@@ -17,6 +17,7 @@ from audobon.errors import (
     DiskFull,
     InvalidInput,
     Misconfigured,
+    NewerFormat,
     NotFound,
     Unavailable,
 )
@@ -93,12 +94,12 @@ class Address:
 def open_postgres(address: Address) -> Connection:
     """Return a connection to an up-to-date schema; any number of processes may do so at once.
 
-    raises  Misconfigured when a newer Audobon wrote it; Denied, DiskFull, Unavailable
+    raises  NewerFormat when a newer Audobon wrote it; Misconfigured, Denied, DiskFull, Unavailable
     """
     connection = address.connect()
     try:
         with address.errors():
-            if _revision(connection) != SCHEMA_REVISION:
+            if _must_migrate(address, connection):
                 _migrate(address, connection)
     except BaseException:
         connection.close()
@@ -141,6 +142,18 @@ def _revision(connection: Connection) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def _floor(connection: Connection) -> str | None:
+    (is_known,) = connection.execute("SELECT to_regclass('schema_floor') IS NOT NULL").fetchall()[0]
+    rows = connection.execute("SELECT revision FROM schema_floor").fetchall() if is_known else []
+    return str(rows[0][0]) if rows else None
+
+
+def _must_migrate(address: Address, connection: Connection) -> bool:
+    revision = _revision(connection)
+    floor = None if revision is None or revision <= SCHEMA_REVISION else _floor(connection)
+    return must_migrate(revision, floor, place=address.place)
+
+
 def _migrate(address: Address, connection: Connection) -> None:
     # Dear to import, and needed once in the life of a schema.
     from audobon.database.migrate import is_known, upgrade_postgres
@@ -149,10 +162,10 @@ def _migrate(address: Address, connection: Connection) -> None:
     try:
         revision = _revision(connection)
         if revision is not None and not is_known(revision):
-            raise Misconfigured(
-                f"{address.place} was written by a newer Audobon (schema {revision})", hint="upgrade Audobon"
+            raise NewerFormat(
+                f"{address.place} has a schema nobody knows here ({revision})", hint="upgrade Audobon"
             )
-        if revision != SCHEMA_REVISION:
+        if _must_migrate(address, connection):
             upgrade_postgres(address.connect)
     finally:
         if not connection.closed:

@@ -1,6 +1,9 @@
 """The tables, as SQLAlchemy Core; imported only to migrate and to check.
 
 Instants are UTC seconds since 1970. Texts named `settings`, `payload`, `result` and `report` hold JSON.
+Sealed with the key of the subject (docs/decisions/0021): of a job its settings, source, target and report, of
+an entry its name, info and fault, of a task its payload, result and the message of its error; details of
+events; payloads of schedules. Rows from before are clear until they are sealed in passing.
 """
 
 from typing import Any
@@ -39,6 +42,7 @@ job = Table(
     Column("created_at", Float, nullable=False),
     Column("finished_at", Float),
     Column("report", Text),
+    Column("subject", Text, nullable=False, server_default=text("'personal'"), comment="whose it is"),
     CheckConstraint("state IN ('running', 'interrupted', 'partial', 'done', 'failed')", name="job_state"),
 )
 Index("job_by_key", job.c.key, job.c.created_at)
@@ -51,7 +55,7 @@ entry = Table(
     Column("name", Text, nullable=False, comment="path inside the document, forward slashes"),
     Column("is_page", Integer, nullable=False),
     Column("blob", Text, comment="its bytes; NULL when they could not be read"),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", _COUNT, nullable=False),
     Column("modified_at", Float),
     Column("info", Text, comment="JSON of the page's header; NULL for other files and faulty pages"),
     Column("fault", Text, comment="JSON of why the page cannot be worked on; NULL when it can"),
@@ -139,6 +143,7 @@ task = Table(
     Column("finished_at", Float),
     Column("stop_asked_at", Float),
     Column("stop_reason", Text),
+    Column("subject", Text, nullable=False, server_default=text("'personal'"), comment="whose it is"),
     CheckConstraint(
         "state IN ('waiting', 'ready', 'leased', 'done', 'failed', 'cancelled')", name="task_state"
     ),
@@ -192,6 +197,29 @@ schedule = Table(
     Column("is_paused", Integer, nullable=False),
     Column("next_at", Float, nullable=False),
     CheckConstraint("misfire IN ('skip', 'once', 'all')", name="schedule_misfire"),
+)
+
+once = Table(
+    "once",
+    metadata,
+    Column("deed", Text, primary_key=True, comment="what was done once to all rows there were"),
+    Column("done_at", Float, nullable=False),
+)
+
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
+)
+
+backup_mark = Table(
+    "backup_mark",
+    metadata,
+    Column("id", _COUNT, primary_key=True),
+    Column("sentinel", Text, nullable=False, comment="random; named by the backup's manifest"),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("sentinel", name="backup_mark_once"),
 )
 
 TABLES = metadata.tables

@@ -3,16 +3,21 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audobon.atomic import disk_errors
-from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigured, Unavailable
+from audobon.database import precautions
+from audobon.database.revisions import SCHEMA_REVISION, must_migrate
+from audobon.errors import AudobonError, Conflict, Corrupt, Denied, DiskFull, NewerFormat, Unavailable
 from audobon.processes import FileLock
 from audobon.sqlite import connect, connect_to_look
 
-SCHEMA_REVISION = "0002"
-"""The revision this version works with; a test keeps it equal to the newest migration."""
+if TYPE_CHECKING:
+    from audobon.database.continuous import ContinuousShipping
+    from audobon.database.migrate import MigrationPlan
+    from audobon.database.precautions import KeptCopy
 
 _LITTLE_ROOM_BYTES = 4 << 20
 
@@ -21,43 +26,50 @@ class Database:
     """The SQLite database of a data folder.
 
     migrates_apart  what bringing it up to date takes shall not stay in this process
+    shipping        ships what is committed, while a connection is open; None: others do
     """
 
-    def __init__(self, folder: Path, *, migrates_apart: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, migrates_apart: bool = False, shipping: "ContinuousShipping | None" = None
+    ) -> None:
         self._folder = folder
+        self._shipping = shipping
         self._migrates_apart = migrates_apart
         self.path = folder / "audobon.db"
 
     def open(self, *, durable: bool = True, grouped: bool = False) -> sqlite3.Connection:
         """Return a connection to an up-to-date schema; see `sqlite.connect`.
 
-        raises  Misconfigured when a newer Audobon wrote it, Corrupt when it is no database,
+        An older schema is checked and copied first. A newer one that names this version as one that may go
+        on with it is used as it is.
+        raises  NewerFormat when a newer Audobon wrote it, Corrupt when it is no database or damaged,
                 Denied, DiskFull, Unavailable when another process keeps it locked
         """
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
         try:
             connection = connect(self.path, durable=durable, grouped=grouped)
-            revision = _revision(connection)
-            if revision != SCHEMA_REVISION:
+            if self._must_migrate(connection):
                 connection.close()
-                self._migrate(revision)
+                self._migrate()
                 connection = connect(self.path, durable=durable, grouped=grouped)
         except sqlite3.Error as error:
             raise named(error, self.path) from error
+        if self._shipping is not None:
+            self._shipping.attach(connection)
         return connection
 
     def look(self) -> sqlite3.Connection | None:
-        """Return a connection that reads alone; None when there is no database yet, or one of another schema.
+        """Return a connection that reads alone; None when there is no database, or an older one.
 
-        raises  Corrupt, Denied, Unavailable
+        raises  NewerFormat, Corrupt, Denied, Unavailable
         """
         if not self.path.exists():
             return None
         with self.errors():
             connection = connect_to_look(self.path)
             try:
-                if _revision(connection) == SCHEMA_REVISION:
+                if not self._must_migrate(connection):
                     return connection
             except BaseException:
                 connection.close()
@@ -73,21 +85,69 @@ class Database:
         except sqlite3.Error as error:
             raise named(error, self.path) from error
 
-    def _migrate(self, revision: str | None) -> None:
+    def migration(self) -> "MigrationPlan | None":
+        """Return what bringing it up to date would do, having checked it; None when it is, or is not there.
+
+        raises  as `open`
+        """
+        if not self.path.exists():
+            return None
+        with self.errors():
+            with closing(connect(self.path)) as connection:
+                if not self._must_migrate(connection):
+                    return None
+                revision = _revision(connection)
+            from audobon.database.migrate import plan
+
+            return plan(self.path, revision)
+
+    def undo_migration(self) -> "tuple[KeptCopy, KeptCopy]":
+        """Put back the copy from before the last migration; return it, and the one kept of what was there.
+
+        raises  NotFound when there is none, Conflict when the schema is not this version's, Corrupt
+        """
+        with self._migration_lock(), self.errors():
+            with closing(connect(self.path)) as connection:
+                revision = _revision(connection)
+            if revision is None:
+                raise Conflict(f"{self.path} was never brought up to date")
+            copy = precautions.copy_to_go_back_to(self.path, revision)
+            kept = precautions.keep_copy(self.path, revision)
+            precautions.put_back(self.path, copy)
+            return copy, kept
+
+    def _must_migrate(self, connection: sqlite3.Connection) -> bool:
+        revision = _revision(connection)
+        floor = None if revision is None or revision <= SCHEMA_REVISION else _floor(connection)
+        return must_migrate(revision, floor, place=self.path)
+
+    def _migrate(self) -> None:
         if self._migrates_apart:
             from audobon.database.migrate_process import migrate_apart
 
             migrate_apart(self._folder)
             return
-        # Dear to import, and needed once in the life of a schema.
-        from audobon.database.migrate import is_known, upgrade
+        with self._migration_lock():
+            with closing(connect(self.path)) as connection:
+                revision = _revision(connection)
+                # Another process may have done it while this one waited.
+                if not self._must_migrate(connection):
+                    return
+            # Dear to import, and needed once in the life of a schema.
+            from audobon.database.migrate import is_known, upgrade
 
-        if revision is not None and not is_known(revision):
-            raise Misconfigured(
-                f"{self.path} was written by a newer Audobon (schema {revision})", hint="upgrade Audobon"
-            )
-        with FileLock(self._folder / "locks" / "migrate.lock", purpose="a database migration", wait=True):
+            if revision is not None and not is_known(revision):
+                raise NewerFormat(
+                    f"{self.path} has a schema nobody knows here ({revision})", hint="upgrade Audobon"
+                )
+            if revision is not None:
+                precautions.demand_room(self.path)
+                precautions.prove_sound(self.path)
+                precautions.keep_copy(self.path, revision)
             upgrade(self.path)
+
+    def _migration_lock(self) -> FileLock:
+        return FileLock(self._folder / "locks" / "migrate.lock", purpose="a database migration", wait=True)
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
@@ -95,6 +155,13 @@ def _revision(connection: sqlite3.Connection) -> str | None:
     if known is None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _floor(connection: sqlite3.Connection) -> str | None:
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_floor'").fetchone() is None:
+        return None
+    row = connection.execute("SELECT revision FROM schema_floor").fetchone()
     return None if row is None else str(row[0])
 
 

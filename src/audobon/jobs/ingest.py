@@ -18,11 +18,12 @@ from audobon.errors import (
     UnreadablePicture,
     by_code,
 )
+from audobon.keys.service import PERSONAL
 from audobon.models.catalogue import card_named
 from audobon.pages.documents import Document, Entry
 from audobon.pages.operations import CleanSettings, Settings, UpscaleSettings
 from audobon.pages.picture_info import PictureInfo
-from audobon.storage.service import Storage, blob_key
+from audobon.storage.service import Storage
 
 _PIECE_BYTES = 1 << 20
 # A page's file is held by three processes at once, and something must be left for its pixels.
@@ -62,6 +63,7 @@ class Ingest:
     Hold `Storage.sharing` from the first `take` until the entries are on record.
     remedy    says what to do so that a page may take so many megabytes
     peaks     tells what models take
+    subject   whose they are
     is_trial  nothing is stored: pages get the key that their blob would have, and their memory is not asked
     """
 
@@ -76,6 +78,7 @@ class Ingest:
         remedy: Callable[[int], str] = lambda megabytes: f"--memory {megabytes}MB",
         peaks: Peaks = card_peak,
         is_trial: bool = False,
+        subject: str = PERSONAL,
     ) -> None:
         self._storage = storage
         self._codec = codec
@@ -85,6 +88,7 @@ class Ingest:
         self._remedy = remedy
         self._peaks = peaks
         self._is_trial = is_trial
+        self._subject = subject
 
     def take(self, document: Document, entry: Entry) -> TakenEntry:
         """Store one file; look at its header when it is a page.
@@ -102,7 +106,7 @@ class Ingest:
             if isinstance(error, Denied) and document.kind == "picture":
                 raise
             return TakenEntry(entry, None, 0, None, _fault(error))
-        blob = blob_key(data) if self._is_trial else self._storage.put(data)
+        blob = self._take_page(data)
         try:
             info = self._codec.inspect(data)
             self._check(info)
@@ -115,6 +119,11 @@ class Ingest:
         # Profile and EXIF stay in the file; the record needs only what planning needs.
         slim = msgspec.structs.replace(info, icc=None, exif=None)
         return TakenEntry(entry, blob, len(data), slim, None)
+
+    def _take_page(self, data: bytes) -> str:
+        if self._is_trial:
+            return self._storage.key_of(data, subject=self._subject)
+        return self._storage.put(data, subject=self._subject, kind="page")
 
     def _check(self, info: PictureInfo) -> None:
         if isinstance(self._settings, UpscaleSettings | CleanSettings):
@@ -146,7 +155,10 @@ class Ingest:
         return bytes(data)
 
     def _store(self, document: Document, entry: Entry) -> TakenEntry:
-        with document.open(entry) as source, self._storage.writing() as target:
+        with (
+            document.open(entry) as source,
+            self._storage.writing(subject=self._subject, kind="page") as target,
+        ):
             while piece := source.read(_PIECE_BYTES):
                 target.write(piece)
         return TakenEntry(entry, target.key, target.size_bytes, None, None)

@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, UnknownOperation
 from audobon.jobs.records import JobRecords
+from audobon.jobs.sealing_rows import seal_rows
+from audobon.keys.service import Keys
 from audobon.queue.port import Queue
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
@@ -23,6 +26,8 @@ class Upkeep(msgspec.Struct, frozen=True):
     queue: Queue
     storage: Storage
     cache: ResultCache
+    keys: Keys
+    folder: Path
 
 
 def maintain(kind: str, upkeep: Upkeep) -> str:
@@ -37,7 +42,7 @@ def maintain(kind: str, upkeep: Upkeep) -> str:
 
 
 def _sweep_blobs(upkeep: Upkeep) -> dict[str, int]:
-    records = JobRecords(upkeep.connection)
+    records = JobRecords(upkeep.connection, upkeep.keys)
     try:
         freed = upkeep.storage.sweep(
             lambda: records.needed_blobs() | upkeep.cache.blobs(),
@@ -53,7 +58,31 @@ def _prune_tasks(upkeep: Upkeep) -> dict[str, int]:
     return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
 
 
+def _seal_rows(upkeep: Upkeep) -> dict[str, int]:
+    try:
+        count = seal_rows(upkeep.connection, upkeep.keys, upkeep.folder)
+    except AlreadyRunning:
+        count = 0
+    return {"sealed_rows": count}
+
+
+def _apply_retention(upkeep: Upkeep) -> dict[str, int]:
+    # Seldom, and the worker's start shall not pay for it.
+    from audobon.data.retention import Retention
+
+    retention = Retention(
+        upkeep.folder,
+        upkeep.connection,
+        upkeep.cache,
+        sweep=lambda: _sweep_blobs(upkeep)["freed_bytes"],
+        now=utc_now(),
+    )
+    return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
+
+
 _DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
+    "seal-rows": _seal_rows,
+    "apply-retention": _apply_retention,
 }

@@ -8,6 +8,7 @@ import msgspec
 
 from audobon.database.service import Database
 from audobon.jobs.records import JobRecords
+from audobon.keys.service import Keys
 
 # Names never change, so they are kept; a watch may go on for weeks.
 _MOST_KEPT = 20_000
@@ -39,8 +40,9 @@ class PageNames:
     No connection is held: a database that comes, goes or is exchanged meanwhile does no harm.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keys: Keys) -> None:
         self._database = database
+        self._keys = keys
         self._known: dict[Place, PageName] = {}
 
     def find(self, places: Iterable[Place]) -> dict[Place, PageName]:
@@ -51,7 +53,7 @@ class PageNames:
             if len(self._known) > _MOST_KEPT:
                 self._known = {place: self._known[place] for place in wanted if place in self._known}
             with closing(self._database.open()) as connection, self._database.errors():
-                records = JobRecords(connection)
+                records = JobRecords(connection, self._keys)
                 for place in unknown:
                     if (found := records.page_at(*place)) is not None:
                         self._known[place] = PageName(*found)

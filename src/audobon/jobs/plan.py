@@ -150,6 +150,7 @@ class Planning:
             remedy=self._room.remedy,
             peaks=self._foresight.peaks,
             is_trial=True,
+            subject=request.subject,
         )
         others = [entry.name for entry in document.entries if not entry.is_page]
         try:
@@ -246,7 +247,7 @@ class Planning:
         if self._records is None:
             return False
         key = work_key(work, self._request.operation)
-        if self._request.use_cache and self._rooms.results.has(key):
+        if self._request.use_cache and self._rooms.results.has(key, subject=self._request.subject):
             return True
         found = find_done(self._rooms, self._records, self._request, key, earlier=self._earlier)
         return found is not None

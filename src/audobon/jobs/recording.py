@@ -96,6 +96,7 @@ class Recording:
             budget_bytes=room.page_bytes,
             remedy=room.remedy,
             peaks=self._peaks,
+            subject=self._request.subject,
         )
         # Findings carry nothing over, so other files are left alone.
         is_carrying = self._request.operation.makes == "pictures"
@@ -140,6 +141,7 @@ class Recording:
             "target": None if self._target is None else str(self._target.path.resolve()),
             "document_kind": document.kind,
             "created_at": utc_now(),
+            "subject": self._request.subject,
         }
         self._records.add(values, taken)
         self._enqueue(job_id, document.kind, taken, cached, earlier, page_bytes)
@@ -203,6 +205,7 @@ class Recording:
                     ordinal=ordinal,
                     work_key=work_key(work, self._request.operation),
                     total_units=units(item.info, settings, placement),
+                    subject=self._request.subject,
                 )
             )
         ids = self._queue.enqueue(queue_for(kind), new)
@@ -222,7 +225,7 @@ class Recording:
         for item in taken:
             if _is_usable(item):
                 key = work_key(self._work(item), self._request.operation)
-                if (made := self._rooms.results.find(key)) is not None:
+                if (made := self._rooms.results.find(key, subject=self._request.subject)) is not None:
                     found[key] = made
         return found
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from audobon.errors import Cancelled
+from audobon.keys.service import PERSONAL
 from audobon.pages.operations import Operation, Settings
 
 
@@ -17,6 +18,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes  memory for all processes together
     is_budget_asked  the user named the budget; otherwise an engine's own holds
     use_cache     results from before may be used, and what is made may be kept
+    subject       id of the person or project it is done for; all that is kept of it is sealed for them
     """
 
     operation: Operation
@@ -27,6 +29,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes: int
     is_budget_asked: bool = False
     use_cache: bool = True
+    subject: str = PERSONAL
 
 
 class PageReport(msgspec.Struct, frozen=True, omit_defaults=True):

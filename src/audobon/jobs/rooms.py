@@ -7,6 +7,7 @@ import msgspec
 
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
+from audobon.keys.service import Keys
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
 from audobon.storage.result_cache import ResultCache
@@ -27,6 +28,7 @@ class Rooms(msgspec.Struct, frozen=True):
 
     budget_bytes  asked ever again: what an engine may hold when nobody named a budget
     cache         results from before; `results` finds pages among them
+    keys          seal what is on record of names and contents
     """
 
     folder: Path
@@ -37,3 +39,4 @@ class Rooms(msgspec.Struct, frozen=True):
     budget_bytes: Callable[[], int]
     cache: ResultCache
     results: Results
+    keys: Keys

@@ -49,8 +49,8 @@ class Run:
         started: float,
     ) -> None:
         self._rooms = rooms
-        self._records = JobRecords(connection)
-        self._queue = SqliteQueue(connection)
+        self._records = JobRecords(connection, rooms.keys)
+        self._queue = SqliteQueue(connection, keys=rooms.keys)
         self._request = request
         self._target = target
         self._watcher = watcher
@@ -95,6 +95,7 @@ class Run:
         self._rooms.log.write(
             "job",
             "job started",
+            subject=self._request.subject,
             job=job_id,
             operation=self._request.operation.name,
             source=str(self._request.source),
@@ -250,6 +251,7 @@ class Run:
 
     def _log_page(self, job_id: str, page: PageReport, attempt: int) -> None:
         facts: dict[str, Any] = {"job": job_id, "page": page.name, "attempt": attempt}
+        facts["subject"] = self._request.subject
         if page.state == "done":
             self._rooms.log.write("page", "page done", seconds=page.seconds, tile_px=page.tile_px, **facts)
         else:

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import blake3
 import msgspec
 
 from audobon.clock import utc_now
@@ -15,19 +14,24 @@ from audobon.compute.engine import engine_lock
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, Unavailable, by_code
+from audobon.jobs.default_schedules import put_default_schedules
+from audobon.jobs.job_keys import job_key, place_key
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
 from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.run import Run
+from audobon.jobs.sealing_rows import are_rows_sealed, seal_rows
 from audobon.jobs.target import Target, check_names_fit, check_target, findings_target, picture_target
+from audobon.keys.service import Keys
 from audobon.pages.documents import DocumentKind, open_document
 from audobon.pages.operations import PanelsSettings, settings_identity
 from audobon.processes import FileLock
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
 from audobon.storage.result_cache import CacheFigures
+from audobon.telemetry.logs import seal_old_lines
 
 _BROKEN_AFTER_SECONDS = 86_400.0
 _MOST_NAMES = 10
@@ -58,17 +62,47 @@ class Jobs:
                 check_names_fit(target, document.entries)
             connection = self._database.open()
             with closing(connection), self._database.errors(), ExitStack() as locks:
-                key = _job_key(request, target)
+                self._seal_what_is_clear(connection, on_stage=watcher.stage)
+                self._schedule_upkeep(connection)
+                key = _job_key(self._rooms.keys, request, target)
                 locks.enter_context(self._lock(key, purpose="this very job"))
                 if target is not None:
-                    place = self._lock(_place_key(target), purpose=f"writing {target.path}")
+                    place = self._lock(_place_key(self._rooms.keys, target), purpose=f"writing {target.path}")
                     locks.enter_context(place)
                 run = Run(self._rooms, connection, request, target, watcher, key, started)
                 outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
-                self._sweep(JobRecords(connection))
+                self._sweep(JobRecords(connection, self._rooms.keys))
                 self._rooms.cache.close()
                 return outcome
+
+    def schedule_upkeep(self) -> None:
+        """Schedule the upkeep that was never scheduled here before; at once when there is nothing to add."""
+        with closing(self._database.open()) as connection, self._database.errors():
+            self._schedule_upkeep(connection)
+
+    def _schedule_upkeep(self, connection: sqlite3.Connection) -> None:
+        with SqliteQueue(connection, keys=self._rooms.keys) as queue:
+            put_default_schedules(connection, queue)
+
+    def seal_what_is_clear(self) -> None:
+        """Seal what an earlier Audobon left in clear in the data folder; at once when there is nothing."""
+        with closing(self._database.open()) as connection, self._database.errors():
+            self._seal_what_is_clear(connection, on_stage=lambda _: None)
+
+    def _seal_what_is_clear(self, connection: sqlite3.Connection, *, on_stage: Callable[[str], None]) -> None:
+        if are_rows_sealed(connection):
+            return
+        if connection.execute("SELECT 1 FROM job LIMIT 1").fetchone() is not None:
+            on_stage("sealing what an earlier version left readable (once)")
+        try:
+            seal_old_lines(self._folder, self._rooms.keys.seal_text)
+            # A file of an earlier version is thrown away when it is opened.
+            self._rooms.cache.figures()
+            seal_rows(connection, self._rooms.keys, self._folder)
+        except AlreadyRunning:
+            # Another process is at it, and what is still clear is read as well.
+            return
 
     def plan(self, request: JobRequest, *, on_stage: Callable[[str], None]) -> Plan:
         """Tell what `run` would do with a request; changes nothing on disk and starts no engine.
@@ -91,9 +125,9 @@ class Jobs:
             if connection is not None:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
-                queue = held.enter_context(SqliteQueue(connection))
-                records = JobRecords(connection)
-                earlier = records.unfinished(_job_key(request, target))
+                queue = held.enter_context(SqliteQueue(connection, keys=self._rooms.keys))
+                records = JobRecords(connection, self._rooms.keys)
+                earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
@@ -107,7 +141,7 @@ class Jobs:
 
     def _hold_orphans(self, connection: sqlite3.Connection, queue: Queue) -> None:
         """Put aside the tasks of jobs whose runs were killed; the same command goes on with them."""
-        records = JobRecords(connection)
+        records = JobRecords(connection, self._rooms.keys)
         for job_id, key in records.running():
             if self._state_now(job_id, key, "running") == "interrupted":
                 with queue.transaction():
@@ -141,6 +175,7 @@ class Jobs:
         with self._records() as records:
             row["pages"] = records.page_states(job_id)
         row["state"] = self._state_now(job_id, row["key"], row["state"])
+        del row["subject"]
         row["settings"] = msgspec.json.decode(row["settings"])
         row["report"] = None if row["report"] is None else msgspec.json.decode(row["report"])
         return row
@@ -152,7 +187,7 @@ class Jobs:
 
     def page_names(self) -> PageNames:
         """Return what knows the names of pages, for those who follow tasks."""
-        return PageNames(self._database)
+        return PageNames(self._database, self._rooms.keys)
 
     def discard(self, job_id: str) -> int:
         """Forget a job that is not running, with its finished pages, also those in the result cache.
@@ -163,7 +198,7 @@ class Jobs:
         """
         row = self.show(job_id)
         with self._lock(row["key"], purpose=f"job {job_id}"), self._records() as records:
-            self._rooms.results.forget(records.work_keys(job_id))
+            self._rooms.results.forget(records.work_keys(job_id), subject=records.subject_of(job_id))
             records.remove(job_id)
             return self._sweep(records)
 
@@ -184,11 +219,19 @@ class Jobs:
             self._sweep(records)
         return kept
 
+    def lock_of(self, key: str) -> FileLock:
+        """Return the lock that a run of a job holds, by the job's key."""
+        return self._lock(key, purpose="this job")
+
+    def sweep(self, connection: sqlite3.Connection) -> int:
+        """Remove what no job needs any more; return how many bytes came free."""
+        return self._sweep(JobRecords(connection, self._rooms.keys))
+
     def _lock(self, key: str, *, purpose: str) -> FileLock:
         return FileLock(self._lock_path(key), purpose=purpose)
 
     def _lock_path(self, key: str) -> Path:
-        return self._folder / "locks" / f"job-{key[:32]}.lock"
+        return self._folder / "locks" / f"run-{key[:32]}.lock"
 
     def _sweep(self, records: JobRecords) -> int:
         try:
@@ -203,7 +246,7 @@ class Jobs:
     @contextmanager
     def _records(self) -> Iterator[JobRecords]:
         with closing(self._database.open()) as connection, self._database.errors():
-            yield JobRecords(connection)
+            yield JobRecords(connection, self._rooms.keys)
 
 
 def _target(request: JobRequest, kind: DocumentKind) -> Target | None:
@@ -215,18 +258,19 @@ def _target(request: JobRequest, kind: DocumentKind) -> Target | None:
     return findings_target(request.target, with_pictures=with_pictures)
 
 
-def _job_key(request: JobRequest, target: Target | None) -> str:
-    identity = (
-        request.operation.name,
-        settings_identity(request.settings),
-        str(request.source.resolve()),
-        None if target is None else str(target.path.resolve()),
+def _job_key(keys: Keys, request: JobRequest, target: Target | None) -> str:
+    return job_key(
+        keys,
+        request.subject,
+        operation=request.operation.name,
+        settings_identity=settings_identity(request.settings),
+        source=str(request.source.resolve()),
+        target=None if target is None else str(target.path.resolve()),
     )
-    return blake3.blake3(msgspec.json.encode(identity)).hexdigest()
 
 
-def _place_key(target: Target) -> str:
-    return "place-" + blake3.blake3(str(target.path.resolve()).encode()).hexdigest()
+def _place_key(keys: Keys, target: Target) -> str:
+    return place_key(keys, str(target.path.resolve()))
 
 
 def _check_names(request: JobRequest) -> None:

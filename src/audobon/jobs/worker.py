@@ -19,16 +19,20 @@ from audobon.compute.results import Results
 from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
+from audobon.config import keyrings_folder
+from audobon.database.copies import ship_before_answers
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.passphrase import Passphrase
+from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
 from audobon.processes import end_with_parent
 from audobon.queue.embedded import SqliteQueue
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 
 
 def main() -> None:
@@ -47,7 +51,11 @@ def main() -> None:
     )
     codecs[0].start()
     import_runtime()
-    storage, database = Storage(folder), Database(folder)
+    keys = open_keys(folder, unlock_folder=keyrings_folder(), passphrase=Passphrase(given=hello.passphrase))
+    storage = open_storage(folder, keys, hello.keeping)
+    # Otherwise the process that started this one ships, which need not wait for anybody.
+    shipping = ship_before_answers(folder, keys) if hello.ships_first else None
+    database = Database(folder, shipping=shipping)
     tuning = load_tuning(folder)
     models = Models(
         folder / "models",
@@ -55,7 +63,7 @@ def main() -> None:
         device=msgspec.convert(hello.device, Wanted),
         running=tuning.running,
     )
-    cache = ResultCache(folder, budget_bytes=hello.cache_bytes)
+    cache = ResultCache(folder, keys, budget_bytes=hello.cache_bytes)
     results = Results(cache, storage, device=hello.device)
     performer = Performer(storage, models, codecs, results, tuning=tuning)
     prefetch = Prefetch(models)
@@ -63,8 +71,8 @@ def main() -> None:
         with database.errors():
             connection = database.open(grouped=True)
 
-            with SqliteQueue(connection) as queue:
-                upkeep = Upkeep(connection, queue, storage, cache)
+            with SqliteQueue(connection, keys=keys) as queue:
+                upkeep = Upkeep(connection, queue, storage, cache, keys, folder)
                 work = WorkLoop(
                     queue,
                     performer,
@@ -85,6 +93,7 @@ def main() -> None:
         for codec in codecs:
             codec.close()
         cache.close()
+        storage.close()
     if performer.needs_recycling:
         sys.exit(RECYCLE_STATUS)
 

@@ -10,6 +10,7 @@ from typing import Any
 from audobon import sqlite
 from audobon.clock import Clock, utc_now
 from audobon.database.service import named
+from audobon.keys.service import Keys
 from audobon.queue import statements as sql
 from audobon.queue.choosing import Choice, Head
 from audobon.queue.sql_looking import SqlQueue
@@ -59,16 +60,20 @@ _IS_TO_SETTLE = "SELECT " + _TO_SETTLE
 
 
 class SqliteQueue(SqlQueue):
-    """The queue in the database of a data folder, over a connection of `sqlite.connect`."""
+    """The queue in the database of a data folder, over a connection of `sqlite.connect`.
+
+    keys  seal what tasks say; see `Seals`
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         *,
+        keys: Keys | None = None,
         clock: Clock = utc_now,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(clock=clock, draw=draw)
+        super().__init__(keys=keys, clock=clock, draw=draw)
         self._connection = connection
         self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
         self._bell = Bell(self._path.parent / "wake")

@@ -163,8 +163,10 @@ class Queue(ABC):
     def fail(self, lease: Lease, *, code: str, message: str, retry: bool) -> TaskState:
         """Give a task up, or back for another try after a rest; return its new state.
 
-        retry   may the same task succeed later, unchanged? Its queue's policy for its kind decides how often
-        raises  LeaseLost
+        message  sealed, as it may name what the task was about; reasons elsewhere are Audobon's own words,
+                 which stay readable
+        retry    may the same task succeed later, unchanged? Its queue's policy for its kind decides how often
+        raises   LeaseLost
         """
 
     @abstractmethod

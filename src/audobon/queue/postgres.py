@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from audobon.clock import Clock, utc_now
 from audobon.database.postgres import Address, Connection, is_lost, is_undone, open_postgres
 from audobon.errors import Conflict
+from audobon.keys.service import Keys
 from audobon.queue import postgres_statements as sql
 from audobon.queue.choosing import Choice, Head
 from audobon.queue.listening import CHANNEL, Ear
@@ -26,7 +27,7 @@ _CALL = f"NOTIFY {CHANNEL}".encode()
 _COPY = f"COPY task ({', '.join(TASK_COLUMNS)}) FROM STDIN (FORMAT binary)".encode()
 _COPIED_TYPES = (
     "int8", "int4", "text", "int4", "text", "text", "text", "int4", "float8", "float8", "float8", "float8",
-    "int4", "text", "int4",
+    "int4", "text", "int4", "text",
 )  # fmt: skip
 _INSERT = (
     f"INSERT INTO task ({', '.join(TASK_COLUMNS)})"  # noqa: S608  (names of our own)
@@ -82,14 +83,21 @@ class PostgresQueue(SqlQueue):
     is for the caller's own statements inside `transaction`; where one of them fails, so has its block. A
     lost connection is opened anew when it is needed next.
 
+    keys  seal what tasks say; see `Seals`
+
     The application works on SQLite for now: its other tables move with the database room.
     raises  Misconfigured, Denied, Unavailable when the database cannot be opened
     """
 
     def __init__(
-        self, url: str, *, clock: Clock = utc_now, draw: Callable[[], float] = random.random
+        self,
+        url: str,
+        *,
+        keys: Keys | None = None,
+        clock: Clock = utc_now,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(clock=clock, draw=draw)
+        super().__init__(keys=keys, clock=clock, draw=draw)
         self._address = Address(url)
         self._open(open_postgres(self._address))
         self._ear = Ear(self._address)
@@ -220,7 +228,10 @@ class PostgresQueue(SqlQueue):
             "ids": [done.lease.id for done in results],
             "tokens": [done.lease.token for done in results],
             "blobs": [done.blob for done in results],
-            "results": [done.result for done in results],
+            "results": [
+                self._seals.seal(done.lease.subject, done.result, "task.result", done.lease.id)
+                for done in results
+            ],
             "now": self._clock(),
         }
         with self.transaction():

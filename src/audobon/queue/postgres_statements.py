@@ -28,7 +28,7 @@ UPDATE task SET
     state = 'leased', owner = :owner, pool = :pool, token = token + 1, attempt = attempt + 1,
     started_at = :now, ram_bytes = :ram_bytes, vram_bytes = :vram_bytes
 FROM next WHERE task.id = next.id
-RETURNING task.id, token, attempt, payload, job_id, ordinal, deadline_at, rank
+RETURNING task.id, token, attempt, payload, job_id, ordinal, deadline_at, rank, subject
 """
 
 

@@ -11,9 +11,11 @@ import msgspec
 
 from audobon.clock import Clock, utc_now
 from audobon.errors import Cancelled, DeadlineExceeded, LeaseLost, QueueNotFound, WorkerDied
+from audobon.keys.service import PERSONAL, Keys
 from audobon.queue import statements as sql
 from audobon.queue.port import Queue
 from audobon.queue.rules import QueueRules, default_rules
+from audobon.queue.sealing import Seals
 from audobon.queue.tasks import (
     CATEGORIES,
     Capacity,
@@ -41,7 +43,10 @@ class SqlTasks(Queue):
     A driver brings `_rows` and `_count` to run a statement, and `transaction`.
     """
 
-    def __init__(self, *, clock: Clock = utc_now, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, *, keys: Keys | None, clock: Clock = utc_now, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._seals = Seals(keys)
         self._clock = clock
         self._draw = draw
         # Queues that allow so many tasks at work at once, as last seen; None while not known.
@@ -114,7 +119,7 @@ class SqlTasks(Queue):
         with self._hasty():
             rows = self._rows(sql.PROGRESS, values)
             if rows and note:
-                self._record(lease.id, "progress", note)
+                self._record(lease.id, "progress", self._sealed_detail(lease, note))
         return self._standing(*rows[0]) if rows else "lost"
 
     def standing(self, lease: Lease) -> Standing:
@@ -143,7 +148,7 @@ class SqlTasks(Queue):
                     "id": done.lease.id,
                     "token": done.lease.token,
                     "blob": done.blob,
-                    "result": done.result,
+                    "result": self._seals.seal(done.lease.subject, done.result, "task.result", done.lease.id),
                     "now": now,
                 }
                 rows = self._rows(sql.FINISH, values)
@@ -174,16 +179,21 @@ class SqlTasks(Queue):
             raise lost(lease)
         _, _, _, asked_at, asked_why, deadline_at, max_attempts = held
         end = self._end_of_stopped(asked_at, asked_why, deadline_at)
+        sealed = self._seals.seal(lease.subject, message, "task.error_message", lease.id)
         if end is None and retry and lease.attempt < max_attempts:
             policy = self._ensure(lease.queue).retry_for(lease.kind)
             rest = policy.rest_seconds(lease.attempt, draw=self._draw)
-            self._let_go(lease, "waiting" if rest > 0 else "ready", lease.attempt, rest, code, message)
-            self._record(lease.id, "retried", message)
+            self._let_go(lease, "waiting" if rest > 0 else "ready", lease.attempt, rest, code, sealed)
+            self._record(lease.id, "retried", self._sealed_detail(lease, message))
             return "waiting" if rest > 0 else "ready"
-        state, code, message = end or ("failed", code, message)
-        self._let_go(lease, state, lease.attempt, 0.0, code, message)
-        self._record(lease.id, state, message)
-        return state
+        if end is not None:
+            state, code, message = end
+            self._let_go(lease, state, lease.attempt, 0.0, code, message)
+            self._record(lease.id, state, message)
+            return state
+        self._let_go(lease, "failed", lease.attempt, 0.0, code, sealed)
+        self._record(lease.id, "failed", self._sealed_detail(lease, message))
+        return "failed"
 
     def release(self, lease: Lease, *, reason: str) -> None:
         with self.transaction():
@@ -244,6 +254,13 @@ class SqlTasks(Queue):
         state, code, message = end or ("failed", WorkerDied.code, reason)
         self._let_go(lease, state, lease.attempt, 0.0, code, message)
         self._record(lease.id, state, message)
+
+    def _sealed_detail(self, lease: Lease, detail: str) -> str:
+        return self._seals.seal(lease.subject, detail, "task_event.detail", lease.id)
+
+    def _subject_of(self, task_id: int) -> str:
+        rows = self._rows(sql.SUBJECT, {"id": task_id})
+        return str(rows[0][0]) if rows else PERSONAL
 
     def _record(self, task_id: int, kind: str, detail: str) -> None:
         values = {"task_id": task_id, "now": self._clock(), "kind": kind, "detail": detail}

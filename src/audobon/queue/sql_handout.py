@@ -75,7 +75,9 @@ class SqlHandout(SqlStopping):
             rows.append(
                 (
                     task_id, class_id, task.job_id, task.ordinal, key, task.work_key, state, task.priority,
-                    now, run_at, rank, task.deadline_at, most, task.payload, task.total_units,
+                    now, run_at, rank, task.deadline_at, most,
+                    self._seals.seal(task.subject, task.payload, "task.payload", task_id),
+                    task.total_units, task.subject,
                 )
             )  # fmt: skip
             ids.append(task_id)
@@ -93,8 +95,9 @@ class SqlHandout(SqlStopping):
         return int(found[0][0])
 
     def adopt(self, task_id: int, blob: str | None, result: str | None) -> None:
-        values = {"id": task_id, "blob": blob, "result": result, "now": self._clock()}
         with self.transaction():
+            sealed = self._seals.seal(self._subject_of(task_id), result, "task.result", task_id)
+            values = {"id": task_id, "blob": blob, "result": sealed, "now": self._clock()}
             if self._count(sql.ADOPT, values) == 1:
                 self._record(task_id, "adopted", "")
                 # A big task that kept smaller ones out may be gone.
@@ -175,14 +178,15 @@ class SqlHandout(SqlStopping):
                 head.queue,
                 head.kind,
                 head.model,
-                payload,
+                self._seals.unseal(payload, "task.payload", task_id),
                 job_id,
                 ordinal,
                 head.ram_bytes,
                 head.vram_bytes,
                 deadline_at,
+                subject,
             )
-            for task_id, token, attempt, payload, job_id, ordinal, deadline_at, _ in rows
+            for task_id, token, attempt, payload, job_id, ordinal, deadline_at, _, subject in rows
         ]
 
     def _room(self, pool: str | None, limited: dict[str, QueueRow], now: float) -> Room:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from audobon.errors import ScheduleNotFound, TaskNotFound
+from audobon.keys.service import SYSTEM
 from audobon.queue import looking as sql
 from audobon.queue.figures import WINDOW_SECONDS, KindFigures, PoolFigures, QueueFigures
 from audobon.queue.schedule import Schedule, due_runs, next_after
@@ -24,6 +25,7 @@ class SqlQueue(SqlHandout):
         values: dict[str, Any] = msgspec.structs.asdict(due)
         values["needs"] = msgspec.json.encode(due.needs).decode()
         values["is_paused"] = int(due.is_paused)
+        values["payload"] = self._seals.seal(SYSTEM, due.payload, "schedule.payload", due.name)
         with self.transaction():
             self._ensure(due.queue)
             self._count(sql.PUT_SCHEDULE, values)
@@ -41,7 +43,7 @@ class SqlQueue(SqlHandout):
                 queue=queue,
                 needs=msgspec.json.decode(needs, type=Needs),
                 cron=cron,
-                payload=payload,
+                payload=self._seals.unseal(payload, "schedule.payload", name),
                 priority=priority,
                 misfire=misfire,
                 is_paused=bool(is_paused),
@@ -75,6 +77,7 @@ class SqlQueue(SqlHandout):
                     payload=schedule.payload,
                     priority=schedule.priority,
                     idempotency_key=f"schedule {schedule.name} {run:.0f}",
+                    subject=SYSTEM,
                 )
                 for run in runs
             ]
@@ -84,21 +87,21 @@ class SqlQueue(SqlHandout):
     # Looking
 
     def tasks(self, job_id: str) -> list[TaskView]:
-        return [TaskView(*row) for row in self._rows(sql.TASKS_OF_JOB, {"job_id": job_id})]
+        return [self._view(row) for row in self._rows(sql.TASKS_OF_JOB, {"job_id": job_id})]
 
     def finished_since(self, job_id: str, since: float) -> list[TaskView]:
         rows = self._rows(sql.FINISHED_SINCE, {"job_id": job_id, "since": since})
-        return [TaskView(*row) for row in rows]
+        return [self._view(row) for row in rows]
 
     def leased(self, job_id: str) -> list[TaskView]:
-        found = [TaskView(*row) for row in self._rows(sql.LEASED_OF_JOB, {"job_id": job_id})]
+        found = [self._view(row) for row in self._rows(sql.LEASED_OF_JOB, {"job_id": job_id})]
         return sorted(found, key=lambda task: task.ordinal)
 
     def find(self, task_id: int) -> TaskRecord:
         rows = self._rows(f"{sql.RECORDS} WHERE task.id = :id", {"id": task_id})
         if not rows:
             raise TaskNotFound(f"there is no task {task_id}", hint="audobon queue show")
-        return _record(rows[0])
+        return self._opened(_record(rows[0]))
 
     def select(
         self,
@@ -125,18 +128,39 @@ class SqlQueue(SqlHandout):
             values.update(names)
         where = " AND ".join(conditions)
         rows = self._rows(f"{sql.RECORDS} WHERE {where} ORDER BY task.id DESC LIMIT :limit", values)
-        return [_record(row) for row in rows]
+        return [self._opened(_record(row)) for row in rows]
 
     def ended_since(self, since: float, *, limit: int = 1000) -> list[TaskRecord]:
         rows = self._rows(sql.ENDED_SINCE, {"since": since, "limit": limit})
-        return [_record(row) for row in reversed(rows)]
+        return [self._opened(_record(row)) for row in reversed(rows)]
 
     def events(self, *, task_id: int | None = None, after_id: int = 0, limit: int = 1000) -> list[TaskEvent]:
         statement = sql.EVENTS if task_id is None else sql.EVENTS_OF_TASK
         values = {"task_id": task_id, "after_id": after_id, "limit": limit}
         if task_id is None:
             del values["task_id"]
-        return [TaskEvent(*row) for row in self._rows(statement, values)]
+        return [
+            TaskEvent(event_id, of_task, at, kind, self._seals.unseal(detail, "task_event.detail", of_task))
+            for event_id, of_task, at, kind, detail in self._rows(statement, values)
+        ]
+
+    def _view(self, row: Sequence[Any]) -> TaskView:
+        view = TaskView(*row)
+        unseal = self._seals.unseal
+        return msgspec.structs.replace(
+            view,
+            result=unseal(view.result, "task.result", view.id),
+            error_message=unseal(view.error_message, "task.error_message", view.id),
+        )
+
+    def _opened(self, record: TaskRecord) -> TaskRecord:
+        unseal = self._seals.unseal
+        return msgspec.structs.replace(
+            record,
+            payload=unseal(record.payload, "task.payload", record.id),
+            result=unseal(record.result, "task.result", record.id),
+            error_message=unseal(record.error_message, "task.error_message", record.id),
+        )
 
     def figures(self) -> list[QueueFigures]:
         now = self._clock()

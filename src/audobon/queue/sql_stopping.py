@@ -81,7 +81,8 @@ class SqlStopping(SqlTasks):
 
     def amend(self, task_id: int, payload: str) -> bool:
         with self.transaction():
-            return self._count(sql.AMEND, {"id": task_id, "payload": payload}) == 1
+            sealed = self._seals.seal(self._subject_of(task_id), payload, "task.payload", task_id)
+            return self._count(sql.AMEND, {"id": task_id, "payload": sealed}) == 1
 
     def make_due(self, job_id: str) -> None:
         with self.transaction():

@@ -68,8 +68,11 @@ TASK_COLUMNS = (
     "max_attempts",
     "payload",
     "total_units",
+    "subject",
 )
 """What an added task brings; the rest has defaults."""
+
+SUBJECT = "SELECT subject FROM task WHERE id = :id"
 
 FIND_KEY = "SELECT id FROM task WHERE idempotency_key = :key"
 
@@ -107,7 +110,7 @@ WHERE id IN (
     WHERE class_id = :class_id AND state = 'ready' AND (rank, id) < (:rank_bound, :id_bound)
     ORDER BY rank, id LIMIT :limit
 )
-RETURNING id, token, attempt, payload, job_id, ordinal, deadline_at, rank
+RETURNING id, token, attempt, payload, job_id, ordinal, deadline_at, rank, subject
 """
 
 READY_AFTER = """

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from audobon.keys.service import PERSONAL
+
 Category = Literal["interactive", "batch", "maintenance"]
 """Which queue a task waits in."""
 
@@ -43,8 +45,10 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     priority         each step counts as much as waiting for one ageing step
     delay_seconds    before which it does not run
     deadline_at      instant after which it is given up; None for never
-    idempotency_key  a second task with the same key in the same queue is not added
+    idempotency_key  a second task with the same key in the same queue is not added; it stays readable, so
+                     no name of the user's may be in it
     job_id, ordinal  the job it belongs to, and the entry of the job's document; both or neither
+    subject          whom its payload and all that comes of it belong to; they are sealed for it
     work_key         equal for equal work, so that a finished result can be adopted
     total_units      steps expected
     """
@@ -59,6 +63,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int | None = None
     work_key: str | None = None
     total_units: int = 1
+    subject: str = PERSONAL
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -76,6 +81,7 @@ class Lease(msgspec.Struct, frozen=True):
     ram_bytes: int
     vram_bytes: int
     deadline_at: float | None
+    subject: str = PERSONAL
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -1,12 +1,15 @@
-"""The rows of the result cache: found, added, and evicted when they are worth least."""
+"""The rows of the result cache: found, added, and evicted when they are worth least.
+
+Values are packed and then sealed for their subject; the seal also proves that nothing of them changed.
+"""
 
 import sqlite3
 import zlib
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-import blake3
-
+from audobon.errors import CorruptKeyring, SubjectErased, SubjectNotFound
+from audobon.keys.service import Keys
 from audobon.sqlite import transaction
 
 # What models make shrinks to a third or less, in two thirds of the time of level 3 (docs/decisions/0010).
@@ -23,10 +26,10 @@ _RANK = """
 UPDATE entry SET rank = (SELECT floor FROM state) + uses * seconds / size_bytes WHERE id = ?
 """
 _FIND = """
-SELECT entry.id, blob, seconds, is_packed, proof, value FROM entry JOIN content USING (id) WHERE key = ?
+SELECT entry.id, blob, seconds, is_packed, value FROM entry JOIN content USING (id) WHERE key = ?
 """
 _ADD = """
-INSERT INTO entry (key, kind, blob, size_bytes, seconds, uses, rank) VALUES (?, ?, ?, ?, ?, ?, 0)
+INSERT INTO entry (key, subject, kind, blob, size_bytes, seconds, uses, rank) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
 """
 
 
@@ -45,6 +48,7 @@ class Kept(NamedTuple):
 class New(NamedTuple):
     """A result to be kept; see `ResultCache.put`."""
 
+    subject: str
     key: bytes
     value: bytes
     kind: str
@@ -53,30 +57,35 @@ class New(NamedTuple):
     blob_bytes: int
 
 
-def find(connection: sqlite3.Connection, key: bytes) -> tuple[int, Kept] | None:
-    """Return an entry and its id; a damaged one is removed, and None returned."""
+def find(connection: sqlite3.Connection, keys: Keys, subject: str, key: bytes) -> tuple[int, Kept] | None:
+    """Return an entry and its id; one that is damaged, or whose subject was erased, is removed: None."""
     row = connection.execute(_FIND, (key,)).fetchone()
     if row is None:
         return None
-    entry_id, blob, seconds, is_packed, proof, packed = row
-    if proof != _proof(key, packed, blob):
+    entry_id, blob, seconds, is_packed, sealed = row
+    try:
+        packed = keys.unseal(subject, sealed, context=_context(key, blob, is_packed=bool(is_packed)))
+    except (CorruptKeyring, SubjectErased, SubjectNotFound):
         connection.execute("DELETE FROM entry WHERE id = ?", (entry_id,))
         return None
     return entry_id, Kept(zlib.decompress(packed) if is_packed else packed, blob, seconds)
 
 
-def add(connection: sqlite3.Connection, new: New, *, limit_bytes: int) -> None:
-    """Put an entry in the place of an older one of its key; what is worth least goes until all fit."""
+def add(connection: sqlite3.Connection, keys: Keys, new: New, *, limit_bytes: int) -> None:
+    """Put an entry in the place of an older one of its key; what is worth least goes until all fit.
+
+    raises  SubjectErased
+    """
     packed, is_packed = _pack(new.value)
-    proof = _proof(new.key, packed, new.blob)
-    size_bytes = len(packed) + new.blob_bytes + _OVERHEAD_BYTES
+    sealed = keys.seal(new.subject, packed, context=_context(new.key, new.blob, is_packed=is_packed))
+    size_bytes = len(sealed) + new.blob_bytes + _OVERHEAD_BYTES
     with transaction(connection):
         before = connection.execute("SELECT uses FROM entry WHERE key = ?", (new.key,)).fetchone()
         connection.execute("DELETE FROM entry WHERE key = ?", (new.key,))
         uses = 1 if before is None else before[0]
-        entry = (new.key, new.kind, new.blob, size_bytes, new.seconds, uses)
+        entry = (new.key, new.subject, new.kind, new.blob, size_bytes, new.seconds, uses)
         entry_id = connection.execute(_ADD, entry).lastrowid
-        connection.execute("INSERT INTO content VALUES (?, ?, ?, ?)", (entry_id, is_packed, proof, packed))
+        connection.execute("INSERT INTO content VALUES (?, ?, ?)", (entry_id, is_packed, sealed))
         connection.execute(_RANK, (entry_id,))
         _evict(connection, limit_bytes)
     free, total = (
@@ -99,6 +108,14 @@ def remove(connection: sqlite3.Connection, keys: Collection[bytes]) -> None:
     """Remove the entries of some keys."""
     with transaction(connection):
         connection.executemany("DELETE FROM entry WHERE key = ?", [(key,) for key in keys])
+
+
+def remove_of_subject(connection: sqlite3.Connection, subject: str) -> None:
+    """Remove the entries of a subject, and give the space back to the system."""
+    with transaction(connection):
+        connection.execute("DELETE FROM entry WHERE subject = ?", (subject,))
+    _shrink(connection)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def remove_all(connection: sqlite3.Connection) -> None:
@@ -148,5 +165,5 @@ def _pack(value: bytes) -> tuple[bytes, bool]:
     return (packed, True) if len(packed) < len(value) * _WORTH_PACKING else (value, False)
 
 
-def _proof(key: bytes, packed: bytes, blob: str | None) -> bytes:
-    return blake3.blake3(key + (blob or "").encode()).update(packed).digest(16)
+def _context(key: bytes, blob: str | None, *, is_packed: bool) -> bytes:
+    return b"cache\0" + bytes([is_packed]) + key + (blob or "").encode()

@@ -7,7 +7,7 @@ from pathlib import Path
 from audobon.processes import FileLock
 
 # Raise when the tables change: a file of another version is thrown away.
-_VERSION = 1
+_VERSION = 2
 # Work must not wait for what only saves work.
 _BUSY_MS = 250
 _CACHE_KIB = 512
@@ -17,6 +17,7 @@ _SCHEMA = """
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL UNIQUE,
+    subject TEXT NOT NULL,
     kind TEXT NOT NULL,
     blob TEXT,
     size_bytes INTEGER NOT NULL,
@@ -29,7 +30,6 @@ CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
 CREATE TABLE content (
     id INTEGER PRIMARY KEY,
     is_packed INTEGER NOT NULL,
-    proof BLOB NOT NULL,
     value BLOB NOT NULL
 );
 CREATE TABLE state (size_bytes INTEGER NOT NULL, floor REAL NOT NULL);

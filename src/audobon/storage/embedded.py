@@ -8,11 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
-from audobon.atomic import disk_errors, sync_folder, writing
+from audobon.atomic import disk_errors, is_alive, sync_folder, writing
 from audobon.errors import Denied, InvalidInput, ObjectExists, ObjectNotFound, OutputExists
 from audobon.storage.port import TIERS, ObjectInfo, ObjectStore, Rights, Tier
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+# As `atomic.temporary_beside` names what is being written.
+_UNFINISHED = re.compile(r"\..*\.(\d{1,10})-[0-9a-f]{8}\.part")
 
 
 class FolderObjectStore(ObjectStore):
@@ -28,6 +31,11 @@ class FolderObjectStore(ObjectStore):
             tier: folders.get(tier, standard.parent / f"{standard.name}-{tier}") for tier in TIERS
         }
         self._rights = rights
+
+    @property
+    def folder(self) -> Path:
+        """Where the objects of the standard tier lie."""
+        return self._folders["standard"]
 
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
         """Write a new object; see the port."""
@@ -47,6 +55,16 @@ class FolderObjectStore(ObjectStore):
                 yield file
         except OutputExists:
             raise _exists(name) from None
+
+    def take_in(self, file: Path, name: str) -> None:
+        """Make a whole, synced file of the same disk a new object; raises as `create`."""
+        if self._find(name) is not None:
+            raise _exists(name)
+        path = self._path(name, "standard")
+        with disk_errors(path):
+            _make_folder(path.parent, below=self.folder)
+            file.replace(path)
+            sync_folder(path.parent)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -142,6 +160,16 @@ class FolderObjectStore(ObjectStore):
         if found is None:
             raise _missing(name)
         return found[1]
+
+    def clear_unfinished(self) -> None:
+        """Remove what killed processes of this machine left half written; whole objects are never touched."""
+        for root in {self._folders[tier] for tier in TIERS}:
+            for folder, _, files in os.walk(root):
+                for file in files:
+                    match = _UNFINISHED.fullmatch(file)
+                    if match is not None and not is_alive(int(match[1])):
+                        with disk_errors(Path(folder, file)):
+                            Path(folder, file).unlink(missing_ok=True)
 
     def _demand_full(self, deed: str, name: str) -> None:
         if self._rights != "full":

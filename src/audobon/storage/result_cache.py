@@ -10,9 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import blake3
 import msgspec
 
-from audobon.errors import AudobonError
+from audobon.errors import AudobonError, SubjectErased, SubjectNotFound
+from audobon.keys.service import PERSONAL, Keys
 from audobon.sqlite import connect_to_look
 from audobon.storage import cache_entries
 from audobon.storage.cache_entries import Kept, New
@@ -44,8 +46,11 @@ class CacheFigures(msgspec.Struct, frozen=True, kw_only=True):
 class ResultCache:
     """Results by key, in one file that may be deleted at any time; for many threads and processes.
 
+    Every result belongs to a subject, is sealed for it, and is found by it alone: so that what was made for
+    one that is erased does not live on through another.
     It never fails: what cannot be read is not there, what cannot be written is not kept. A damaged value is
-    not there, a damaged file is begun anew; while the disk is full or refuses, it keeps still.
+    not there, nor one whose subject was erased; a damaged file is begun anew; while the disk is full or
+    refuses, or the keyring is lost, it keeps still.
     What goes first when it is full is what saves least: seconds × uses / bytes above a floor, which rises
     to the worth of what was last evicted, so that old uses count less and less.
     source  GreedyDual-Size with Frequency: Cherkasova, HPL-98-69, 1998
@@ -54,12 +59,15 @@ class ResultCache:
     def __init__(
         self,
         folder: Path,
+        keys: Keys,
         *,
         budget_bytes: int,
         clock: Callable[[], float] = time.monotonic,
         disk_share: float = DISK_SHARE,
     ) -> None:
         self._folder = folder
+        self._keys = keys
+        self._hash_keys: dict[str, bytes] = {}
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._disk_share = disk_share
@@ -73,24 +81,29 @@ class ResultCache:
         """Whether it may hold anything."""
         return self._budget_bytes > 0
 
-    def get(self, key: bytes) -> Kept | None:
+    def of_subject(self, subject: str) -> "SubjectCache":
+        """Return what is kept for a subject; what is kept for another is not found in it."""
+        return SubjectCache(self, subject)
+
+    def get(self, key: bytes, *, subject: str = PERSONAL) -> Kept | None:
         """Return what is kept under a key, as it was put; None when there is nothing, or it is damaged."""
         if not self.is_on or not self._file.exists:
             return None
         with self._lock:
-            kept = self._attempt(lambda connection: self._get(connection, key), None)
+            kept = self._attempt(lambda connection: self._get(connection, subject, key), None)
             if len(self._uses) >= _USES_TO_NOTE:
                 self._attempt(self._note_uses, None)
         return kept
 
-    def look(self, key: bytes) -> Kept | None:
+    def look(self, key: bytes, *, subject: str = PERSONAL) -> Kept | None:
         """Return what `get` would, but write nothing, and count it as no use."""
         if not self.is_on or not self._file.exists:
             return None
         try:
+            bound = self._bound(subject, key)
             with closing(connect_to_look(self._file.path)) as connection:
-                found = cache_entries.find(connection, key)
-        except (sqlite3.Error, OSError, zlib.error):
+                found = cache_entries.find(connection, self._keys, subject, bound)
+        except (sqlite3.Error, OSError, zlib.error, AudobonError):
             return None
         return None if found is None else found[1]
 
@@ -113,6 +126,7 @@ class ResultCache:
         seconds: float,
         blob: str | None = None,
         blob_bytes: int = 0,
+        subject: str = PERSONAL,
     ) -> None:
         """Keep a result, if it is worth more than what would have to go for it.
 
@@ -121,13 +135,28 @@ class ResultCache:
         blob     bytes in storage that belong to it; `blobs` names them until it is evicted
         """
         if self.is_on:
-            new = New(key, value, kind, seconds, blob, blob_bytes)
-            self._attempt(lambda connection: self._put(connection, new), None)
+            self._attempt(
+                lambda connection: self._put(
+                    connection,
+                    New(subject, self._bound(subject, key), value, kind, seconds, blob, blob_bytes),
+                ),
+                None,
+            )
 
-    def forget(self, keys: Collection[bytes]) -> None:
-        """Remove what is kept under some keys."""
+    def forget(self, keys: Collection[bytes], *, subject: str = PERSONAL) -> None:
+        """Remove what is kept for a subject under some keys."""
         if keys and self._file.exists:
-            self._attempt(lambda connection: cache_entries.remove(connection, keys), None)
+            self._attempt(
+                lambda connection: cache_entries.remove(
+                    connection, [self._bound(subject, key) for key in keys]
+                ),
+                None,
+            )
+
+    def forget_subject(self, subject: str) -> None:
+        """Remove all that is kept for a subject, as when it was erased."""
+        if self._file.exists:
+            self._attempt(lambda connection: cache_entries.remove_of_subject(connection, subject), None)
 
     def blobs(self) -> set[str]:
         """Return the keys of the blobs in storage that belong to what is kept."""
@@ -157,8 +186,8 @@ class ResultCache:
                 self._attempt(self._note_uses, None)
             self._file.close()
 
-    def _get(self, connection: sqlite3.Connection, key: bytes) -> Kept | None:
-        found = cache_entries.find(connection, key)
+    def _get(self, connection: sqlite3.Connection, subject: str, key: bytes) -> Kept | None:
+        found = cache_entries.find(connection, self._keys, subject, self._bound(subject, key))
         if found is None:
             return None
         entry_id, kept = found
@@ -168,7 +197,17 @@ class ResultCache:
     def _put(self, connection: sqlite3.Connection, new: New) -> None:
         if self._uses:
             self._note_uses(connection)
-        cache_entries.add(connection, new, limit_bytes=self._limit_bytes(connection))
+        try:
+            cache_entries.add(connection, self._keys, new, limit_bytes=self._limit_bytes(connection))
+        except (SubjectErased, SubjectNotFound):
+            return
+
+    def _bound(self, subject: str, key: bytes) -> bytes:
+        """Return a key that is the subject's own; without the keyring nobody can tell what it was made of."""
+        if (hash_key := self._hash_keys.get(subject)) is None:
+            blob_id_key = self._keys.blob_id_key(subject)
+            hash_key = self._hash_keys[subject] = blake3.blake3(b"cache", key=blob_id_key).digest()
+        return blake3.blake3(key, key=hash_key).digest()
 
     def _note_uses(self, connection: sqlite3.Connection) -> None:
         uses, self._uses = self._uses, {}
@@ -211,3 +250,44 @@ class ResultCache:
 
     def _keep_still(self) -> None:
         self._silent_until = self._clock() + _SILENT_SECONDS
+
+
+class SubjectCache:
+    """The results of one subject; see `ResultCache`."""
+
+    def __init__(self, cache: ResultCache, subject: str) -> None:
+        self._cache = cache
+        self._subject = subject
+
+    def get(self, key: bytes) -> Kept | None:
+        """Return what is kept under a key."""
+        return self._cache.get(key, subject=self._subject)
+
+    def look(self, key: bytes) -> Kept | None:
+        """Return what `get` would, writing nothing."""
+        return self._cache.look(key, subject=self._subject)
+
+    def put(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        kind: str,
+        seconds: float,
+        blob: str | None = None,
+        blob_bytes: int = 0,
+    ) -> None:
+        """Keep a result."""
+        self._cache.put(
+            key,
+            value,
+            kind=kind,
+            seconds=seconds,
+            blob=blob,
+            blob_bytes=blob_bytes,
+            subject=self._subject,
+        )
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Remove what is kept under some keys."""
+        self._cache.forget(keys, subject=self._subject)

@@ -1,88 +1,297 @@
-"""Content-addressed blobs on disk."""
+"""Content-addressed, encrypted blobs on disk."""
 
-import math
-import os
-import secrets
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import blake3
+from msgspec import UNSET, UnsetType
 
-from audobon.atomic import disk_errors, sync_folder
-from audobon.errors import BlobNotFound, CorruptBlob
+from audobon.atomic import disk_errors
+from audobon.clock import utc_now
+from audobon.errors import AudobonError, OnHold
+from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
+from audobon.sqlite import connect_to_look
+from audobon.storage import looking, notes, zstd_frames
+from audobon.storage.adopting import ClearBlobs
+from audobon.storage.annotating import Annotating, changed
+from audobon.storage.collecting import Collected, Collector, remove_broken_off
+from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.erasing import erase_subject, held_blobs
+from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
+from audobon.storage.index import Found, Index, add_blobs, add_pack
+from audobon.storage.looking import Wanted
+from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
+from audobon.storage.pack_care import PackCare
+from audobon.storage.pack_format import BLOB, LEGACY
+from audobon.storage.pack_reading import Ciphers
+from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
+from audobon.storage.port import Tier
+from audobon.storage.reading import Reader, key_bytes, not_found
+from audobon.storage.rebuild import Rebuilding, Rebuilt
 
-_PIECE_BYTES = 1 << 20
-
-
-class BlobWriter:
-    """A blob being written; `key` is known once the block that wrote it has ended."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = blake3.blake3()
-        self.size_bytes = 0
-        self.key = ""
-
-    def write(self, data: Any) -> int:
-        """Append bytes."""
-        self._hash.update(data)
-        self.size_bytes += len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """Hand what is buffered to the system."""
-        self._file.flush()
-
-    def seal(self) -> str:
-        """Return the key of what was written so far."""
-        self.key = self._hash.hexdigest()
-        return self.key
+_BATCH_BYTES = 4 << 20
 
 
-def blob_key(data: bytes) -> str:
-    """Return the key that these bytes have, or would have, in storage."""
-    return blake3.blake3(data).hexdigest()
+class Batch:
+    """Many small blobs that become durable together, when the block that puts them ends well."""
+
+    def __init__(self, storage: "Storage", subject: str, kind: Kind) -> None:
+        self._storage = storage
+        self._subject = subject
+        self._kind: Kind = kind
+        self._waiting: list[NewRecord] = []
+        self._waiting_bytes = 0
+        self._known: set[bytes] = set()
+        self.written: list[Written] = []
+
+    def put(self, data: bytes) -> str:
+        """Keep some bytes; return the key that they will have."""
+        if len(data) >= LONE_BYTES:
+            return self._storage.put(data, subject=self._subject, kind=self._kind)
+        key, created_at = self._storage.place_of(data, self._subject, self._kind)
+        if created_at is not None and key not in self._known:
+            self._known.add(key)
+            self._waiting.append(NewRecord(BLOB, key, data, 0, created_at))
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes >= _BATCH_BYTES:
+                self.write()
+        return key.hex()
+
+    def write(self) -> None:
+        """Append what waits to the open pack, without waiting for the disk."""
+        if self._waiting:
+            self.written.append(self._storage.open_packs.write(self._subject, self._kind, self._waiting))
+            self._waiting, self._waiting_bytes = [], 0
 
 
 class Storage:
-    """Blobs under a folder, each named by the BLAKE3 of its bytes.
+    """Blobs of a data folder, each named by the keyed BLAKE3 of its bytes, encrypted in packs.
 
-    A key is returned only once the bytes would survive a power cut. Writing the same bytes twice keeps
-    one copy. Safe for many processes at once.
+    A key is returned only once the bytes would survive a power cut. Writing the same bytes of a subject twice
+    keeps one copy. Safe for many threads and processes at once.
+    tiers  folders of the other tiers; see `FolderObjectStore`
+    keep_removed_days  for how long what was removed can be brought back
+    tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        *,
+        tiers: Mapping[Tier, Path] | None = None,
+        keep_removed_days: float = 0.0,
+        tell: Callable[[str], None] = lambda words: None,
+    ) -> None:
         self._folder = folder / "blobs"
-        self._incoming = self._folder / "incoming"
+        self._keys = keys
+        self._tell = tell
         self._lock = folder / "locks" / "blobs.lock"
+        self.store = FolderObjectStore({**(tiers or {}), "standard": self._folder})
+        self._index = Index(folder)
+        self._ciphers = Ciphers(keys)
+        creation = FileLock(folder / "locks" / "open-packs.lock", purpose="beginning a pack", wait=True)
+        self._care = PackCare(self._index, self.store, self._ciphers)
+        self._open_packs = OpenPacks(self._index, self.store, self._ciphers, keys, self._care, creation)
+        writing_notes = FileLock(folder / "locks" / "notes.lock", purpose="noting", wait=True)
+        self._annotating = Annotating(self._index, self._open_packs, writing_notes)
+        self._reader = Reader(
+            self._index,
+            self.store,
+            self._ciphers,
+            self._id_key,
+            lambda key: self._annotating.change([key], lambda note: note),
+        )
+        self._rebuilding = Rebuilding(self.store, self._ciphers)
+        self._collector = Collector(
+            self._index,
+            self.store,
+            self._ciphers,
+            self._open_packs,
+            self._care,
+            self._annotating,
+            keep_removed_days=keep_removed_days,
+        )
+        self._id_keys: dict[str, bytes] = {}
+        self._opening = threading.RLock()
+        self._adopting = FileLock(folder / "locks" / "adopting.lock", purpose="adopting blobs", wait=True)
+        self._is_ready = False
+        self._has_legacy = False
 
     @contextmanager
-    def writing(self) -> Iterator[BlobWriter]:
+    def writing(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[BlobWriter]:
         """Write a blob in pieces; it exists, under `writer.key`, when the block ends well.
 
-        raises  DiskFull, Denied
+        raises  DiskFull, Denied, SubjectErased
         """
-        temporary = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._make_ready()
+        hashes = [blake3.blake3(key=self._id_key(subject))]
+        if self._has_legacy:
+            hashes.append(blake3.blake3())
+
         with disk_errors(self._folder):
-            self._incoming.mkdir(parents=True, exist_ok=True)
+            writer = BlobWriter(
+                tuple(hashes), lambda is_packed: self._begin_lone(subject, kind, is_packed=is_packed)
+            )
             try:
-                with temporary.open("xb") as file:
-                    writer = BlobWriter(file)
-                    yield writer
-                    file.flush()
-                    os.fsync(file.fileno())
-                target = self._path(writer.seal())
-                target.parent.mkdir(exist_ok=True)
-                temporary.replace(target)
-                sync_folder(target.parent)
-                # The folder of this key may itself be new.
-                sync_folder(self._folder)
+                yield writer
+                writer.key = self._finish(writer, subject, kind)
             except BaseException:
-                temporary.unlink(missing_ok=True)
+                writer.abandon()
                 raise
+
+    def _finish(self, writer: BlobWriter, subject: str, kind: Kind) -> str:
+        digests = writer.digests()
+        key, created_at = self._place(digests, kind)
+        if created_at is None:
+            writer.abandon()
+        elif writer.lone is None:
+            record = NewRecord(BLOB, key, bytes(writer.start), 0, created_at)
+            self._open_packs.append(subject, kind, [record])
+        else:
+            self._take_in(writer.lone, key, created_at)
+        return key.hex()
+
+    def _begin_lone(self, subject: str, kind: Kind, *, is_packed: bool) -> LonePack:
+        header, cipher = new_pack(self._keys, self._ciphers, subject, kind)
+        return LonePack(self._incoming, header, cipher, is_packed=is_packed)
+
+    def _take_in(self, lone: LonePack, key: bytes, created_at: float, *, flags: int = 0) -> None:
+        head, size_bytes, digest = lone.finish(key, flags, created_at)
+        header = lone.header
+        self.store.take_in(lone.path, header.name)
+        with self._index.changing() as connection:
+            row = add_pack(
+                connection,
+                header,
+                tier="standard",
+                tier_since=header.created_at,
+                state="sealed",
+                size_bytes=size_bytes,
+                digest=digest,
+            )
+            add_blobs(connection, row, [(len(header.data), head)])
+            is_first = connection.execute("SELECT pack = ? FROM blob WHERE key = ?", (row, key)).fetchone()[0]
+            if not is_first:
+                # Another process stored the same bytes meanwhile.
+                connection.execute("DELETE FROM pack WHERE id = ?", (row,))
+        if not is_first:
+            self.store.delete(header.name)
+
+    def put(self, data: bytes, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
+        """Keep some bytes; return their key."""
+        key, created_at = self.place_of(data, subject, kind)
+        if created_at is None:
+            return key.hex()
+        if len(data) < LONE_BYTES:
+            with disk_errors(self._folder):
+                self._open_packs.append(subject, kind, [NewRecord(BLOB, key, data, 0, created_at)])
+            return key.hex()
+        with self.writing(subject=subject, kind=kind) as writer:
+            writer.write(data)
+        return writer.key
+
+    @contextmanager
+    def batch(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[Batch]:
+        """Put many small blobs that become durable together; their keys hold when the block ends well."""
+        batch = Batch(self, subject, kind)
+        with disk_errors(self._folder):
+            yield batch
+            batch.write()
+            if batch.written:
+                self._open_packs.settle(batch.written)
+
+    def place_of(self, data: bytes, subject: str, kind: Kind) -> tuple[bytes, float | None]:
+        """Return the key of some bytes, and when they are stored; None: they are there already."""
+        self._make_ready()
+        digests = [blake3.blake3(data, key=self._id_key(subject)).digest()]
+        if self._has_legacy:
+            digests.append(blake3.blake3(data).digest())
+        return self._place(digests, kind)
+
+    def _place(self, digests: list[bytes], kind: Kind) -> tuple[bytes, float | None]:
+        now = utc_now()
+        for digest in reversed(digests):
+            found = self.index.find(digest)
+            if self._reader.is_there(found):
+                return digest, None
+            if found is not None and found.dead_at is None:
+                self._reader.set_aside(digest.hex(), found)
+            elif found is not None and found.dead_at is not None:
+                # It must count as newer than its end, whatever the clock says.
+                now = max(now, found.dead_at + 0.001)
+        return digests[0], now
+
+    def key_of(self, data: bytes, *, subject: str = PERSONAL) -> str:
+        """Return the key that these bytes of a subject have, or would have, in storage; writes nothing."""
+        plain = blake3.blake3(data)
+        if not self._keys.exists:
+            # Nothing was ever stored, so no blob has this key.
+            return plain.hexdigest()
+        if self._index.exists and self._is_known(plain.digest()):
+            return plain.hexdigest()
+        return blake3.blake3(data, key=self._id_key(subject)).hexdigest()
+
+    def _is_known(self, key: bytes) -> bool:
+        try:
+            with closing(connect_to_look(self._index.path)) as connection:
+                found = connection.execute("SELECT dead_at FROM blob WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error:
+            return False
+        return found is not None and found[0] is None
+
+    def get(self, key: str) -> bytes:
+        """Return a blob whole, checked against its key.
+
+        raises  BlobNotFound, CorruptBlob, SubjectErased
+        """
+        self._make_ready()
+        return self._reader.get(key)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[IO[bytes]]:
+        """Open a blob for reading at any place; BlobNotFound when there is none."""
+        self._make_ready()
+        with self._reader.open(key) as file:
+            yield file
+
+    def copy_to(self, key: str, target: IO[bytes]) -> None:
+        """Write a blob to a stream piece by piece, checked against its key.
+
+        raises  BlobNotFound, CorruptBlob after the last piece
+        """
+        self._make_ready()
+        self._reader.copy_to(key, target)
+
+    def has(self, key: str) -> bool:
+        """Tell whether a blob is there."""
+        try:
+            return self._reader.is_there(self.index.find(key_bytes(key)))
+        except AudobonError:
+            return False
+
+    def is_intact(self, key: str) -> bool:
+        """Tell whether a blob is there with every byte as it was stored; a damaged one is set aside."""
+        self._make_ready()
+        try:
+            self._reader.prove(key)
+        except AudobonError:
+            return False
+        return True
+
+    def subject_of(self, key: str) -> str:
+        """Return the subject that a blob belongs to. raises BlobNotFound."""
+        return self._found(key).subject
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every blob, in no order."""
+        for row in self.index.rows("SELECT key FROM blob WHERE dead_at IS NULL"):
+            yield row[0].hex()
 
     @contextmanager
     def sharing(self) -> Iterator[None]:
@@ -93,107 +302,240 @@ class Storage:
         with FileLock(self._lock, purpose="removing blobs", wait=True, shared=True):
             yield
 
-    def put(self, data: bytes) -> str:
-        """Keep some bytes; return their key."""
-        with self.writing() as writer:
-            writer.write(data)
-        return writer.key
-
-    def get(self, key: str) -> bytes:
-        """Return a blob whole, checked against its key.
-
-        raises  BlobNotFound, CorruptBlob
-        """
-        with self.open(key) as file:
-            data = file.read()
-        if blob_key(data) != key:
-            raise self._set_aside(key)
-        return data
-
-    @contextmanager
-    def open(self, key: str) -> Iterator[IO[bytes]]:
-        """Open a blob for reading; BlobNotFound when there is none."""
-        with disk_errors(self._path(key)):
-            try:
-                file = self._path(key).open("rb")
-            except FileNotFoundError as error:
-                raise BlobNotFound(f"no blob {key[:12]}…", hint="run the job again") from error
-        with file:
-            yield file
-
-    def copy_to(self, key: str, target: IO[bytes]) -> None:
-        """Write a blob to a stream piece by piece, checked against its key.
-
-        raises  BlobNotFound, CorruptBlob after the last piece
-        """
-        found = blake3.blake3()
-        with self.open(key) as file:
-            while piece := file.read(_PIECE_BYTES):
-                found.update(piece)
-                target.write(piece)
-        if found.hexdigest() != key:
-            raise self._set_aside(key)
-
-    def _set_aside(self, key: str) -> CorruptBlob:
-        """Move a damaged blob out of the way, so that the same bytes can be stored anew."""
-        damaged = self._folder / "damaged"
-        damaged.mkdir(exist_ok=True)
-        # Another reader may have found the damage first.
-        with suppress(FileNotFoundError):
-            self._path(key).replace(damaged / key)
-        return CorruptBlob(
-            f"blob {key[:12]}… is not what was stored; it was moved to {damaged}",
-            hint="run the same command again: what it held is made anew; and check the disk",
-        )
-
-    def has(self, key: str) -> bool:
-        """Tell whether a blob is there."""
-        return self._path(key).is_file()
-
-    def is_intact(self, key: str) -> bool:
-        """Tell whether a blob is there with every byte as it was stored; a damaged one is set aside."""
-        try:
-            found = blake3.blake3(max_threads=blake3.blake3.AUTO).update_mmap(self._path(key)).hexdigest()
-        except OSError:
-            return False
-        if found != key:
-            self._set_aside(key)
-        return found == key
-
-    def keys(self) -> Iterator[str]:
-        """Yield the key of every blob, in no order."""
-        for folder in self._folder.glob("??"):
-            for path in folder.iterdir():
-                yield folder.name + path.name
-
     def sweep(self, needed: Callable[[], Collection[str]], *, broken_before: float) -> int:
-        """Remove blobs nobody needs, and writes broken off long ago; return how many bytes came free.
+        """Remove blobs nobody needs, and writes broken off long ago; return how many bytes they held.
 
+        Blobs in a pack with living ones take their room until `collect`. What a person put, and what a hold
+        or a term keeps, stays.
         needed         asked for the keys still needed once nobody can add one
         broken_before  UTC instant; unfinished writes older than it have no writer any more
         raises         AlreadyRunning when somebody is putting blobs on record right now
         """
-        freed = 0
         with FileLock(self._lock, purpose="work with blobs"):
-            keep = needed()
-            for key in list(self.keys()):
-                if key not in keep:
-                    freed += _remove(self._path(key))
-            if self._incoming.is_dir():
-                for path in self._incoming.iterdir():
-                    freed += _remove(path, older_than=broken_before)
+            self._make_ready()
+            freed = self._collector.mark(needed())
+        freed += remove_broken_off(self._incoming, before=broken_before)
+        self._collector.remove_dead_packs()
         return freed
 
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / key[2:]
+    def held(self, subject: str) -> list[str]:
+        """Return the keys of a subject's blobs that a hold or a term forbids to remove."""
+        return held_blobs(self.index, subject, now=utc_now())
 
+    def erase_subject(self, subject: str) -> int:
+        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
+        self._make_ready()
+        return erase_subject(self._index, self.store, self._ciphers, subject)
 
-def _remove(path: Path, *, older_than: float = math.inf) -> int:
-    try:
-        status = path.stat()
-        if status.st_mtime >= older_than:
-            return 0
-        path.unlink()
-    except FileNotFoundError:
-        return 0
-    return status.st_size
+    def collect(
+        self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
+    ) -> Collected:
+        """Give room back: remove dead packs, and move what lives out of packs less than half alive.
+
+        on_step  called as on_step(done, total) after every pack that is moved out of
+        """
+        self._make_ready()
+        return self._collector.collect(is_dry=is_dry, on_step=on_step)
+
+    def stat(self, key: str) -> BlobInfo:
+        """Return what is known of a blob, also of one that was removed and can be brought back.
+
+        raises  BlobNotFound
+        """
+        found = looking.blob(self.index, key_bytes(key))
+        if found is None:
+            raise not_found(key)
+        return found
+
+    def find(self, wanted: Wanted, *, limit: int | None = None) -> list[BlobInfo]:
+        """Return the blobs that are looked for, oldest first."""
+        return looking.blobs(self.index, wanted, limit=limit)
+
+    def usage(self) -> list[Usage]:
+        """Return what blobs take, by subject, kind and tier."""
+        return looking.usage(self.index)
+
+    def packs(self, *, sealed_only: bool = True) -> Iterator[PackInfo]:
+        """Yield the packs, oldest first; see `seal_open_packs` for those that are not sealed yet."""
+        return looking.packs(self.index, sealed_only=sealed_only)
+
+    def seal_open_packs(self) -> int:
+        """Seal every open pack, so that all there is lies in files that never change; return how many."""
+        self._make_ready()
+        return self._care.seal_all()
+
+    def annotate(
+        self,
+        keys: Iterable[str],
+        *,
+        custom_time: float | None | UnsetType = UNSET,
+        event_hold: bool | UnsetType = UNSET,
+        temporary_hold: bool | UnsetType = UNSET,
+        kept_until: float | None | UnsetType = UNSET,
+    ) -> None:
+        """Note something of blobs; it is durable, and survives the loss of the index. What is not said stays.
+
+        custom_time     an instant of the user's own, for rules
+        event_hold, temporary_hold, kept_until   as long as one of them says so, a blob is not removed
+        """
+        said = {
+            "custom_time": custom_time,
+            "event_hold": event_hold,
+            "temporary_hold": temporary_hold,
+            "kept_until": kept_until,
+        }
+        changes = {name: value for name, value in said.items() if value is not UNSET}
+        self._make_ready()
+        self._annotating.change([key_bytes(key) for key in keys], changed(**changes))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove blobs by name, durably; they can be brought back as long as `keep_removed_days` says.
+
+        raises  BlobNotFound, OnHold; then none is removed
+        """
+        now = utc_now()
+        wanted = list(keys)
+        for key in wanted:
+            info = self.stat(key)
+            if info.dead_at is not None:
+                raise not_found(key)
+            if info.event_hold or info.temporary_hold or (info.kept_until or 0) > now:
+                raise OnHold(f"blob {key[:12]}… is on hold", hint=f"audobon storage stat {key[:12]}")
+        self._annotating.change([key_bytes(key) for key in wanted], changed(dead_at=now))
+        self._collector.remove_dead_packs()
+
+    def undelete(self, key: str) -> BlobInfo:
+        """Bring back a blob that was removed, while its bytes are still there. raises BlobNotFound."""
+        info = self.stat(key)
+        self._annotating.change([key_bytes(key)], changed(dead_at=None))
+        if not self.has(key):
+            raise not_found(info.key)
+        return self.stat(key)
+
+    def adopt_pack(self, name: str) -> None:
+        """Note a sealed pack that was put into `store`, as a restore does. raises ObjectNotFound, Corrupt."""
+        self._make_ready()
+        pack = self._rebuilding.read(self.store.stat(name))
+        with self._index.changing() as connection:
+            row = self._rebuilding.add(connection, pack)
+            notes.apply(connection, row, pack.notes)
+        self._care.seal(row)
+
+    def rebuild(self, *, on_step: Callable[[int, int], None] | None = None) -> Rebuilt:
+        """Make the index anew from the packs alone; what only it knew is lost: reads, cursors, proofs.
+
+        on_step  called as on_step(done, total) after every pack
+        """
+        self._make_ready()
+        with self._index.changing() as connection:
+            for table in ("note", "damaged", "blob", "pack"):
+                connection.execute(f"DELETE FROM {table}")
+            told = self._rebuilding.fill(connection, on_step)
+        self._care.seal_all_but_open()
+        return told
+
+    def close(self) -> None:
+        """Put on record what was read, and let go of the files."""
+        if self._is_ready:
+            self._is_ready = False
+            self._reader.note_reads()
+            self._open_packs.close()
+            self._index.close()
+
+    @property
+    def index(self) -> Index:
+        """The index, opened when it is first needed."""
+        self._make_ready()
+        return self._index
+
+    @property
+    def open_packs(self) -> OpenPacks:
+        """What appends to open packs."""
+        self._make_ready()
+        return self._open_packs
+
+    def _make_ready(self) -> None:
+        if self._is_ready and self._index.is_current:
+            return
+        with self._opening:
+            if not (self._is_ready and self._index.is_current):
+                self._is_ready = False
+                self._index.close()
+                self._open_packs.close()
+                self._open()
+                self._is_ready = True
+
+    def _open(self) -> None:
+        had_index = self._index.exists
+        told: list[Rebuilt] = []
+        is_new = self._index.open(lambda connection: told.append(self._rebuilding.fill(connection)))
+        if is_new and (had_index or told[-1].packs):
+            self._tell(
+                f"the index of storage was made anew from {told[-1].packs} packs"
+                f" with {told[-1].blobs} blobs: it was {'damaged' if had_index else 'gone'}"
+            )
+            for words in told[-1].faults:
+                self._tell(words)
+            self._care.seal_all_but_open()
+        for words in self._care.heal():
+            self._tell(words)
+        if (before := ClearBlobs(self._folder)).exist:
+            self._adopt(before)
+        self._has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
+
+    def _adopt(self, before: ClearBlobs) -> None:
+        with self._adopting:
+            count = before.adopt(
+                self._adopt_small, self._adopt_large, self._adopt_damaged, large_bytes=LONE_BYTES
+            )
+        if count:
+            self._tell(f"{count} blobs of before, which lay in clear, were encrypted")
+
+    def _adopt_small(self, bunch: list[tuple[bytes, bytes]]) -> None:
+        now = utc_now()
+        records = [NewRecord(BLOB, key, data, LEGACY, now) for key, data in bunch]
+        self._open_packs.append(PERSONAL, "other", records)
+
+    def _adopt_large(self, key: bytes, path: Path) -> None:
+        with path.open("rb") as source:
+            lone = self._begin_lone(PERSONAL, "other", is_packed=zstd_frames.helps(source.read(LONE_BYTES)))
+            source.seek(0)
+            try:
+                while piece := source.read(LONE_BYTES):
+                    lone.write(piece)
+                self._take_in(lone, key, utc_now(), flags=LEGACY)
+            except BaseException:
+                lone.abandon()
+                raise
+
+    def _adopt_damaged(self, path: Path) -> None:
+        # Nothing is thrown away; a person may look at it. It is under the key of the bytes it has now.
+        key = self._store_anew(path)
+        self._tell(f"the damaged blob {path.name} of before was kept as {key}")
+
+    def _store_anew(self, path: Path) -> str:
+        hashed = blake3.blake3(key=self._id_key(PERSONAL))
+        data = path.read_bytes()
+        key = hashed.update(data).digest()
+        if len(data) < LONE_BYTES:
+            self._open_packs.append(PERSONAL, "user", [NewRecord(BLOB, key, data, 0, utc_now())])
+        else:
+            lone = self._begin_lone(PERSONAL, "user", is_packed=False)
+            lone.write(data)
+            self._take_in(lone, key, utc_now())
+        return key.hex()
+
+    @property
+    def _incoming(self) -> Path:
+        return self._folder / ".incoming"
+
+    def _id_key(self, subject: str) -> bytes:
+        if (key := self._id_keys.get(subject)) is None:
+            key = self._id_keys[subject] = self._keys.blob_id_key(subject)
+        return key
+
+    def _found(self, key: str) -> Found:
+        found = self.index.find(key_bytes(key))
+        if found is None:
+            raise not_found(key)
+        return found

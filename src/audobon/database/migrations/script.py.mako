@@ -7,6 +7,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# The oldest revision whose code may go on with the schema that this one makes.
+oldest_code = ${repr(down_revision)}
 
 
 def upgrade() -> None:

@@ -7,6 +7,8 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+oldest_code = "0002"
+contracts = "the queue's tables are made anew; before the first release, so no older code meets them"
 
 # SQLite counts rows in its own INTEGER alone; PostgreSQL's is too small for bytes.
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -1,0 +1,74 @@
+"""What a data folder remembers of its repositories, so that a backup that vanished is missed."""
+
+from pathlib import Path
+
+import msgspec
+
+from audobon.atomic import disk_errors, write_bytes
+from audobon.errors import Corrupt
+from audobon.processes import FileLock
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """The last that was seen of a repository; instants are UTC seconds.
+
+    number, digest  of the newest manifest written from here
+    drilled_at      when a drill last went well; None: never
+    """
+
+    number: int = 0
+    digest: str = ""
+    drilled_at: float | None = None
+    verified_at: float | None = None
+
+
+class Memory:
+    """Remembers repositories by their ids, in backups.json; for many processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "backups.json"
+        self._lock = folder / "locks" / "backups.lock"
+
+    def of(self, repository_id: str) -> Remembered:
+        """Return what is known of a repository."""
+        return self._read().get(repository_id, Remembered())
+
+    def note_manifest(self, repository_id: str, *, number: int, digest: str) -> None:
+        """Remember a manifest that was written; of two, the later number."""
+        with FileLock(self._lock, purpose="noting a backup", wait=True):
+            known = self._read()
+            before = known.get(repository_id, Remembered())
+            if number > before.number:
+                known[repository_id] = msgspec.structs.replace(before, number=number, digest=digest)
+                self._write(known)
+
+    def note(
+        self, repository_id: str, *, drilled_at: float | None = None, verified_at: float | None = None
+    ) -> None:
+        """Remember that a repository was proved."""
+        with FileLock(self._lock, purpose="noting a backup", wait=True):
+            known = self._read()
+            before = known.get(repository_id, Remembered())
+            known[repository_id] = msgspec.structs.replace(
+                before,
+                drilled_at=before.drilled_at if drilled_at is None else drilled_at,
+                verified_at=before.verified_at if verified_at is None else verified_at,
+            )
+            self._write(known)
+
+    def _read(self) -> dict[str, Remembered]:
+        with disk_errors(self._path):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return {}
+        try:
+            return msgspec.json.decode(data, type=dict[str, Remembered])
+        except msgspec.MsgspecError as error:
+            raise Corrupt(
+                f"{self._path} is not as it was written",
+                hint="move it away, and look at every place: audobon backup verify",
+            ) from error
+
+    def _write(self, known: dict[str, Remembered]) -> None:
+        write_bytes(self._path, msgspec.json.encode(known))

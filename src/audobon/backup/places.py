@@ -1,0 +1,70 @@
+"""Where backups go: places named in the settings, and places added by command."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from audobon.atomic import disk_errors, write_bytes
+from audobon.errors import Conflict, Corrupt, NotFound
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A folder for backups; `origin` is where it is named: "settings" or "added"."""
+
+    path: Path
+    origin: str
+
+
+class _File(msgspec.Struct):
+    places: list[str] = []
+
+
+class Places:
+    """The places of a data folder; those added by command stand in places.json."""
+
+    def __init__(self, folder: Path, configured: Iterable[Path]) -> None:
+        self._path = folder / "places.json"
+        self._configured = [path.absolute() for path in configured]
+
+    def add(self, path: Path) -> None:
+        """Note a place for good; one that is known already stays as it is."""
+        path = path.absolute()
+        if all(place.path != path for place in self.list()):
+            self._write([*self._added(), path])
+
+    def remove(self, path: Path) -> None:
+        """Forget a place; what lies there stays. raises NotFound, Conflict when the settings name it."""
+        path = path.absolute()
+        if path in self._configured:
+            raise Conflict(f"{path} is named in the settings", hint="take it out of backup.places there")
+        added = self._added()
+        if path not in added:
+            raise NotFound(f"{path} is no place for backups", hint="audobon backup list")
+        self._write([each for each in added if each != path])
+
+    def _added(self) -> list[Path]:
+        with disk_errors(self._path):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return []
+        try:
+            return [Path(text) for text in msgspec.json.decode(data, type=_File).places]
+        except msgspec.MsgspecError as error:
+            raise Corrupt(
+                f"{self._path} is not as it was written",
+                hint="move it away, and add the places again: audobon backup add PATH",
+            ) from error
+
+    def _write(self, paths: list[Path]) -> None:
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(self._path, msgspec.json.encode(_File([str(path) for path in paths])))
+
+    def list(self) -> list[Place]:
+        """Return all places: those of the settings first, then in the order they were added."""
+        found = {path: Place(path, "settings") for path in self._configured}
+        for path in self._added():
+            found.setdefault(path, Place(path, "added"))
+        return list(found.values())

@@ -1,0 +1,200 @@
+"""A place that holds backups, known by a signed card at its root."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import blake3
+import msgspec
+
+from audobon.atomic import disk_errors
+from audobon.backup.manifest import FOLDER, Manifest, Pruning, object_name
+from audobon.backup.signed import Document, Signer, opened, signed, unproved
+from audobon.errors import (
+    Conflict,
+    CorruptBackup,
+    ForeignRepository,
+    ObjectExists,
+    ObjectNotFound,
+    Unavailable,
+)
+from audobon.keys.service import Keys
+from audobon.processes import FileLock
+from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.port import Rights
+
+CARD = "repository.json"
+PACKS = "packs/"
+FILES = "files/"
+KEYSTORES = "keystores/"
+PRUNINGS = "prunings/"
+DRILLS = "drills/"
+WAL = "wal/"
+LEDGER = "ledger/"
+
+
+class RepositoryCard(Document, frozen=True, kw_only=True):
+    """What a repository is: `id` is random, `keystore_id` and `public_key` are its keyring's."""
+
+    id: str
+    keystore_id: str
+    public_key: bytes
+    created_at: float
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A manifest and the BLAKE3 of its file."""
+
+    manifest: Manifest
+    digest: str
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return self.manifest.number
+
+
+class Repository:
+    """The objects of a place, with the rights that were asked for.
+
+    path    the folder
+    card    who it is; its signature is proved when keys were given to `open_repository`
+    """
+
+    def __init__(self, path: Path, card: RepositoryCard, rights: Rights) -> None:
+        self.path = path
+        self.card = card
+        self.store = FolderObjectStore({"standard": path}, rights=rights)
+
+    @contextmanager
+    def using(self, *, alone: bool = False) -> Iterator[None]:
+        """Keep objects from being removed meanwhile; alone: keep everybody else from adding any.
+
+        raises  AlreadyRunning when it cannot be had alone now
+        """
+        purpose = "work with the backups of this place" if alone else "removing old backups"
+        with FileLock(self.path / ".lock", purpose=purpose, wait=not alone, shared=not alone):
+            yield
+
+    def read(self, name: str) -> bytes:
+        """Return a small object whole. raises ObjectNotFound, Denied."""
+        with self.store.open(name) as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small object. raises ObjectExists, Denied, DiskFull."""
+        with self.store.create(name) as file:
+            file.write(data)
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the manifests that lie here, in order."""
+        names = (
+            info.name.removeprefix(f"{FOLDER}/").partition(".") for info in self.store.list(f"{FOLDER}/")
+        )
+        return sorted(int(stem) for stem, _, kind in names if kind == "json" and stem.isdecimal())
+
+    def manifest(self, number: int) -> Stored:
+        """Return a manifest, proved. raises CorruptBackup, NewerFormat, ObjectNotFound."""
+        name = object_name(number)
+        data = self.read(name)
+        manifest = opened(data, Manifest, public_key=self.card.public_key, name=f"{self.path / name}")
+        if manifest.number != number or manifest.repository != self.card.id:
+            raise CorruptBackup(f"{self.path / name} is the manifest of another backup")
+        return Stored(manifest, blake3.blake3(data).hexdigest())
+
+    def newest(self) -> Stored | None:
+        """Return the newest manifest; None while there is none."""
+        numbers = self.numbers()
+        return self.manifest(numbers[-1]) if numbers else None
+
+    def manifests(self) -> list[Stored]:
+        """Return all manifests, oldest first. raises CorruptBackup for the first that is damaged."""
+        found = []
+        for number in self.numbers():
+            try:
+                found.append(self.manifest(number))
+            except ObjectNotFound:
+                # Pruned between being listed and being read.
+                continue
+        return found
+
+    def prunings(self) -> list[Pruning]:
+        """Return what was removed on purpose. raises CorruptBackup."""
+        return [
+            opened(
+                self.read(info.name),
+                Pruning,
+                public_key=self.card.public_key,
+                name=f"{self.path / info.name}",
+            )
+            for info in self.store.list(PRUNINGS)
+        ]
+
+    def add_manifest(self, manifest: Manifest, signer: Signer) -> Stored:
+        """Write a manifest under its number. raises ObjectExists when another backup took the number."""
+        data = signed(manifest, signer)
+        self.write(object_name(manifest.number), data)
+        return Stored(manifest, blake3.blake3(data).hexdigest())
+
+    def newest_keystore(self) -> str | None:
+        """Return the name of the newest export of the keystore; None when there is none."""
+        return max((info.name for info in self.store.list(KEYSTORES)), default=None)
+
+
+def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Repository:
+    """Return the repository of a place.
+
+    keys    whose it must be; None: nobody's yet, its card is taken as it is
+    raises  Unavailable when the place is not there, ForeignRepository, NewerFormat, CorruptBackup
+    """
+    if not path.is_dir():
+        raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
+    name = path / CARD
+    with disk_errors(name):
+        try:
+            data = name.read_bytes()
+        except FileNotFoundError:
+            raise Unavailable(
+                f"{path} holds no backups: it has no {CARD}",
+                hint=f"is its disk mounted? To begin backups there: audobon backup add {path}",
+            ) from None
+    card = unproved(data, RepositoryCard, name=f"{name}")
+    if keys is not None:
+        if card.keystore_id != keys.id or card.public_key != keys.public_signing_key:
+            # The names of both tell which disk is which.
+            raise ForeignRepository(
+                f"{path} belongs to the keyring {card.keystore_id}, and this one is {keys.id}",
+                hint="take another place, or restore its keyring: audobon backup restore --from",
+            )
+        opened(data, RepositoryCard, public_key=keys.public_signing_key, name=f"{name}")
+    else:
+        # Better than nothing: whoever changed a bit of it did not sign it anew.
+        opened(data, RepositoryCard, public_key=card.public_key, name=f"{name}")
+    return Repository(path, card, rights)
+
+
+def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
+    """Make a place a repository of these keys; return it, and whether it was none before.
+
+    at      UTC seconds
+    raises  Conflict when something else lies there, ForeignRepository, Denied, DiskFull
+    """
+    if (path / CARD).exists():
+        return open_repository(path, keys, rights="create"), False
+    with disk_errors(path):
+        if path.exists() and not path.is_dir():
+            raise Conflict(f"{path} is a file", hint="name a folder")
+        if path.is_dir() and any(not each.name.startswith((".", "lost+found")) for each in path.iterdir()):
+            raise Conflict(f"{path} holds other files", hint="name an empty folder, or a new one")
+        path.mkdir(parents=True, exist_ok=True)
+    card = RepositoryCard(
+        id=secrets.token_hex(8), keystore_id=keys.id, public_key=keys.public_signing_key, created_at=at
+    )
+    try:
+        with FolderObjectStore({"standard": path}, rights="create").create(CARD) as file:
+            file.write(signed(card, keys))
+    except ObjectExists:
+        # Another command was quicker; its card is as good.
+        return open_repository(path, keys, rights="create"), False
+    return Repository(path, card, "create"), True

@@ -1,0 +1,123 @@
+"""Restores single files: the pages and results of a job, or one file by its name or key."""
+
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from audobon.atomic import disk_errors, writing
+from audobon.backup.repository import PACKS, Repository
+from audobon.backup.restoring import Point, Restorer
+from audobon.backup.sealed_files import plain_path
+from audobon.errors import BlobNotFound, JobNotFound, NotFound, OutputExists
+from audobon.jobs.records import JobRecords
+from audobon.keys.service import Keys
+from audobon.sqlite import connect_to_look
+from audobon.storage.service import Storage
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A file that a backup holds; `path` is relative to where it is written."""
+
+    path: str
+    key: str
+
+
+class PageRestorer:
+    """Finds and writes single files of a backup, read where they lie in the place."""
+
+    def __init__(self, repository: Repository, restorer: Restorer, keys: Keys, point: Point) -> None:
+        self._repository = repository
+        self._restorer = restorer
+        self._keys = keys
+        self._point = point
+
+    def job(self, job_id: str) -> list[Found]:
+        """Return the pages, other files and results of a job. raises JobNotFound."""
+        with self._records() as (records, connection):
+            if records.find(job_id) is None:
+                raise JobNotFound(f"the backup holds no job {job_id}", hint="audobon jobs list")
+            entries = records.entries(job_id)
+            results = connection.execute(
+                "SELECT ordinal, result_blob FROM task WHERE job_id = ? AND result_blob IS NOT NULL",
+                (job_id,),
+            ).fetchall()
+        found = [Found(f"pages/{each.entry.name}", each.blob) for each in entries if each.blob is not None]
+        for ordinal, key in results:
+            found.append(Found(f"results/{PurePosixPath(entries[ordinal].entry.name).with_suffix('')}", key))
+        return found
+
+    def file(self, name: str) -> list[Found]:
+        """Return the newest file of a name, or a blob by its key. raises NotFound."""
+        if _KEY.fullmatch(name):
+            return [Found(name, name)]
+        with self._records() as (records, _):
+            for job in records.list():
+                for each in records.entries(job.id):
+                    if each.blob is not None and name in (
+                        each.entry.name,
+                        PurePosixPath(each.entry.name).name,
+                    ):
+                        return [Found(PurePosixPath(each.entry.name).name, each.blob)]
+        raise NotFound(f"no job in the backup has a file {name!r}", hint="name it as the document has it")
+
+    def write(self, found: list[Found], into: Path) -> list[str]:
+        """Write files below a folder, each proved against its key; return their paths.
+
+        Those whose blobs are no longer kept, as of jobs that have ended, are left out.
+        raises  OutputExists before anything is written, BlobNotFound when nothing is kept
+        """
+        if into.exists() and (not into.is_dir() or any(into.iterdir())):
+            raise OutputExists(f"{into} exists and is not empty", hint="name a new folder")
+        written = []
+        with self._storage() as storage:
+            for each in found:
+                if not storage.has(each.key):
+                    continue
+                target = plain_path(into, each.path)
+                if not target.suffix:
+                    with storage.open(each.key) as file:
+                        target = target.with_name(target.name + _ending(file.read(8)))
+                with disk_errors(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                with writing(target) as file:
+                    storage.copy_to(each.key, file)
+                written.append(str(target))
+        if not written:
+            raise BlobNotFound("the backup keeps none of these files any more", hint="look into an older one")
+        return written
+
+    @contextmanager
+    def _records(self) -> Iterator[tuple[JobRecords, sqlite3.Connection]]:
+        with tempfile.TemporaryDirectory(prefix="audobon-") as scratch:
+            path = Path(scratch) / "audobon.db"
+            self._restorer.database(self._keys, path, self._point)
+            with closing(connect_to_look(path)) as connection:
+                yield JobRecords(connection, self._keys), connection
+
+    @contextmanager
+    def _storage(self) -> Iterator[Storage]:
+        """Open the packs where they lie, through links, so that nothing can be written there."""
+        scratch = Path(tempfile.mkdtemp(prefix="audobon-"))
+        try:
+            for pack in self._point.packs:
+                link = scratch / "blobs" / pack.name
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(self._repository.path / PACKS / pack.name)
+            with closing(Storage(scratch, self._keys)) as storage:
+                storage.rebuild()
+                yield storage
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _ending(start: bytes) -> str:
+    return next((ending for magic, ending in _ENDINGS.items() if start.startswith(magic)), "")

@@ -1,0 +1,333 @@
+"""Backups of a data folder in its places: made, looked at, proved and restored."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from audobon.atomic import disk_errors, write_bytes
+from audobon.backup.drill import Drill, DrillReport, report_name
+from audobon.backup.making import BackupMaker, Made
+from audobon.backup.manifest import PackEntry
+from audobon.backup.memory import Memory
+from audobon.backup.places import Place, Places
+from audobon.backup.pruning import Pruned, Pruner
+from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
+from audobon.backup.rules import KeepRules
+from audobon.backup.signed import signed
+from audobon.backup.sources import Sources, Tell, tell_nobody
+from audobon.backup.standing import Limits, Standing, standing
+from audobon.backup.verifying import Verified, Verifier, refuse
+from audobon.errors import (
+    AudobonError,
+    BackupNotFound,
+    BelowThreshold,
+    NotFound,
+    ObjectNotFound,
+    PartlyFailed,
+)
+from audobon.ids import new_id
+from audobon.storage.port import ObjectStore, Rights
+from audobon.telemetry.logs import Log
+
+_Result = TypeVar("_Result")
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A place where a command failed."""
+
+    place: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class Backups:
+    """The backups of one data folder.
+
+    Each command does every place, whatever happens in another; `failures` says where the last one failed.
+    """
+
+    def __init__(
+        self, sources: Sources, places: Places, log: Log, *, limits: Limits, rules: KeepRules
+    ) -> None:
+        self.sources = sources
+        self.places = places
+        self.rules = rules
+        self.memory = Memory(sources.folder)
+        self.failures: list[Failure] = []
+        self._log = log
+        self._limits = limits
+
+    def add(self, path: Path) -> bool:
+        """Begin backups in a place, and note it for good; tell whether it held none before.
+
+        raises  Conflict when other files lie there, ForeignRepository, Denied
+        """
+        path = path.absolute()
+        _, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
+        self.places.add(path)
+        return is_new
+
+    def make(
+        self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody
+    ) -> list[Made]:
+        """Make a backup in every place, or in one; return what came of it where it went well.
+
+        raises  NotFound when there is no place
+        """
+
+        def make(each: Place) -> Made:
+            maker = BackupMaker(self.sources, self._open(each, "create"), self.memory, tell)
+            made = maker.plan() if is_dry else maker.make()
+            if not is_dry:
+                self._log.write(
+                    "backup",
+                    "backup made",
+                    level="warning" if made.lacking else "info",
+                    place=made.place,
+                    id=made.id,
+                    added_bytes=made.added_bytes,
+                    lacking=len(made.lacking),
+                )
+            return made
+
+        return self._everywhere(place, "backup failed", make)
+
+    def verify(
+        self, *, place: Path | None = None, is_fast: bool = False, tell: Tell = tell_nobody
+    ) -> list[Verified]:
+        """Look at every place, or at one, and return what was found; `refuse` raises when it is bad."""
+
+        def verify(each: Place) -> Verified:
+            repository = self._open(each, "read")
+            verified = Verifier(repository, self.memory, tell, is_fast=is_fast).run()
+            if verified.faults:
+                self._log.write(
+                    "backup",
+                    "damage found",
+                    level="error",
+                    place=verified.place,
+                    faults=len(verified.faults),
+                    first=verified.faults[0].object,
+                )
+            elif not is_fast:
+                self.memory.note(repository.card.id, verified_at=self.sources.clock())
+            return verified
+
+        return self._everywhere(place, "verifying failed", verify)
+
+    def prune(
+        self,
+        *,
+        place: Path | None = None,
+        rules: KeepRules | None = None,
+        is_dry: bool = True,
+        tell: Tell = tell_nobody,
+    ) -> list[Pruned]:
+        """Remove from every place, or from one, what the rules do not keep; with full rights."""
+
+        def prune(each: Place) -> Pruned:
+            repository = self._open(each, "full")
+            pruner = Pruner(repository, self.sources.keys, rules or self.rules, tell, self.sources.clock)
+            pruned = pruner.run(is_dry=is_dry)
+            if not is_dry:
+                self._log.write(
+                    "backup",
+                    "backups pruned",
+                    place=pruned.place,
+                    removed=len(pruned.removed),
+                    freed_bytes=pruned.freed_bytes,
+                )
+            return pruned
+
+        return self._everywhere(place, "pruning failed", prune)
+
+    def standings(self) -> list[Standing]:
+        """Return how every place stands; one that cannot be looked at is an alarm too."""
+        found = []
+        for place in self.places.list():
+            try:
+                found.append(
+                    standing(
+                        self._open(place, "read"),
+                        self.memory,
+                        self._limits,
+                        origin=place.origin,
+                        now=self.sources.clock(),
+                    )
+                )
+            except AudobonError as error:
+                found.append(
+                    Standing(
+                        place=str(place.path),
+                        origin=place.origin,
+                        backups=None,
+                        newest_id=None,
+                        backup_at=None,
+                        drilled_at=None,
+                        verified_at=None,
+                        alarms=[error.message],
+                    )
+                )
+        return found
+
+    def check(self) -> list[Standing]:
+        """Return how every place stands, and note in the log what is late or missing."""
+        found = self.standings()
+        for each in found:
+            for alarm in each.alarms:
+                self._log.write("backup", "alarm", level="error", place=each.place, reason=alarm)
+        return found
+
+    def history(self, place: Place) -> list[Stored]:
+        """Return the backups of a place, oldest first. raises Unavailable, CorruptBackup."""
+        return self._open(place, "read").manifests()
+
+    @contextmanager
+    def holding(self, place: Path | None, name: str) -> Iterator[tuple[Repository, Stored]]:
+        """Find a backup and keep it from being pruned meanwhile.
+
+        place   where to look; None: wherever it is found first
+        name    its id, or "latest"
+        raises  BackupNotFound, Unavailable when no place is there
+        """
+        refusals = []
+        best: tuple[Repository, Stored] | None = None
+        for each in self._chosen(place):
+            try:
+                repository = self._open(each, "read")
+                found = find(repository, name)
+            except AudobonError as error:
+                refusals.append(error)
+                continue
+            if best is None or found.manifest.at > best[1].manifest.at:
+                best = repository, found
+        if best is None:
+            raise next((each for each in refusals if not isinstance(each, BackupNotFound)), refusals[0])
+        with best[0].using():
+            yield best
+
+    def drill(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
+        """Restore from every place, or from one, for trial; return the reports, kept here and there."""
+
+        def drill(each: Place) -> DrillReport:
+            repository = self._open(each, "create")
+            with repository.using():
+                report = Drill(self.sources, repository, tell).run(new_id())
+                data = signed(report, self.sources.keys)
+                repository.write(report_name(report.id), data)
+            target = self.sources.folder / report_name(report.id)
+            with disk_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(target, data)
+            if report.is_well:
+                self.memory.note(repository.card.id, drilled_at=report.at)
+            self._log.write(
+                "backup",
+                "drill went well" if report.is_well else "drill failed",
+                level="info" if report.is_well else "error",
+                place=report.place,
+                id=report.id,
+                rpo_seconds=report.rpo_seconds,
+                rto_seconds=report.rto_seconds,
+                failed=[step.name for step in report.steps if not step.is_well],
+            )
+            return report
+
+        return self._everywhere(place, "drill failed", drill)
+
+    def ledgers(self) -> list[ObjectStore]:
+        """Return the stores of all places that can be reached."""
+        found: list[ObjectStore] = []
+        for place in self.places.list():
+            with suppress(AudobonError):
+                found.append(self._open(place, "read").store)
+        return found
+
+    def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
+        """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
+        return {name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None}
+
+    def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
+        """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.
+
+        name  of the pack's object in the data folder's store
+        """
+        for each in self.places.list():
+            try:
+                repository = self._open(each, "read")
+                for stored in reversed(repository.manifests()):
+                    for entry in stored.manifest.packs:
+                        if (
+                            entry.name == name
+                            and repository.store.stat(PACKS + name).size_bytes == entry.size_bytes
+                        ):
+                            return repository, entry
+            except (AudobonError, ObjectNotFound):
+                # Another place may have it.
+                continue
+        return None
+
+    def raise_failures(self) -> None:
+        """Raise PartlyFailed when the last command failed at some places; had all failed, it had raised."""
+        if not self.failures:
+            return
+        first = self.failures[0]
+        more = f", and {len(self.failures) - 1} more" if len(self.failures) > 1 else ""
+        raise PartlyFailed(f"{first.place}: {first.message}{more}", hint=first.hint)
+
+    def _everywhere(self, place: Path | None, event: str, act: Callable[[Place], _Result]) -> list[_Result]:
+        self.failures = []
+        results, errors = [], []
+        for each in self._chosen(place):
+            try:
+                results.append(act(each))
+            except AudobonError as error:
+                self._log.write("backup", event, level="error", place=str(each.path), reason=error.message)
+                self.failures.append(Failure(str(each.path), error.code, error.message, error.hint))
+                errors.append(error)
+        if errors and not results:
+            raise errors[0]
+        return results
+
+    def _chosen(self, place: Path | None) -> list[Place]:
+        known = self.places.list()
+        if not known:
+            raise NotFound("there is no place for backups yet", hint="audobon backup add FOLDER")
+        if place is None:
+            return known
+        path = place.absolute()
+        chosen = [each for each in known if each.path == path]
+        if not chosen:
+            raise NotFound(f"{path} is no place for backups", hint="audobon backup list")
+        return chosen
+
+    def _open(self, place: Place, rights: Rights) -> Repository:
+        return open_repository(place.path, self.sources.keys, rights=rights)
+
+
+def find(repository: Repository, name: str) -> Stored:
+    """Return a backup by its id, or the "latest". raises BackupNotFound, CorruptBackup."""
+    if name == "latest":
+        newest = repository.newest()
+        if newest is None:
+            raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
+        return newest
+    for stored in reversed(repository.manifests()):
+        if stored.manifest.id == name:
+            return stored
+    raise BackupNotFound(f"{repository.path} holds no backup {name}", hint="audobon backup list")
+
+
+def refuse_late(standings: list[Standing]) -> None:
+    """Raise BelowThreshold when anything is late or missing, naming the first of it."""
+    alarms = [(each.place, alarm) for each in standings for alarm in each.alarms]
+    if alarms:
+        more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
+        raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint="audobon backup now")
+
+
+__all__ = ["Backups", "Failure", "find", "refuse", "refuse_late"]

@@ -1,0 +1,67 @@
+"""How old the newest backup and the last drill of each place are, and whether that is too old."""
+
+import msgspec
+
+from audobon.backup.memory import Memory
+from audobon.backup.repository import Repository
+
+_HOUR_SECONDS = 3600.0
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How old the newest backup, and the last drill that went well, may be."""
+
+    backup_hours: float = 26.0
+    drill_hours: float = 26.0
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a place stands; instants are UTC seconds, None: never.
+
+    backups   that lie there; None when the place could not be looked at
+    alarms    what is late or missing, in words; empty: all is well
+    """
+
+    place: str
+    origin: str
+    backups: int | None
+    newest_id: str | None
+    backup_at: float | None
+    drilled_at: float | None
+    verified_at: float | None
+    alarms: list[str]
+
+
+def standing(repository: Repository, memory: Memory, limits: Limits, *, origin: str, now: float) -> Standing:
+    """Return how a place stands. raises CorruptBackup, NewerFormat."""
+    newest = repository.newest()
+    known = memory.of(repository.card.id)
+    alarms = []
+    if newest is None:
+        alarms.append("there is no backup yet")
+    else:
+        alarms += _late("the newest backup", now - newest.manifest.at, limits.backup_hours)
+        if newest.number < known.number:
+            alarms.append("newer backups that were here are gone")
+        if newest.manifest.lacking:
+            alarms.append("the newest backup lacks packs that could not be read")
+        # A place that has had no time for a drill yet is not late with it.
+        drilled_at = known.drilled_at or repository.card.created_at
+        what = "the last drill" if known.drilled_at else "no drill was ever done; the place"
+        alarms += _late(what, now - drilled_at, limits.drill_hours)
+    return Standing(
+        place=str(repository.path),
+        origin=origin,
+        backups=len(repository.numbers()),
+        newest_id=newest.manifest.id if newest else None,
+        backup_at=newest.manifest.at if newest else None,
+        drilled_at=known.drilled_at,
+        verified_at=known.verified_at,
+        alarms=alarms,
+    )
+
+
+def _late(what: str, age_seconds: float, most_hours: float) -> list[str]:
+    if age_seconds <= most_hours * _HOUR_SECONDS:
+        return []
+    return [f"{what} is {age_seconds / _HOUR_SECONDS:.0f} hours old, and {most_hours:g} are allowed"]

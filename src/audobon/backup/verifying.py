@@ -1,0 +1,194 @@
+"""Looks whether a place still holds every backup as it was written."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from audobon.backup.copying import digest_of
+from audobon.backup.manifest import PackEntry, object_name
+from audobon.backup.memory import Memory, Remembered
+from audobon.backup.repository import FILES, KEYSTORES, PACKS, Repository, Stored
+from audobon.backup.sources import Progress, Tell
+from audobon.errors import AudobonError, CorruptBackup, ObjectNotFound
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that is not as it should be, in the object of that name."""
+
+    object: str
+    what: str
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What looking at a place found.
+
+    is_fast     only presence and sizes were looked at
+    read_bytes  that were read and proved
+    strays      objects no backup names, such as those of one that was broken off; harmless
+    """
+
+    place: str
+    backups: int
+    objects: int
+    read_bytes: int
+    is_fast: bool
+    strays: int
+    seconds: float
+    faults: list[Fault]
+
+
+class Verifier:
+    """Verifies one place.
+
+    is_fast  leave out reading every byte
+    """
+
+    def __init__(self, repository: Repository, memory: Memory, tell: Tell, *, is_fast: bool) -> None:
+        self._repository = repository
+        self._memory = memory
+        self._tell = tell
+        self._is_fast = is_fast
+        self._faults: list[Fault] = []
+        self._read_bytes = 0
+        self._objects = 0
+
+    def run(self) -> Verified:
+        """Return what was found; the place is not changed. raises Denied, Unavailable."""
+        begun = time.monotonic()
+        with self._repository.using():
+            stored = self._manifests()
+            self._check_chain(stored)
+            strays = self._check_objects(stored)
+            self._check_keystores(stored)
+        return Verified(
+            place=str(self._repository.path),
+            backups=len(stored),
+            objects=self._objects,
+            read_bytes=self._read_bytes,
+            is_fast=self._is_fast,
+            strays=strays,
+            seconds=time.monotonic() - begun,
+            faults=self._faults,
+        )
+
+    def _manifests(self) -> dict[int, Stored]:
+        found = {}
+        for number in self._repository.numbers():
+            self._objects += 1
+            try:
+                found[number] = self._repository.manifest(number)
+            except AudobonError as error:
+                self._fault(object_name(number), error.message)
+        return found
+
+    def _check_chain(self, stored: dict[int, Stored]) -> None:
+        """Find backups that were removed, or put in the place of others, by anybody but `prune`."""
+        removed: dict[int, str] = {}
+        try:
+            for pruning in self._repository.prunings():
+                removed |= pruning.removed
+        except AudobonError as error:
+            self._fault("prunings/", error.message)
+        remembered = self._memory.of(self._repository.card.id)
+        damaged = {fault.object for fault in self._faults}
+        newest = max([*stored, *removed, remembered.number, 0])
+        for number in range(1, newest + 1):
+            name = object_name(number)
+            if number not in stored and number not in removed and name not in damaged:
+                self._fault(name, "the manifest of this backup is missing, and was not pruned")
+        for number, each in stored.items():
+            previous = each.manifest.previous
+            if previous is None:
+                if number > 1:
+                    self._fault(object_name(number), "it names no backup before it, and is not the first")
+                continue
+            before = (
+                stored[previous.number].digest if previous.number in stored else removed.get(previous.number)
+            )
+            if before is not None and before != previous.digest:
+                self._fault(
+                    object_name(previous.number), f"it is not the one that backup {each.manifest.id} follows"
+                )
+        self._check_remembered(stored, remembered)
+
+    def _check_remembered(self, stored: dict[int, Stored], remembered: Remembered) -> None:
+        there = stored.get(remembered.number)
+        if there is not None and there.digest != remembered.digest:
+            self._fault(object_name(remembered.number), "it is not the one that was written from here")
+
+    def _check_objects(self, stored: dict[int, Stored]) -> int:
+        """Look at every object that any backup names; return how many objects none names."""
+        present = {
+            info.name: info.size_bytes
+            for prefix in (PACKS, FILES)
+            for info in self._repository.store.list(prefix)
+        }
+        wanted = needed_objects(stored.values(), self._fault)
+        total = sum(entry.size_bytes for entry in wanted.values())
+        for name, entry in wanted.items():
+            self._objects += 1
+            self._tell(Progress(str(self._repository.path), "objects", self._read_bytes, total))
+            if (size_bytes := present.get(name)) is None:
+                self._fault(name, "it is missing")
+            elif size_bytes != entry.size_bytes:
+                self._fault(name, f"it has {size_bytes} bytes, and {entry.size_bytes} were written")
+            elif not self._is_fast:
+                self._check_digest(name, entry.digest)
+        return len(present.keys() - wanted.keys())
+
+    def _check_keystores(self, stored: dict[int, Stored]) -> None:
+        present = {info.name for info in self._repository.store.list(KEYSTORES)}
+        if stored and not present:
+            self._fault(KEYSTORES, "no export of the keystore is left: the words alone would not restore")
+        for entry in {
+            each.manifest.keystore.name: each.manifest.keystore for each in stored.values()
+        }.values():
+            # Old ones go, so that keys that were destroyed do not live on.
+            if entry.name in present:
+                self._objects += 1
+                self._check_digest(entry.name, entry.digest)
+
+    def _check_digest(self, name: str, digest: str) -> None:
+        try:
+            found, count = digest_of(self._repository.store, name)
+        except ObjectNotFound:
+            self._fault(name, "it is missing")
+            return
+        except AudobonError as error:
+            self._fault(name, error.message)
+            return
+        self._read_bytes += count
+        if found != digest:
+            self._fault(name, "its bytes are not those that were written")
+
+    def _fault(self, name: str, what: str) -> None:
+        self._faults.append(Fault(name, what))
+
+
+def needed_objects(stored: Iterable[Stored], fault: Callable[[str, str], None]) -> dict[str, PackEntry]:
+    """Return every object that backups name.
+
+    fault  told when two backups name one object with different bytes
+    """
+    wanted: dict[str, PackEntry] = {}
+    for each in stored:
+        entries = [PackEntry(PACKS + pack.name, pack.size_bytes, pack.digest) for pack in each.manifest.packs]
+        entries += [PackEntry(file.object, file.size_bytes, file.digest) for file in each.manifest.files]
+        for entry in entries:
+            if wanted.setdefault(entry.name, entry) != entry:
+                fault(entry.name, "two backups disagree what it holds")
+    return wanted
+
+
+def refuse(verified: Iterable[Verified]) -> None:
+    """Raise CorruptBackup when anything is not as it should be, naming the first of it."""
+    faults = [(each.place, fault) for each in verified for fault in each.faults]
+    if faults:
+        place, first = faults[0]
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise CorruptBackup(
+            f"{Path(place) / first.object}: {first.what}{more}",
+            hint="make another backup, in another place if this disk is failing",
+        )
