@@ -59,10 +59,14 @@ class Keystore:
     def connection(self) -> sqlite3.Connection:
         """Return the open file, made when there is none; raises CorruptKeyring, NewerFormat, Denied."""
         if self._connection is None:
-            with disk_errors(self.path), self._lock:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with self.errors():
-                    self._connection = self._open()
+            with disk_errors(self.path), self.errors():
+                # Who only looks leaves no trace, not even in the lock.
+                self._connection = self._open(may_make=False) if self.exists else None
+                if self._connection is None:
+                    with self._lock:
+                        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                        self._connection = self._open(may_make=True)
+        assert self._connection is not None
         return self._connection
 
     @contextmanager
@@ -90,7 +94,8 @@ class Keystore:
         if connection is not None:
             connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, *, may_make: bool) -> sqlite3.Connection | None:
+        """Return the open file; None when it must be made and may not be."""
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -100,6 +105,9 @@ class Keystore:
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA secure_delete = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0 and not may_make:
+                connection.close()
+                return None
             if version == 0:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
                 self.path.chmod(0o600)
