@@ -89,6 +89,11 @@ class Keys:
         """Whether the keyring was made already."""
         return self._store.exists
 
+    @property
+    def exists(self) -> bool:
+        """Whether the keyring was made; asking makes none."""
+        return self._store.exists
+
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
 

@@ -54,7 +54,7 @@ class FolderObjectStore(ObjectStore):
             raise _exists(name) from None
 
     def take_in(self, file: Path, name: str) -> None:
-        """Make a whole, synced file of the same disk a new object; it leaves its place. raises as `create`."""
+        """Make a whole, synced file of the same disk a new object; raises as `create`."""
         if self._find(name) is not None:
             raise _exists(name)
         path = self._path(name, "standard")
