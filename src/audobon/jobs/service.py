@@ -115,8 +115,10 @@ class Jobs:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection, keys=self._rooms.keys))
-                records = JobRecords(connection, self._rooms.keys)
-                earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
+                if self._rooms.keys.exists:
+                    # Else there is nothing on record that could be found again.
+                    records = JobRecords(connection, self._rooms.keys)
+                    earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
