@@ -1,7 +1,7 @@
 """Wires the rooms together: settings in, a working Audobon out. It decides nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,12 +11,20 @@ from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
-from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
+from audobon.config import (
+    Settings,
+    cache_bytes,
+    keyrings_folder,
+    load,
+    parse_bytes,
+    passphrase_from_environment,
+)
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
-from audobon.keys.service import PERSONAL
-from audobon.keys.unlocking import open_keys
+from audobon.keys.passphrase import Ask, Passphrase, ask_at_terminal
+from audobon.keys.service import PERSONAL, Keys
+from audobon.keys.unlocking import HereProtectors
 from audobon.models.catalogue import use_own_models
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
@@ -41,7 +49,7 @@ class App:
         self.settings = settings
         self.folder: Path = settings.storage.folder
         self.database = Database(self.folder, migrates_apart=True)
-        self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
+        self.keys = Keys(self.folder, keyring_protectors(settings))
         self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
         self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
@@ -51,7 +59,7 @@ class App:
             self.storage,
             self.log,
             _limits(settings),
-            _engine_settings(settings, self.folder),
+            _engine_settings(settings, self.folder, self.keys.passphrase),
             self.memory_budget_bytes,
             self.cache,
             Results(self.cache, self.storage, device=settings.models.device),
@@ -84,7 +92,7 @@ class App:
         """
         name = project or self.settings.data.project
         if not name:
-            return PERSONAL
+            return self.keys.subject(PERSONAL) if is_made or self.keys.exists else PERSONAL
         if is_made:
             return self.keys.subject(name)
         known = self.keys.subjects() if self.keys.exists else []
@@ -109,7 +117,8 @@ class App:
         """
         self.jobs.seal_what_is_clear()
         settings = msgspec.structs.replace(
-            _engine_settings(self.settings, self.folder), idle_seconds=self.settings.compute.idle_seconds
+            _engine_settings(self.settings, self.folder, self.keys.passphrase),
+            idle_seconds=self.settings.compute.idle_seconds,
         )
         return Engine(
             settings, queue, self.log, budget_bytes=lambda: self.memory_budget_bytes(memory), tell=tell
@@ -140,6 +149,18 @@ def picture_limits(settings: Settings) -> PictureLimits:
     )
 
 
+def keyring_protectors(settings: Settings, *, ask: Ask | None = ask_at_terminal) -> HereProtectors:
+    """Return what protects keyrings on this machine, as configured.
+
+    ask  asks for the passphrase when one is needed and none is configured; None: nobody is there
+    """
+    file = settings.keys.passphrase_file
+    passphrase = Passphrase(
+        given=passphrase_from_environment(), file=Path(file).expanduser() if file else None, ask=ask
+    )
+    return HereProtectors(keyrings_folder(), passphrase, wanted=settings.keys.protector)
+
+
 def _limits(settings: Settings) -> JobLimits:
     pictures, archives = settings.pictures, settings.archives
     return JobLimits(
@@ -149,7 +170,7 @@ def _limits(settings: Settings) -> JobLimits:
     )
 
 
-def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
+def _engine_settings(settings: Settings, folder: Path, passphrase: Callable[[], str]) -> EngineSettings:
     limits = _limits(settings)
     return EngineSettings(
         folder=folder,
@@ -161,6 +182,7 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
         keeping=_keeping(settings),
+        passphrase=passphrase,
     )
 
 

@@ -15,6 +15,8 @@ import msgspec
 from audobon.errors import InvalidInput, Misconfigured
 
 _PREFIX = "AUDOBON_"
+# No setting: it is read where it is needed, and never shown.
+_PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
@@ -33,6 +35,17 @@ class StorageSettings(msgspec.Struct, frozen=True):
     nearline: Path = Path()
     archive: Path = Path()
     keep_removed_days: float = 0.0
+
+
+class KeySettings(msgspec.Struct, frozen=True):
+    """How the keyring is protected.
+
+    protector        of a keyring that is made: auto, secret-store, passphrase or unlock-file
+    passphrase_file  its first line is the passphrase; empty: AUDOBON_KEYS_PASSPHRASE, or asked
+    """
+
+    protector: str = "auto"
+    passphrase_file: str = ""
 
 
 class MemorySettings(msgspec.Struct, frozen=True):
@@ -128,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The whole configuration, one section per room."""
 
     storage: StorageSettings = StorageSettings()
+    keys: KeySettings = KeySettings()
     memory: MemorySettings = MemorySettings()
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()
@@ -172,6 +186,11 @@ def config_file() -> Path:
 def keyrings_folder() -> Path:
     """Return where the files lie that unlock keyrings: never in the data folder, which they protect."""
     return config_file().parent / "keyrings"
+
+
+def passphrase_from_environment() -> str:
+    """Return the keyring's passphrase as the environment has it; empty when it has none."""
+    return os.environ.get(_PASSPHRASE, "")
 
 
 def default_folder() -> Path:
@@ -224,7 +243,7 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, value in _read_file(file, is_required=path is not None).items():
         found[name] = (value, str(file))
     for variable, text in sorted(os.environ.items()):
-        if variable.startswith(_PREFIX) and variable != _PREFIX + "CONFIG":
+        if variable.startswith(_PREFIX) and variable not in (_PREFIX + "CONFIG", _PASSPHRASE):
             section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
             found[f"{section}.{rest}"] = (text, variable)
     for name, (_, origin) in found.items():
@@ -300,6 +319,8 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"cache.budget: {error.message}")
     if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
         faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
+        faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

@@ -13,6 +13,7 @@ from audobon.cli.cache import cache
 from audobon.cli.config import config
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
+from audobon.cli.keys import keys
 from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
@@ -49,7 +50,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, logs, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, cache, keys, logs, doctor, resources, config):
     audobon.add_command(command)
 
 

@@ -92,6 +92,7 @@ class Crew:
             cache_bytes=settings.cache_bytes,
             keeping=settings.keeping,
             idle_seconds=settings.idle_seconds,
+            passphrase=settings.passphrase(),
         )
 
     def wait(self, timeout_seconds: float) -> None:

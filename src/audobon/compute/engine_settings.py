@@ -1,5 +1,6 @@
 """How an engine works."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     keeping        how blobs are kept
     idle_seconds   a worker without a task for so long ends, and is started again when there is one; 0: never
     stall_seconds  a task that makes no step for so long is taken from its worker, which is ended
+    passphrase     returns what opens the keyring, for workers; empty: none is needed
     """
 
     folder: Path
@@ -33,3 +35,4 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
     cache_bytes: int = 0
     keeping: Keeping = Keeping()
+    passphrase: Callable[[], str] = str

@@ -18,6 +18,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes   the most that results from before may take; 0: none are kept
     keeping       how blobs are kept
     idle_seconds  it ends after so long without a task; 0: never
+    passphrase    opens the keyring; empty: none is needed. Goes through the pipe alone
     """
 
     folder: str
@@ -31,6 +32,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     keeping: Keeping = Keeping()
     idle_seconds: float = 0.0
     device: str = "auto"
+    passphrase: str = ""
+
+    def __repr__(self) -> str:
+        """Return words without the passphrase."""
+        return f"Hello(owner={self.owner!r}, folder={self.folder!r})"
 
 
 class Order(msgspec.Struct, frozen=True):

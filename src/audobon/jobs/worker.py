@@ -23,6 +23,7 @@ from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
@@ -49,7 +50,7 @@ def main() -> None:
     )
     codecs[0].start()
     import_runtime()
-    keys = open_keys(folder, unlock_folder=keyrings_folder())
+    keys = open_keys(folder, unlock_folder=keyrings_folder(), passphrase=Passphrase(given=hello.passphrase))
     storage, database = open_storage(folder, keys, hello.keeping), Database(folder)
     tuning = load_tuning(folder)
     models = Models(

@@ -1,32 +1,36 @@
 """The file of wrapped keys: tenant keys, the subjects and their keys, data keys that were wrapped anew."""
 
+import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from audobon.atomic import disk_errors
-from audobon.errors import CorruptKeyring, NewerFormat, Unavailable
+from audobon.atomic import disk_errors, sync_folder
+from audobon.errors import CorruptKeyring, DiskFull, KeyringLost, NewerFormat, Unavailable
+from audobon.keys.unlock_file import read_private, write_private
 from audobon.processes import FileLock
 from audobon.sqlite import BUSY_SECONDS, transaction
 
 FORMAT = 1
+HINT = "audobon keys import-recovery"
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE tenant_key (version INTEGER PRIMARY KEY, wrapped BLOB NOT NULL, created_at REAL NOT NULL);
--- Secrets that never change: what names blobs, what signs, what recovers.
+-- Secrets that never change: what signs, and what recovers.
 CREATE TABLE secret (name TEXT PRIMARY KEY, tenant_version INTEGER NOT NULL, wrapped BLOB NOT NULL);
 CREATE TABLE subject (
     id TEXT PRIMARY KEY, sealed_name BLOB NOT NULL, created_at REAL NOT NULL, erased_at REAL
 );
+-- Version 0 names the subject's blobs and never changes. The others encrypt, the newest what is new.
 CREATE TABLE subject_key (
     subject_id TEXT NOT NULL, version INTEGER NOT NULL, tenant_version INTEGER NOT NULL,
     wrapped BLOB NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (subject_id, version)
 );
--- Data keys are wrapped where their data lies; those that were wrapped anew since then stand here.
+-- Data keys are wrapped where their data lies. Those that were wrapped anew since then stand here.
 CREATE TABLE data_key (
     id BLOB PRIMARY KEY, subject_id TEXT NOT NULL, subject_version INTEGER NOT NULL, wrapped BLOB NOT NULL
 );
@@ -34,22 +38,20 @@ CREATE INDEX data_key_by_subject ON data_key (subject_id, subject_version);
 """
 
 
-class SubjectRow(msgspec.Struct, frozen=True):
-    """A subject as the keystore has it."""
-
-    id: str
-    sealed_name: bytes
-    created_at: float
-    erased_at: float | None
-
-
 class Keystore:
-    """The keystore of a data folder: one SQLite file, durable at every commit, for many processes."""
+    """The keystore of a data folder: one SQLite file, durable at every commit, for many processes.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "keys" / "keystore.db"
+    Its connection is used by one thread at a time; whoever holds it sees to that.
+    new_id  the name of a keyring that is made anew
+    """
+
+    def __init__(self, folder: Path, *, new_id: str | None = None) -> None:
+        self.folder = folder
+        self._new_id = new_id
+        self.path = keystore_path(folder)
         self._lock = FileLock(folder / "locks" / "keystore.lock", purpose="opening the keystore", wait=True)
         self._connection: sqlite3.Connection | None = None
+        self._seen: tuple[int, int, int] | None = None
 
     @property
     def exists(self) -> bool:
@@ -57,23 +59,71 @@ class Keystore:
         return self.path.is_file()
 
     def connection(self) -> sqlite3.Connection:
-        """Return the open file, made when there is none; raises CorruptKeyring, NewerFormat, Denied."""
+        """Return the open file, made when there never was one.
+
+        raises  KeyringLost when there was one, CorruptKeyring, NewerFormat, Denied
+        """
         if self._connection is None:
-            with disk_errors(self.path), self.errors():
-                # Who only looks leaves no trace, not even in the lock.
-                self._connection = self._open(may_make=False) if self.exists else None
-                if self._connection is None:
-                    with self._lock:
-                        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                        self._connection = self._open(may_make=True)
-        assert self._connection is not None
+            # The marker is written last. Who only looks leaves no trace, not even in the lock.
+            is_made = self.exists and read_marker(self.folder) is not None
+            with disk_errors(self.path), nullcontext() if is_made else self._lock, self.errors():
+                self._connection = self._open()
+                self._seen = self._now()
+            if Path(f"{self.path}-journal").exists():
+                # Whoever was to overwrite it was killed, or is about to.
+                with self.leaving_nothing():
+                    pass
         return self._connection
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a change is under way."""
+        return self._connection is not None and self._connection.in_transaction
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """Commit what the block does, or nothing of it."""
         with self.errors(), transaction(self.connection()) as connection:
             yield connection
+
+    def row(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        """Return the first row of a query; None when there is none."""
+        with self.errors():
+            found: tuple[Any, ...] | None = self.connection().execute(query, values).fetchone()
+            return found
+
+    def meta(self, name: str) -> bytes | None:
+        """Return a value by its name."""
+        row = self.row("SELECT value FROM meta WHERE name = ?", name)
+        return None if row is None else bytes(row[0])
+
+    def set_meta(self, name: str, value: bytes | None) -> None:
+        """Set a value, or remove it."""
+        with self.changing() as connection:
+            if value is None:
+                connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    @property
+    def id(self) -> str:
+        """What names this keyring, here and in backups."""
+        found = self.meta("id")
+        if found is None:
+            raise CorruptKeyring(f"{self.path} lacks its name", hint=HINT)
+        return found.decode("ascii", "replace")
+
+    def has_changed(self) -> bool:
+        """Tell whether another process changed it since this was last asked, or put another in its place."""
+        if self._connection is None:
+            return True
+        with self.errors():
+            now = self._now()
+        if now[:2] != (self._seen or now)[:2]:
+            self.close()
+            return True
+        is_changed, self._seen = now != self._seen, now
+        return is_changed
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -82,11 +132,33 @@ class Keystore:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise CorruptKeyring(
-                    f"{self.path} is not as it was written", hint="audobon keys import-recovery"
+            # Its schema is ours and was there: a table that is missing now was damaged.
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+                raise CorruptKeyring(f"{self.path} is not as it was written", hint=HINT) from error
+            if code == sqlite3.SQLITE_FULL:
+                raise DiskFull(
+                    f"no room left for {self.path}", hint="free some space and try again"
                 ) from error
             raise Unavailable(f"{self.path} cannot be used: {error}", hint="check the disk") from error
+
+    @contextmanager
+    def leaving_nothing(self) -> Iterator[None]:
+        """Overwrite, after the block's change, what the journal kept of the pages before it."""
+        connection, journal = self.connection(), Path(f"{self.path}-journal")
+        with self.errors():
+            connection.execute("PRAGMA journal_mode = PERSIST")
+        try:
+            yield
+        finally:
+            # While this has the right to write nobody else touches the journal, and we write none.
+            with self.changing(), disk_errors(journal):
+                if journal.exists():
+                    with journal.open("r+b") as file:
+                        file.write(bytes(journal.stat().st_size))
+                        file.flush()
+                        os.fsync(file.fileno())
+            with self.errors():
+                connection.execute("PRAGMA journal_mode = DELETE")
 
     def close(self) -> None:
         """Close the file."""
@@ -94,26 +166,76 @@ class Keystore:
         if connection is not None:
             connection.close()
 
-    def _open(self, *, may_make: bool) -> sqlite3.Connection | None:
-        """Return the open file; None when it must be made and may not be."""
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+    def _now(self) -> tuple[int, int, int]:
+        assert self._connection is not None
+        with disk_errors(self.path):
+            try:
+                state = self.path.stat()
+            except FileNotFoundError:
+                return 0, 0, 0
+        return state.st_dev, state.st_ino, self._connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = read_marker(self.folder)
+        if not self.path.exists():
+            if known is not None:
+                raise KeyringLost(f"{self.path}, with all keys of this data folder, is gone", hint=HINT)
+            os.close(os.open(self.path, os.O_CREAT, 0o600))
+        connection = connect_keystore(self.path)
         try:
-            # No log beside it: a key that is destroyed shall be gone from the one file there is.
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("PRAGMA secure_delete = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0 and not may_make:
-                connection.close()
-                return None
-            if version == 0:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-                self.path.chmod(0o600)
-            elif version > FORMAT:
+            if version > FORMAT:
                 raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
+            if version == 0:
+                if known is not None:
+                    raise CorruptKeyring(f"{self.path} is empty or cut off", hint=HINT)
+                make_schema(connection, keyring_id=self._new_id or secrets.token_hex(8))
+            found = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
+            if found is not None and known is None:
+                write_marker(self.folder, bytes(found[0]).decode("ascii", "replace"))
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def keystore_path(folder: Path) -> Path:
+    """Return where the keystore of a data folder lies."""
+    return folder / "keys" / "keystore.db"
+
+
+def connect_keystore(path: Path) -> sqlite3.Connection:
+    """Open a keystore's file as it is always opened."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    # No log beside it: a key that is destroyed shall be gone from the one file there is.
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA secure_delete = ON")
+    return connection
+
+
+def make_schema(connection: sqlite3.Connection, *, keyring_id: str) -> None:
+    """Make the tables of a keystore that has none, all or nothing."""
+    with transaction(connection):
+        for statement in _SCHEMA.split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('id', ?)", (keyring_id.encode(),))
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def marker_path(folder: Path) -> Path:
+    """Return where a data folder notes which keyring it has, so that a lost one is not silently replaced."""
+    return folder / "keyring.id"
+
+
+def read_marker(folder: Path) -> str | None:
+    """Return the id of the keyring that a data folder has or had; None when it never had one."""
+    data = read_private(marker_path(folder))
+    return None if data is None else data.decode("ascii", "replace").strip()
+
+
+def write_marker(folder: Path, keyring_id: str) -> None:
+    """Note which keyring a data folder has."""
+    write_private(marker_path(folder), f"{keyring_id}\n".encode())
+    sync_folder(folder)

@@ -1,4 +1,4 @@
-"""The keys of a data folder: given out, used to seal small things and to sign, destroyed.
+"""The keys of a data folder: given out, used to seal small things and to sign, changed, destroyed.
 
 KEK → tenant key → subject key → data key, each wrapped by the one before.
 """
@@ -6,122 +6,87 @@ KEK → tenant key → subject key → data key, each wrapped by the one before.
 import base64
 import os
 import re
-import secrets
-import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
-import msgspec
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audobon.clock import utc_now
-from audobon.errors import CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
+from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
+from audobon.keys import erasure, recovery, rotation
+from audobon.keys.attempts import try_every_key
 from audobon.keys.keystore import Keystore
-from audobon.keys.port import KeyEncryption
+from audobon.keys.ledger import Ledger, LedgerEntry, Reason
+from audobon.keys.passphrase import Passphrase
+from audobon.keys.protector import Protector, Protectors
+from audobon.keys.ring import Ring, new_subject_id
+from audobon.keys.status import KeyringStatus, read_status
+from audobon.keys.subjects import PERSONAL as PERSONAL
+from audobon.keys.subjects import SYSTEM as SYSTEM
+from audobon.keys.subjects import DataKey as DataKey
+from audobon.keys.subjects import Subject as Subject
+from audobon.keys.wrapping import derived, new_key, sealed_by
 
-PERSONAL = "personal"
-"""The subject of what is nobody else's: the user of this machine."""
-
-SYSTEM = "system"
-"""The subject of Audobon's own: settings, the database's file, manifests."""
-
-_KEY_BYTES = 32
-_NONCE_BYTES = 12
-_MOST_CIPHERS = 64
 _TEXT_MARK = "s1."
 # Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
 _SEALED_TEXT = re.compile(r"s1\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43,}={0,2})", re.ASCII)
-
-_Secret = Literal["id", "signing", "recovery"]
-
-
-class DataKey(msgspec.Struct, frozen=True):
-    """A key for the bytes of one pack.
-
-    id               names it for good
-    key              the key itself; never stored
-    subject_version  of the subject key that wrapped it
-    wrapped          what is stored beside the bytes
-    """
-
-    id: bytes
-    subject: str
-    subject_version: int
-    wrapped: bytes
-    key: bytes
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """A person or a project; instants are UTC seconds."""
-
-    id: str
-    name: str
-    created_at: float
-    erased_at: float | None
+_LONGEST_NAME = 200
 
 
 class Keys:
     """The keyring of a data folder, for many threads and processes.
 
-    Made when it is first used. A subject is known by its id everywhere outside; its name is sealed.
+    Made when it is first used. A subject is known by its id everywhere outside; its name is sealed. What
+    another process erases or rotates is noticed within a second.
     """
 
-    def __init__(self, folder: Path, kek: Callable[[Keystore], KeyEncryption]) -> None:
-        self._store = Keystore(folder)
-        self._kek = kek
-        self._lock = threading.RLock()
-        self._tenant: dict[int, bytes] = {}
-        self._subject_keys: dict[tuple[str, int], bytes] = {}
-        self._newest: dict[str, int] = {}
-        self._data_keys: dict[bytes, bytes] = {}
-        self._secrets: dict[str, bytes] = {}
-        # To derive a cipher takes ten times as long as to seal a name with it. Keyed by the key, so that
-        # what is forgotten elsewhere is not found here.
-        self._ciphers: dict[tuple[bytes, bytes], AESGCM] = {}
+    def __init__(self, folder: Path, protectors: Protectors) -> None:
+        self._ring = Ring(Keystore(folder), protectors, when_opened=self._settle)
+        self.ledger = Ledger(folder, self.sign, self.is_signed)
 
     @property
     def exists(self) -> bool:
         """Whether the keyring was made already."""
-        return self._store.exists
+        return self._ring.store.exists
 
     @property
-    def exists(self) -> bool:
-        """Whether the keyring was made; asking makes none."""
-        return self._store.exists
+    def id(self) -> str:
+        """What names this keyring; the same in every backup of it."""
+        return self._opened().store.id
 
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
 
-        raises  SubjectErased, InvalidInput
+        raises  InvalidInput
         """
+        ring = self._opened()
         if name in (PERSONAL, SYSTEM):
-            self._newest_version(name)
-            return name
-        if not name.strip() or len(name) > 200:
-            raise InvalidInput("a person or project needs a name of 1 to 200 characters")
-        with self._lock:
-            for subject in self.subjects():
-                if subject.name == name and subject.erased_at is None:
-                    return subject.id
-            subject_id = secrets.token_hex(8)
-            self._make_subject(subject_id, name)
-            return subject_id
+            subject = ring.resolve(name)
+            ring.newest(subject)
+            return subject
+        if not name.strip() or len(name) > _LONGEST_NAME:
+            raise InvalidInput(f"a person or project needs a name of 1 to {_LONGEST_NAME} characters")
+        if (found := self._of_name(name)) is not None:
+            return found
+        with ring.changing():
+            # Another process may have made it meanwhile; nobody can any more.
+            if (found := self._of_name(name)) is not None:
+                return found
+            subject = new_subject_id()
+            ring.make_subject(subject, name)
+            return subject
 
     def subjects(self) -> list[Subject]:
-        """Return all subjects, oldest first; the name of an erased one is gone."""
-        with self._lock, self._store.errors():
-            rows = self._store.connection().execute(
+        """Return all subjects, oldest first; the name of an erased one is its id."""
+        ring = self._opened()
+        with ring.lock, ring.store.errors():
+            rows = ring.store.connection().execute(
                 "SELECT id, sealed_name, created_at, erased_at FROM subject ORDER BY created_at, id"
             )
             return [
                 Subject(
                     row[0],
-                    row[0] if row[3] is not None else self._unseal(row[0], row[1], b"subject name").decode(),
+                    row[0] if row[3] is not None else ring.unseal(row[0], row[1], b"subject name").decode(),
                     row[2],
                     row[3],
                 )
@@ -129,63 +94,61 @@ class Keys:
             ]
 
     def find_subject(self, name: str) -> Subject:
-        """Return the subject of a name or an id; SubjectNotFound when there is none."""
-        for subject in self.subjects():
-            if name in (subject.id, subject.name):
-                return subject
-        raise SubjectNotFound(f"no person or project is named {name!r}", hint="audobon data subjects")
+        """Return the subject of a name or an id, the living before the erased; SubjectNotFound when none."""
+        name = self._opened().resolve(name)
+        found = [each for each in self.subjects() if name in (each.id, each.name)]
+        if not found:
+            raise SubjectNotFound(f"no person or project is named {name!r}", hint="audobon data subjects")
+        return min(found, key=lambda each: each.erased_at is not None)
 
     def blob_id_key(self, subject: str) -> bytes:
         """Return the key under which bytes of a subject are hashed to name them; it never changes."""
-        return _derived(self._secret("id"), b"blob id\0" + subject.encode())
+        ring = self._opened()
+        subject = ring.resolve(subject)
+        ring.newest(subject)
+        return derived(ring.subject_key(subject, 0), b"blob id")
 
     def new_data_key(self, subject: str) -> DataKey:
         """Return a fresh data key of a subject. raises SubjectErased, SubjectNotFound."""
-        version = self._newest_version(subject)
-        key, key_id, nonce = os.urandom(_KEY_BYTES), os.urandom(16), os.urandom(_NONCE_BYTES)
-        context = b"data key\0" + key_id + subject.encode()
-        sealed = self._cipher(subject, version, b"wrap").encrypt(nonce, key, context)
-        self._data_keys[key_id] = key
-        return DataKey(key_id, subject, version, nonce + sealed, key)
+        ring = self._opened()
+        subject = ring.resolve(subject)
+        version = ring.newest(subject)
+        key, key_id = new_key(), os.urandom(16)
+        cipher = ring.cipher(subject, version, b"wrap")
+        wrapped = sealed_by(cipher, key, rotation.data_key_context(key_id, subject))
+        ring.remember_data_key(key_id, subject, key)
+        return DataKey(key_id, subject, version, wrapped, key)
 
     def open_data_key(self, key_id: bytes, subject: str, subject_version: int, wrapped: bytes) -> bytes:
         """Return a data key from what is stored beside its bytes, or from where it was wrapped anew.
 
-        raises  SubjectErased, CorruptKeyring
+        raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
-        with self._lock:
-            if (held := self._data_keys.get(key_id)) is not None:
-                return held
-            with self._store.errors():
-                anew = (
-                    self._store.connection()
-                    .execute("SELECT subject_version, wrapped FROM data_key WHERE id = ?", (key_id,))
-                    .fetchone()
-                )
-            if anew is not None:
-                subject_version, wrapped = anew
-            context = b"data key\0" + key_id + subject.encode()
-            try:
-                key = self._cipher(subject, subject_version, b"wrap").decrypt(
-                    wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context
-                )
-            except (InvalidTag, ValueError) as error:
-                raise CorruptKeyring("a wrapped data key is not as it was written") from error
-            self._data_keys[key_id] = key
-            return key
+        ring = self._opened()
+        if (held := ring.data_keys.get((key_id, subject))) is not None:
+            return held
+        key = self._by_any_reader(
+            subject, lambda reader: rotation.open_data_key(ring, key_id, reader, subject_version, wrapped)
+        )
+        ring.remember_data_key(key_id, subject, key)
+        return key
 
     def seal(self, subject: str, data: bytes, *, context: bytes) -> bytes:
         """Return bytes that only the key of a subject opens, under the same context."""
-        version = self._newest_version(subject)
-        return self._seal(subject, version, data, context)
+        ring = self._opened()
+        subject = ring.resolve(subject)
+        return ring.seal(subject, ring.newest(subject), data, context)
 
     def unseal(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
-        """Return what `seal` was given. raises SubjectErased, CorruptKeyring."""
-        return self._unseal(subject, sealed, context)
+        """Return what `seal` was given. raises SubjectErased, SubjectNotFound, CorruptKeyring."""
+        ring = self._opened()
+        return self._by_any_reader(subject, lambda reader: ring.unseal(reader, sealed, context))
 
     def seal_text(self, subject: str, text: str, *, context: bytes) -> str:
         """Return a text that only the key of a subject opens; it tells whose it is."""
-        sealed = self.seal(subject, text.encode(), context=context)
+        ring = self._opened()
+        subject = ring.resolve(subject)
+        sealed = ring.seal(subject, ring.newest(subject), text.encode(), context)
         return f"{_TEXT_MARK}{subject}.{base64.urlsafe_b64encode(sealed).decode()}"
 
     def unseal_text(self, text: str, *, context: bytes) -> str:
@@ -194,20 +157,15 @@ class Keys:
         A text that only begins like a sealed one, such as the name s1.png, is not sealed.
         raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
-        found = _SEALED_TEXT.fullmatch(text)
-        if found is None:
+        if (found := _parted(text)) is None:
             return text
-        try:
-            raw = base64.urlsafe_b64decode(found[2])
-        except ValueError as error:
-            raise CorruptKeyring("a sealed text is not as it was written") from error
-        return self._unseal(found[1], raw, context).decode()
+        return self._opened().unseal(*found, context).decode()
 
     def is_sealed(self, text: str, *, context: bytes) -> bool:
         """Tell whether a text was sealed by this keyring, under this context; one that was erased counts."""
-        if _SEALED_TEXT.fullmatch(text) is None:
-            return False
         try:
+            if _parted(text) is None:
+                return False
             self.unseal_text(text, context=context)
         except SubjectErased:
             return True
@@ -215,177 +173,152 @@ class Keys:
             return False
         return True
 
+    def sealed_version(self, text: str) -> tuple[str, int] | None:
+        """Return whose key sealed a text, and which version of it; None for a text that is not sealed."""
+        found = _parted(text)
+        return None if found is None else (found[0], int.from_bytes(found[1][:4], "big"))
+
     def sign(self, data: bytes) -> bytes:
         """Return a signature (Ed25519, 64 bytes) by this keyring."""
-        return Ed25519PrivateKey.from_private_bytes(self._secret("signing")).sign(data)
+        return self._signing().sign(data)
 
     def is_signed(self, data: bytes, signature: bytes) -> bool:
         """Tell whether a signature is this keyring's, for these bytes."""
-        public: Ed25519PublicKey = Ed25519PrivateKey.from_private_bytes(self._secret("signing")).public_key()
         try:
-            public.verify(signature, data)
+            self._signing().public_key().verify(signature, data)
         except InvalidSignature:
             return False
         return True
 
+    @property
+    def public_signing_key(self) -> bytes:
+        """The key (Ed25519, 32 bytes) that proves this keyring's signatures to others."""
+        return self._signing().public_key().public_bytes_raw()
+
+    def rotate(self) -> rotation.Rotated:
+        """Change every key above the data keys; what was written before is read as before."""
+        return rotation.rotate(self._opened())
+
+    def rewrap(
+        self,
+        held: Iterable[rotation.Wrapped],
+        *,
+        report: rotation.Report | None = None,
+        dry_run: bool = False,
+    ) -> rotation.Rewrapped:
+        """Wrap data keys anew that an old version of their subject's key wrapped; again goes on.
+
+        held    of each data key its id, subject, subject version and wrapped key, as beside its bytes
+        report  told how many were looked at
+        """
+        return rotation.rewrap(self._opened(), held, report=report, dry_run=dry_run)
+
+    def retire(
+        self, held: Iterable[rotation.Wrapped], sealed: Iterable[tuple[str, int]]
+    ) -> list[tuple[str, int]]:
+        """Destroy the versions of subject keys that nothing is wrapped or sealed by; return them.
+
+        What is missing in the arguments is lost for good: `held` must be every data key there is, as for
+        `rewrap`, and `sealed` every text and note sealed, backups and shipped history included.
+        raises  Conflict when the newest versions are younger than an hour
+        """
+        return rotation.retire(self._opened(), held, sealed)
+
+    def protect(self, protector: Protector, *, passphrase: Passphrase | None = None) -> None:
+        """Have something else protect the keyring, or another passphrase; what did before is destroyed."""
+        rotation.protect(self._opened(), protector, passphrase)
+
+    def passphrase(self) -> str:
+        """Return the passphrase for a process of ours that has to open the keyring; empty: none is needed."""
+        ring = self._opened()
+        with ring.lock:
+            # Proved before it is handed on.
+            ring.secret("signing")
+            return ring.protectors.passphrase.get() if ring.protector() == "passphrase" else ""
+
+    def erase(self, subject: str, *, reason: Reason = "asked") -> erasure.Erasure:
+        """Destroy every key of a subject and its name, here; noted in the ledger first.
+
+        PERSONAL begins anew under another id. Again is no error.
+        raises  SubjectNotFound, Conflict for SYSTEM
+        """
+        return erasure.erase(self._opened(), self.ledger, subject, reason)
+
+    def note_erasure(self, subject: str, *, reason: Reason = "asked") -> LedgerEntry:
+        """Note in the ledger that a subject is to be erased, before `erase`; again changes nothing."""
+        return self.ledger.append(self._opened().resolve(subject), reason)
+
+    def try_every_key(self, sealed: bytes, *, context: bytes) -> tuple[int, list[str]]:
+        """Return how many keys were tried on something sealed after its nonce, and who of them opens it."""
+        return try_every_key(self._opened(), sealed, context=context)
+
+    def replay(self, entries: Iterable[LedgerEntry]) -> list[str]:
+        """Erase what entries of a ledger say is erased, and this keyring holds again; return the ids.
+
+        The entries are added to the ledger here. raises CorruptKeyring when they are not this keyring's.
+        """
+        ring = self._opened()
+        self.ledger.merge(entries)
+        return erasure.settle(ring, self.ledger)
+
+    def recovery_words(self) -> str:
+        """Return the 24 words that open every export; note that they were asked for."""
+        return recovery.words_of(self._opened())
+
+    def recovery_recipient(self) -> str:
+        """Return the age recipient that exports are encrypted to."""
+        return recovery.RecoveryKey(self._opened().secret("recovery")).recipient
+
+    def export_for_recovery(self) -> bytes:
+        """Return all that another machine needs to open what is stored, for the recovery words alone."""
+        return recovery.export(self._opened())
+
+    def status(self) -> KeyringStatus:
+        """Return how the keyring stands. raises CorruptKeyring when the file is damaged."""
+        return read_status(self._opened(), self.ledger)
+
     def close(self) -> None:
         """Forget the keys in memory and close the keystore."""
-        with self._lock:
-            for held in (self._tenant, self._subject_keys, self._newest, self._data_keys, self._secrets):
-                held.clear()
-            self._ciphers.clear()
-            self._store.close()
+        with self._ring.lock:
+            self._ring.forget()
+            self._ring.store.close()
 
-    def _newest_version(self, subject: str) -> int:
-        with self._lock:
-            if (version := self._newest.get(subject)) is None:
-                with self._store.errors():
-                    row = (
-                        self._store.connection()
-                        .execute("SELECT max(version) FROM subject_key WHERE subject_id = ?", (subject,))
-                        .fetchone()
-                    )
-                if row[0] is None:
-                    self._demand_not_erased(subject)
-                    if subject not in (PERSONAL, SYSTEM):
-                        raise SubjectNotFound(f"there is no person or project {subject}")
-                    self._make_subject(subject, subject)
-                    return 1
-                version = self._newest[subject] = int(row[0])
-            return version
+    def _opened(self) -> Ring:
+        self._ring.refresh()
+        return self._ring
 
-    def _make_subject(self, subject: str, name: str) -> None:
-        with self._store.changing() as connection:
-            if connection.execute("SELECT 1 FROM subject WHERE id = ?", (subject,)).fetchone():
-                self._demand_not_erased(subject)
-                return
-            key = os.urandom(_KEY_BYTES)
-            tenant_version = self._tenant_version()
-            self._subject_keys[subject, 1] = key
-            connection.execute(
-                "INSERT INTO subject_key VALUES (?, 1, ?, ?, ?)",
-                (
-                    subject,
-                    tenant_version,
-                    _wrap(self._tenant_key(tenant_version), key, b"subject key\0" + subject.encode()),
-                    utc_now(),
-                ),
-            )
-            sealed = self._seal(subject, 1, name.encode(), b"subject name")
-            connection.execute("INSERT INTO subject VALUES (?, ?, ?, NULL)", (subject, sealed, utc_now()))
+    def _settle(self) -> None:
+        erasure.settle(self._ring, self.ledger)
 
-    def _demand_not_erased(self, subject: str) -> None:
-        row = (
-            self._store.connection()
-            .execute("SELECT erased_at FROM subject WHERE id = ?", (subject,))
-            .fetchone()
-        )
-        if row is not None and row[0] is not None:
-            raise SubjectErased(f"{subject} was erased")
+    def _signing(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self._opened().secret("signing"))
 
-    def _subject_key(self, subject: str, version: int) -> bytes:
-        with self._lock:
-            if (key := self._subject_keys.get((subject, version))) is None:
-                with self._store.errors():
-                    row = (
-                        self._store.connection()
-                        .execute(
-                            "SELECT tenant_version, wrapped FROM subject_key"
-                            " WHERE subject_id = ? AND version = ?",
-                            (subject, version),
-                        )
-                        .fetchone()
-                    )
-                if row is None:
-                    self._demand_not_erased(subject)
-                    raise SubjectNotFound(f"there is no key {version} of {subject}")
-                context = b"subject key\0" + subject.encode()
-                key = self._subject_keys[subject, version] = _unwrap(
-                    self._tenant_key(row[0]), row[1], context
-                )
-            return key
+    def _of_name(self, name: str) -> str | None:
+        for subject in self.subjects():
+            if subject.name == name and subject.erased_at is None:
+                return subject.id
+        return None
 
-    def _tenant_version(self) -> int:
-        """Return the newest version of the tenant key, made when there is none; within `changing`."""
-        connection = self._store.connection()
-        newest = connection.execute("SELECT max(version) FROM tenant_key").fetchone()[0]
-        if newest is None:
-            newest = 1
-            connection.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('id', ?)", (secrets.token_hex(8).encode(),)
-            )
-            key = os.urandom(_KEY_BYTES)
-            wrapped = self._kek(self._store).wrap(key, context=b"tenant key\0" + b"1")
-            connection.execute("INSERT INTO tenant_key VALUES (1, ?, ?)", (wrapped, utc_now()))
-            for name in ("id", "signing", "recovery"):
-                sealed = _wrap(key, os.urandom(_KEY_BYTES), b"secret\0" + name.encode())
-                connection.execute("INSERT INTO secret VALUES (?, 1, ?)", (name, sealed))
-            self._tenant[1] = key
-        return int(newest)
-
-    def _tenant_key(self, version: int) -> bytes:
-        with self._lock:
-            if (key := self._tenant.get(version)) is None:
-                with self._store.errors():
-                    row = (
-                        self._store.connection()
-                        .execute("SELECT wrapped FROM tenant_key WHERE version = ?", (version,))
-                        .fetchone()
-                    )
-                if row is None:
-                    raise CorruptKeyring(f"the keyring lacks its tenant key {version}")
-                context = b"tenant key\0" + str(version).encode()
-                key = self._tenant[version] = self._kek(self._store).unwrap(row[0], context=context)
-            return key
-
-    def _secret(self, name: _Secret) -> bytes:
-        with self._lock:
-            if (secret := self._secrets.get(name)) is None:
-                query = "SELECT tenant_version, wrapped FROM secret WHERE name = ?"
-                with self._store.errors():
-                    row = self._store.connection().execute(query, (name,)).fetchone()
-                if row is None:
-                    with self._store.changing() as connection:
-                        self._tenant_version()
-                        row = connection.execute(query, (name,)).fetchone()
-                if row is None:
-                    raise CorruptKeyring(f"the keyring lacks its secret {name}")
-                context = b"secret\0" + name.encode()
-                secret = self._secrets[name] = _unwrap(self._tenant_key(row[0]), row[1], context)
-            return secret
-
-    def _cipher(self, subject: str, version: int, purpose: bytes) -> AESGCM:
-        key = self._subject_key(subject, version)
-        if (cipher := self._ciphers.get((key, purpose))) is None:
-            if len(self._ciphers) >= _MOST_CIPHERS:
-                self._ciphers.clear()
-            cipher = self._ciphers[key, purpose] = AESGCM(_derived(key, purpose))
-        return cipher
-
-    def _seal(self, subject: str, version: int, data: bytes, context: bytes) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._cipher(subject, version, b"seal").encrypt(nonce, data, context)
-        return version.to_bytes(4, "big") + nonce + sealed
-
-    def _unseal(self, subject: str, sealed: bytes, context: bytes) -> bytes:
-        version, nonce = int.from_bytes(sealed[:4], "big"), sealed[4 : 4 + _NONCE_BYTES]
-        try:
-            return self._cipher(subject, version, b"seal").decrypt(nonce, sealed[4 + _NONCE_BYTES :], context)
-        except (InvalidTag, ValueError) as error:
-            raise CorruptKeyring("what was sealed is not as it was written") from error
+    def _by_any_reader(self, subject: str, read: rotation.Read) -> bytes:
+        failure: AudobonError = SubjectNotFound(f"there is no person or project {subject}")
+        for reader in self._ring.readers(subject):
+            try:
+                return read(reader)
+            except (CorruptKeyring, SubjectErased, SubjectNotFound) as error:
+                failure = error
+        raise failure
 
 
-def _derived(key: bytes, purpose: bytes) -> bytes:
-    return HKDF(SHA256(), _KEY_BYTES, None, purpose).derive(key)
-
-
-def _wrap(key: bytes, secret: bytes, context: bytes) -> bytes:
-    nonce = os.urandom(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, secret, context)
-
-
-def _unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
+def _parted(text: str) -> tuple[str, bytes] | None:
+    """Return the subject and the sealed bytes of a text; None when it is not sealed."""
+    found = _SEALED_TEXT.fullmatch(text)
+    if found is None:
+        return None
     try:
-        return AESGCM(key).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
-    except (InvalidTag, ValueError) as error:
-        raise CorruptKeyring("a wrapped key is not as it was written") from error
+        sealed = base64.urlsafe_b64decode(found[2])
+    except ValueError as error:
+        raise CorruptKeyring("a sealed text is not as it was written") from error
+    if base64.urlsafe_b64encode(sealed).decode() != found[2]:
+        # Its last character may have more bits than are used.
+        raise CorruptKeyring("a sealed text is not as it was written")
+    return found[1], sealed

@@ -1,0 +1,147 @@
+"""A keyring made from a recovery file and its words, on a machine that has nothing else."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
+from audobon.clock import utc_now
+from audobon.errors import AudobonError, Conflict, CorruptKeyring, ForeignRepository, WrongPassphrase
+from audobon.keys.keystore import Keystore, keystore_path, read_marker, write_marker
+from audobon.keys.protector import Protectors
+from audobon.keys.recovery import Content, RecoveryKey, read_heading
+from audobon.keys.ring import Ring, secret_context, subject_context
+from audobon.keys.wrapping import wrap
+from audobon.processes import FileLock
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """The keyring that a recovery file held; instants are UTC seconds."""
+
+    id: str
+    created_at: float
+    subjects: int
+    subject_keys: int
+    data_keys: int
+
+
+def look_into(words: str, file: bytes) -> Imported:
+    """Return what a recovery file holds, changing nothing.
+
+    raises  WrongPassphrase, InvalidInput, NewerFormat, CorruptKeyring
+    """
+    return _outcome(file, _content(words, file))
+
+
+def import_recovery(
+    folder: Path, words: str, file: bytes, protectors: Protectors, *, replace: bool = False
+) -> Imported:
+    """Make the keyring of a data folder from a recovery file, under a fresh key-encryption key.
+
+    replace  when the folder has a keyring that opens; one that does not is replaced anyway. Kept beside.
+    raises   Conflict, ForeignRepository when the folder belongs to another keyring, and as `look_into`
+    """
+    content = _content(words, file)
+    outcome = _outcome(file, content)
+    known = read_marker(folder)
+    if known is not None and known != outcome.id:
+        raise ForeignRepository(
+            f"{folder} belongs to keyring {known}, and the file is of {outcome.id}",
+            hint="import it into another data folder: AUDOBON_STORAGE_FOLDER",
+        )
+    with (
+        disk_errors(folder),
+        FileLock(folder / "locks" / "import.lock", purpose="importing a keyring", wait=True),
+    ):
+        if not replace and _opens(folder, protectors):
+            raise Conflict(f"the keyring of {folder} opens as it is", hint="add --overwrite to replace it")
+        clear_leftovers(folder / "keyring")
+        scratch = temporary_beside(folder / "keyring")
+        scratch.mkdir(mode=0o700)
+        try:
+            _build(scratch, outcome.id, content, protectors)
+            _put_in_place(folder, keystore_path(scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        write_marker(folder, outcome.id)
+    return outcome
+
+
+def _opens(folder: Path, protectors: Protectors) -> bool:
+    store = Keystore(folder)
+    if not store.exists:
+        return False
+    ring = Ring(store, protectors, when_opened=lambda: None)
+    try:
+        ring.secret("recovery")
+    except AudobonError:
+        return False
+    finally:
+        store.close()
+    return True
+
+
+def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protectors) -> None:
+    store = Keystore(scratch, new_id=keyring_id)
+    ring = Ring(store, protectors, when_opened=lambda: None)
+    try:
+        protector = protectors.choose()
+        kek = protectors.kek(store, protector)
+        try:
+            kek.rotate()
+        except (CorruptKeyring, WrongPassphrase):
+            # What is left of the lost keyring's opens nothing any more.
+            kek.discard()
+            kek = protectors.kek(store, protector)
+        with ring.changing() as connection:
+            store.set_meta("protector", protector.encode())
+            store.set_meta("personal", content.personal.encode())
+            # Who has the file and the words has seen the words.
+            store.set_meta("words exported at", str(utc_now()).encode())
+            for subject in content.begun:
+                store.set_meta(f"has {subject}", b"")
+            tenant = ring.add_tenant_key(1, kek)
+            for name, secret in content.secrets.items():
+                connection.execute(
+                    "INSERT INTO secret VALUES (?, 1, ?)", (name, wrap(tenant, secret, secret_context(name)))
+                )
+            connection.executemany("INSERT INTO subject VALUES (?, ?, ?, ?)", content.subjects)
+            for subject, version, key, created_at in content.subject_keys:
+                wrapped = wrap(tenant, key, subject_context(subject, version))
+                connection.execute(
+                    "INSERT INTO subject_key VALUES (?, ?, 1, ?, ?)", (subject, version, wrapped, created_at)
+                )
+            connection.executemany("INSERT INTO data_key VALUES (?, ?, ?, ?)", content.data_keys)
+    finally:
+        store.close()
+
+
+def _put_in_place(folder: Path, built: Path) -> None:
+    target = keystore_path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The old one's journal must not be taken for the new one's.
+    for old in (target, Path(f"{target}-journal")):
+        if old.exists():
+            old.replace(old.with_name(f"{old.name}.replaced-{utc_now():.0f}"))
+    built.replace(target)
+    sync_folder(target.parent)
+
+
+def _content(words: str, file: bytes) -> Content:
+    plain = RecoveryKey.from_words(words).open(file)
+    try:
+        return msgspec.msgpack.decode(plain, type=Content)
+    except msgspec.DecodeError as error:
+        raise CorruptKeyring("the recovery file holds no keyring") from error
+
+
+def _outcome(file: bytes, content: Content) -> Imported:
+    heading, _ = read_heading(file)
+    return Imported(
+        heading.keyring,
+        heading.created_at,
+        sum(subject[3] is None for subject in content.subjects),
+        len(content.subject_keys),
+        len(content.data_keys),
+    )

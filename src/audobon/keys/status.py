@@ -1,0 +1,78 @@
+"""How a keyring stands."""
+
+import msgspec
+
+from audobon.errors import AudobonError, CorruptKeyring
+from audobon.keys import erasure
+from audobon.keys.keystore import HINT
+from audobon.keys.ledger import Ledger
+from audobon.keys.ring import Ring
+
+
+class KeyringStatus(msgspec.Struct, frozen=True):
+    """How a keyring stands; instants are UTC seconds.
+
+    rotated_at         when the tenant key was made
+    subject_versions   versions of the keys of subjects, all together
+    rewrapped          data keys that were wrapped anew and stand in the keystore
+    words_exported_at  None: nobody ever asked for the recovery words
+    ledger_fault       why the ledger of erasures cannot be relied on; None: it can
+    """
+
+    id: str
+    protector: str
+    kek_version: str
+    tenant_version: int
+    rotated_at: float
+    subjects: int
+    erased: int
+    subject_versions: int
+    rewrapped: int
+    words_exported_at: float | None
+    ledger_entries: int
+    ledger_fault: str | None
+
+
+def read_status(ring: Ring, ledger: Ledger) -> KeyringStatus:
+    """Return how the keyring stands, every key in it opened. raises CorruptKeyring, KeyringLost."""
+    with ring.lock, ring.changing() as connection:
+        found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            raise CorruptKeyring(f"{ring.store.path} is damaged: {found}", hint=HINT)
+        ring.newest_tenant()
+        versions = connection.execute("SELECT subject_id, version FROM subject_key").fetchall()
+        tenant_version, rotated_at = connection.execute(
+            "SELECT version, created_at FROM tenant_key ORDER BY version DESC"
+        ).fetchone()
+        subjects, erased = connection.execute("SELECT count(*), count(erased_at) FROM subject").fetchone()
+        rewrapped = connection.execute("SELECT count(*) FROM data_key").fetchone()[0]
+    with ring.lock:
+        # From the disk, not from memory.
+        ring.forget()
+        ring.secret("signing")
+        ring.secret("recovery")
+        for subject, version in versions:
+            ring.subject_key(subject, version)
+        exported_at = ring.store.meta("words exported at")
+        entries, fault = _ledger(ring, ledger)
+        return KeyringStatus(
+            ring.store.id,
+            ring.protector(),
+            ring.kek().version,
+            tenant_version,
+            rotated_at,
+            subjects - erased,
+            erased,
+            sum(version > 0 for _, version in versions),
+            rewrapped,
+            None if exported_at is None else float(exported_at),
+            entries,
+            fault,
+        )
+
+
+def _ledger(ring: Ring, ledger: Ledger) -> tuple[int, str | None]:
+    try:
+        return len(erasure.check_ledger(ring, ledger)), None
+    except AudobonError as error:
+        return 0, error.message

@@ -1,0 +1,39 @@
+"""Whose data it is."""
+
+import msgspec
+
+PERSONAL = "personal"
+"""The subject of what is nobody else's: the user of this machine.
+
+As an argument it means whoever that is now: once erased, the user begins anew under another id. What is
+written down is the id, `Keys.subject(PERSONAL)`.
+"""
+
+SYSTEM = "system"
+"""The subject of Audobon's own: settings, the database's file, manifests. Cannot be erased."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A person or a project; instants are UTC seconds. The name of an erased one is its id."""
+
+    id: str
+    name: str
+    created_at: float
+    erased_at: float | None
+
+
+class DataKey(msgspec.Struct, frozen=True):
+    """A key for the bytes of one pack.
+
+    id               names it for good
+    subject          the id of whose data it encrypts
+    subject_version  of the subject key that wrapped it
+    wrapped          what is stored beside the bytes
+    key              the key itself; never stored
+    """
+
+    id: bytes
+    subject: str
+    subject_version: int
+    wrapped: bytes
+    key: bytes
