@@ -200,7 +200,8 @@ class Collector:
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
                     " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
                     " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id))",
+                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
+                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
                     (row, size),
                 ).fetchone()
                 if is_needed:
