@@ -1,4 +1,4 @@
-"""Notes holds, terms, instants, removals and damage of blobs so that they survive the loss of the index."""
+"""Notes of blobs what must survive the loss of the index: holds, terms, removals, damage."""
 
 import sqlite3
 from collections.abc import Callable, Iterable

@@ -278,7 +278,7 @@ def add_pack(
 
 
 def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
-    """Note the blobs of a pack by offset and head, within `changing`; blobs that are alive stay elsewhere."""
+    """Note the blobs of a pack, within `changing`; those that are alive elsewhere stay there."""
     bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
     if bad:
         records = [record for record in records if record[0] not in {row[0] for row in bad}]
@@ -297,7 +297,7 @@ def move_blobs(
     old_row: int,
     places: Sequence[tuple[bytes, int]],
 ) -> None:
-    """Note that blobs lie in another pack now, within `changing`; one that left its old place stays there.
+    """Note that blobs lie in another pack now, within `changing`; others that moved stay.
 
     places  key and offset in the old pack, of each record
     """

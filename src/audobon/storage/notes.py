@@ -1,4 +1,4 @@
-"""What is noted of blobs so that it survives the loss of the index: holds, terms, instants, removals, damage.
+"""What is noted of blobs in the packs, so that it survives the loss of the index.
 
 A note tells the whole state of one blob, and lies encrypted among the records of a pack of its subject and
 kind. The last one counts: they are numbered.
@@ -40,7 +40,7 @@ def decode(data: bytes | memoryview) -> list[Note]:
 
 
 def next_number(connection: sqlite3.Connection) -> int:
-    """Return the number of a new note, above all before it even after a power cut took back the last ones."""
+    """Return the number of a new note: above all others, even those that a power cut took back."""
     last = connection.execute("SELECT max(number) FROM note").fetchone()[0]
     return max((last or 0) + 1, time.time_ns() // 1000)
 

@@ -188,18 +188,23 @@ class Storage:
         with FileLock(self._lock, purpose="removing blobs", wait=True, shared=True):
             yield
 
-    def sweep(self, needed: Callable[[], Collection[str]], *, broken_before: float) -> int:
+    def sweep(
+        self, needed: Callable[[], Collection[str]], *, broken_before: float, is_dry: bool = False
+    ) -> int:
         """Remove blobs nobody needs, and writes broken off long ago; return how many bytes they held.
 
         Blobs in a pack with living ones take their room until `collect`. What a person put, and what a hold
         or a term keeps, stays.
         needed         asked for the keys still needed once nobody can add one
         broken_before  UTC instant; unfinished writes older than it have no writer any more
+        is_dry         only tell
         raises         AlreadyRunning when somebody is putting blobs on record right now
         """
         with FileLock(self._lock, purpose="work with blobs"):
             self._make_ready()
-            freed = self._collector.mark(needed())
+            freed = self._collector.mark(needed(), is_dry=is_dry)
+        if is_dry:
+            return freed
         freed += remove_broken_off(self._putting.incoming, before=broken_before)
         self._collector.remove_dead_packs()
         return freed
@@ -224,9 +229,9 @@ class Storage:
             raise not_found(key)
         return found
 
-    def find(self, wanted: Wanted, *, limit: int | None = None) -> list[BlobInfo]:
-        """Return the blobs that are looked for, oldest first."""
-        return looking.blobs(self.index, wanted, limit=limit)
+    def find(self, wanted: Wanted, *, newest: int | None = None) -> list[BlobInfo]:
+        """Return the blobs that are looked for, oldest first; of more than `newest` the newest."""
+        return looking.blobs(self.index, wanted, newest=newest)
 
     def usage(self) -> list[Usage]:
         """Return what blobs take, by subject, kind and tier."""
