@@ -24,7 +24,7 @@ MARKERS = (PROJECT, BOOK, PAGE, BROKEN, OTHER_FILE, *WORDS, NOTE)
 
 def ways_of_writing(marker: str) -> list[bytes]:
     """Return a text as files may hold it: in any case of its own, in UTF-8 and UTF-16, and as base64."""
-    coded = [base64.b64encode(b" " * shift + marker.encode())[4:-4] for shift in range(3)]
+    coded = [base64.b64encode(b" " * shift + marker.encode())[4:-4] for shift in range(3) if len(marker) > 9]
     return [*(marker.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")), *coded]
 
 

@@ -18,7 +18,7 @@ from audobon.jobs.job_keys import job_key, place_key
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
-from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
+from audobon.jobs.report import NEW_SUBJECT, JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.run import Run
 from audobon.jobs.sealing_rows import are_rows_sealed, seal_rows
@@ -116,7 +116,7 @@ class Jobs:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection, keys=self._rooms.keys))
-                if self._rooms.keys.exists:
+                if self._rooms.keys.exists and request.subject != NEW_SUBJECT:
                     # Else there is nothing on record that could be found again.
                     records = JobRecords(connection, self._rooms.keys)
                     earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
