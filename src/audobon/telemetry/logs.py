@@ -44,6 +44,7 @@ class Log:
         self._seal = seal
         self._level = level
         self._logger: Any = None
+        self._file: BinaryIO | None = None
 
     def write(
         self, category: Category, event: str, *, level: str = "info", subject: str = "system", **facts: object
@@ -58,13 +59,19 @@ class Log:
             self._logger = self._open()
         getattr(self._logger, level)(event, category=category, **_sealed(self._seal, subject, facts))
 
+    def close(self) -> None:
+        """Let go of the file; the next event opens it again."""
+        file, self._file, self._logger = self._file, None, None
+        if file is not None:
+            file.close()
+
     def _open(self) -> Any:
         # Dear to import, and not needed before the work is under way.
         import structlog
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        file: BinaryIO = self._path.open("ab", buffering=0)
+        self._file = file = self._path.open("ab", buffering=0)
         return structlog.wrap_logger(
             structlog.BytesLogger(file),
             processors=[
