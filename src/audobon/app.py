@@ -23,6 +23,7 @@ from audobon.config import (
 )
 from audobon.database.copies import continuous_shipping
 from audobon.database.service import Database
+from audobon.jobs.report import NEW_SUBJECT
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
 from audobon.keys.passphrase import Ask, Passphrase, ask_at_terminal
@@ -44,10 +45,6 @@ from audobon.telemetry.resources import ResourceMonitor
 
 if TYPE_CHECKING:
     from audobon.backup.service import Backups
-
-_NOT_KNOWN = "new"
-
-if TYPE_CHECKING:
     from audobon.data.service import DataRoom
 
 
@@ -118,7 +115,7 @@ class App:
     def subject(self, project: str | None, *, is_made: bool = True) -> str:
         """Return the id of whom work is for: the project named, or set, else the user's own person.
 
-        is_made  one that is not known is made; otherwise an id is returned for which nothing is kept
+        is_made  one that is not known is made; otherwise it is NEW_SUBJECT
         raises   InvalidInput
         """
         name = project or self.settings.data.project
@@ -128,7 +125,7 @@ class App:
             return self.keys.subject(name)
         known = self.keys.subjects() if self.keys.exists else []
         found = [subject.id for subject in known if subject.name == name and subject.erased_at is None]
-        return found[0] if found else _NOT_KNOWN
+        return found[0] if found else NEW_SUBJECT
 
     @contextmanager
     def queue(self) -> Iterator[Queue]:

@@ -22,6 +22,7 @@ from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
 from audobon.cli.resources import resources
 from audobon.cli.run import run
+from audobon.cli.storage import storage
 from audobon.cli.terminal import complain, forget_json, has_printed_json, print_json
 from audobon.cli.up import up
 from audobon.errors import AudobonError, InvalidInput, UnknownOperation
@@ -53,21 +54,9 @@ def audobon() -> None:
 
 
 for command in (
-    run,
-    plan,
-    up,
-    jobs,
-    queue_group,
-    models,
-    cache,
-    data,
-    keys,
-    database,
-    logs,
-    doctor,
-    resources,
-    config,
-):
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
+    resources, config,
+):  # fmt: skip
     audobon.add_command(command)
 
 

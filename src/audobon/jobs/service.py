@@ -19,7 +19,7 @@ from audobon.jobs.job_keys import job_key, place_key
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
-from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
+from audobon.jobs.report import NEW_SUBJECT, JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.run import Run
 from audobon.jobs.sealing_rows import are_rows_sealed, seal_rows
@@ -73,6 +73,7 @@ class Jobs:
                 outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
                 self._sweep(JobRecords(connection, self._rooms.keys))
+                self._storage.close()
                 self._rooms.cache.close()
                 return outcome
 
@@ -126,8 +127,10 @@ class Jobs:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection, keys=self._rooms.keys))
-                records = JobRecords(connection, self._rooms.keys)
-                earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
+                if self._rooms.keys.exists and request.subject != NEW_SUBJECT:
+                    # Else there is nothing on record that could be found again.
+                    records = JobRecords(connection, self._rooms.keys)
+                    earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
@@ -233,11 +236,20 @@ class Jobs:
     def _lock_path(self, key: str) -> Path:
         return self._folder / "locks" / f"run-{key[:32]}.lock"
 
-    def _sweep(self, records: JobRecords) -> int:
+    def sweep(self, *, is_dry: bool = False) -> int:
+        """Remove blobs that no job and no result kept from before needs; return how many bytes they held.
+
+        is_dry  only tell
+        """
+        with self._records() as records:
+            return self._sweep(records, is_dry=is_dry)
+
+    def _sweep(self, records: JobRecords, *, is_dry: bool = False) -> int:
         try:
             return self._storage.sweep(
                 lambda: records.needed_blobs() | self._rooms.cache.blobs(),
                 broken_before=utc_now() - _BROKEN_AFTER_SECONDS,
+                is_dry=is_dry,
             )
         except AlreadyRunning:
             # Another run is taking pages in. What is left behind goes with the next sweep.

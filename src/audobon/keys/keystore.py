@@ -1,10 +1,10 @@
-"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys that were wrapped anew."""
+"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys wrapped anew."""
 
 import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,9 @@ class Keystore:
         raises  KeyringLost when there was one, CorruptKeyring, NewerFormat, Denied
         """
         if self._connection is None:
-            with disk_errors(self.path), self._lock, self.errors():
+            # The marker is written last. Who only looks leaves no trace, not even in the lock.
+            is_made = self.exists and read_marker(self.folder) is not None
+            with disk_errors(self.path), nullcontext() if is_made else self._lock, self.errors():
                 self._connection = self._open()
                 self._seen = self._now()
             if Path(f"{self.path}-journal").exists():

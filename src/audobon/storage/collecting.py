@@ -88,13 +88,13 @@ class Collector:
         self._annotating = annotating
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
-    def mark(self, keep: Collection[str]) -> int:
+    def mark(self, keep: Collection[str], *, is_dry: bool) -> int:
         """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob."""
         now = utc_now()
         kept = {bytes.fromhex(key) for key in keep}
         with self._index.changing(is_hasty=True) as connection:
             gone = [row for row in connection.execute(_MAY_GO, (now,)).fetchall() if row[0] not in kept]
-            if gone:
+            if gone and not is_dry:
                 connection.executemany(
                     "UPDATE blob SET dead_at = ? WHERE key = ?", [(now, row[0]) for row in gone]
                 )
@@ -200,7 +200,8 @@ class Collector:
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
                     " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
                     " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id))",
+                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
+                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
                     (row, size),
                 ).fetchone()
                 if is_needed:
