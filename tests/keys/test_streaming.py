@@ -150,7 +150,9 @@ def base_stream(name: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     base = VECTORS["bases"][name]
     randoms = [bytes.fromhex(base["salt"]), bytes.fromhex(base["prefix"])]
     monkeypatch.setattr(streaming.os, "urandom", lambda size: randoms.pop(0)[:size])
-    stream = encrypt(bytes.fromhex(base["key"]), pattern(base["plain_bytes"]), context=base["context"].encode())
+    stream = encrypt(
+        bytes.fromhex(base["key"]), pattern(base["plain_bytes"]), context=base["context"].encode()
+    )
     monkeypatch.setattr(streaming.os, "urandom", os.urandom)
     return stream
 

@@ -79,9 +79,14 @@ class UsesOneKeyForAll(UnlockFile):
 
     def wrap(self, key: bytes, *, context: bytes) -> bytes:
         name, _, sealed = super().wrap(key, context=context).partition(b":")
-        plain = AESGCM(self._present()[name.decode()]).decrypt(sealed[:12], sealed[12:], name + b"\0" + context)
-        return name + b":" + sealed[:12] + AESGCM(self._present()[name.decode()]).encrypt(
-            sealed[:12], plain, context
+        plain = AESGCM(self._present()[name.decode()]).decrypt(
+            sealed[:12], sealed[12:], name + b"\0" + context
+        )
+        return (
+            name
+            + b":"
+            + sealed[:12]
+            + AESGCM(self._present()[name.decode()]).encrypt(sealed[:12], plain, context)
         )
 
     def unwrap(self, wrapped: bytes, *, context: bytes) -> bytes:
@@ -154,7 +159,15 @@ def failures(kind: type[UnlockFile], folder: Path) -> list[str]:
 
         try:
             getattr(Suite(), name)()
-        except (AssertionError, AudobonError, OSError, ValueError, KeyError, IndexError, pytest.fail.Exception):
+        except (
+            AssertionError,
+            AudobonError,
+            OSError,
+            ValueError,
+            KeyError,
+            IndexError,
+            pytest.fail.Exception,
+        ):
             failed.append(name)
     return failed
 

@@ -93,7 +93,7 @@ class Keystore:
     def meta(self, name: str) -> bytes | None:
         """Return a value by its name."""
         row = self.row("SELECT value FROM meta WHERE name = ?", name)
-        return None if row is None else bytes(row[0])
+        return None if row is None else as_bytes(row[0])
 
     def set_meta(self, name: str, value: bytes | None) -> None:
         """Set a value, or remove it."""
@@ -128,6 +128,9 @@ class Keystore:
         """Turn SQLite's complaints in the block into ours."""
         try:
             yield
+        except UnicodeDecodeError as error:
+            # SQLite names what is wrong, and the name itself is damaged.
+            raise CorruptKeyring(f"{self.path} is not as it was written", hint=HINT) from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             # Its schema is ours and was there: a table that is missing now was damaged.
@@ -191,7 +194,7 @@ class Keystore:
                 make_schema(connection, keyring_id=self._new_id or secrets.token_hex(8))
             found = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
             if found is not None and known is None:
-                write_marker(self.folder, bytes(found[0]).decode("ascii", "replace"))
+                write_marker(self.folder, as_bytes(found[0]).decode("ascii", "replace"))
         except BaseException:
             connection.close()
             raise
@@ -206,11 +209,29 @@ def keystore_path(folder: Path) -> Path:
 def connect_keystore(path: Path) -> sqlite3.Connection:
     """Open a keystore's file as it is always opened."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # No log beside it: a key that is destroyed shall be gone from the one file there is.
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = EXTRA")
-    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        # No log beside it: a key that is destroyed shall be gone from the one file there is.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute("PRAGMA secure_delete = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def as_bytes(cell: object) -> bytes:
+    """Return a cell that has to hold bytes. raises CorruptKeyring."""
+    if not isinstance(cell, bytes):
+        raise CorruptKeyring("a cell of the keyring is not as it was written", hint=HINT)
+    return cell
+
+
+def as_number(cell: object) -> int:
+    """Return a cell that has to hold a whole number. raises CorruptKeyring."""
+    if not isinstance(cell, int):
+        raise CorruptKeyring("a cell of the keyring is not as it was written", hint=HINT)
+    return cell
 
 
 def make_schema(connection: sqlite3.Connection, *, keyring_id: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
+from audobon.keys.keystore import as_bytes, as_number
 from audobon.keys.passphrase import Passphrase, PassphraseFile
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector
@@ -65,8 +66,8 @@ def open_data_key(ring: Ring, key_id: bytes, subject: str, version: int, wrapped
     context = data_key_context(key_id, subject)
     if anew is not None:
         try:
-            cipher = ring.cipher(subject, anew[0], b"wrap")
-            return opened_by(cipher, bytes(anew[1]), context, what="a wrapped data key")
+            cipher = ring.cipher(subject, as_number(anew[0]), b"wrap")
+            return opened_by(cipher, as_bytes(anew[1]), context, what="a wrapped data key")
         except CorruptKeyring:
             # What lies beside the bytes may open still.
             pass

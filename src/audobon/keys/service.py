@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
 from audobon.keys.attempts import try_every_key
-from audobon.keys.keystore import Keystore
+from audobon.keys.keystore import Keystore, as_bytes
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
@@ -86,7 +86,7 @@ class Keys:
             return [
                 Subject(
                     row[0],
-                    row[0] if row[3] is not None else ring.unseal(row[0], row[1], b"subject name").decode(),
+                    row[0] if row[3] is not None else ring.unseal(row[0], as_bytes(row[1]), b"subject name").decode(),
                     row[2],
                     row[3],
                 )
@@ -260,6 +260,14 @@ class Keys:
         ring = self._opened()
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
+
+    def mend_ledger(self) -> int:
+        """Write a damaged or lost ledger anew from what is erased here; return how many entries it has.
+
+        What copies elsewhere have beyond that comes back by `replay`.
+        """
+        erasure.mend_ledger(self._opened(), self.ledger)
+        return len(self.ledger.entries())
 
     def recovery_words(self) -> str:
         """Return the 24 words that open every export; note that they were asked for."""
