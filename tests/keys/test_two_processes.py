@@ -1,11 +1,14 @@
 """Processes that come at once share one keyring, and never undo each other's changes."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from keyring_home import Home
 
 from audobon.keys.service import PERSONAL
-from conftest import StartPython
+
+StartPython = Callable[..., "subprocess.Popen[str]"]
 
 MAKES = """
 import sys

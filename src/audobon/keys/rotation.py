@@ -126,10 +126,13 @@ def protect(ring: Ring, protector: Protector, passphrase: Passphrase | None) -> 
         finish_leaving(ring)
 
 
-def finish_leaving(ring: Ring) -> None:
-    """Destroy the KEK that protected the keyring before, if that was not done yet."""
+def finish_leaving(ring: Ring, *, is_opening: bool = False) -> None:
+    """Destroy the KEK that protected the keyring before, if that was not done yet.
+
+    is_opening  only what needs nobody else: a secret store may be locked
+    """
     leaving = ring.store.meta("leaving")
-    if leaving is not None:
+    if leaving is not None and not (is_opening and leaving == b"secret-store"):
         name = leaving.decode("ascii", "replace")
         if name != ring.protector():
             ring.protectors.kek(ring.store, msgspec.convert(name, Protector), may_be_new=True).discard()

@@ -86,7 +86,9 @@ class Keys:
             return [
                 Subject(
                     row[0],
-                    row[0] if row[3] is not None else ring.unseal(row[0], as_bytes(row[1]), b"subject name").decode(),
+                    row[0]
+                    if row[3] is not None
+                    else ring.unseal(row[0], as_bytes(row[1]), b"subject name").decode(),
                     row[2],
                     row[3],
                 )
@@ -296,6 +298,7 @@ class Keys:
         return self._ring
 
     def _settle(self) -> None:
+        rotation.finish_leaving(self._ring, is_opening=True)
         erasure.settle(self._ring, self.ledger)
 
     def _signing(self) -> Ed25519PrivateKey:
