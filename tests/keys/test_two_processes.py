@@ -78,3 +78,38 @@ def test_processes_that_rotate_at_once_all_count(tmp_path: Path, start_python: S
         ]
     status = keys.status()
     assert (status.kek_version, status.tenant_version, status.subject_versions) == ("16", 16, 16)
+
+
+PROTECTS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from keyring_home import Home
+from audobon.errors import Conflict
+from audobon.keys.passphrase import Passphrase
+from audobon.keys.service import PERSONAL
+keys = Home(Path(sys.argv[2])).open("correct horse")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(4):
+    for protector in ("passphrase", "unlock-file"):
+        try:
+            keys.protect(protector)
+        except Conflict:
+            pass
+    keys.rotate()
+    print(keys.seal_text(PERSONAL, str(number), context=b"c"))
+"""
+
+
+def test_processes_that_change_the_protector_at_once_never_lose_the_key(
+    tmp_path: Path, start_python: StartPython
+) -> None:
+    Home(tmp_path).open().seal(PERSONAL, b"", context=b"")
+    printed = together(start_python, PROTECTS, tmp_path, 3)
+    keys = Home(tmp_path).open("correct horse")
+    for lines in printed:
+        assert [keys.unseal_text(text, context=b"c") for text in lines] == [
+            str(number) for number in range(4)
+        ]
+    assert len(list((tmp_path / "keyrings").iterdir())) == 1

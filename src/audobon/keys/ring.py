@@ -53,8 +53,14 @@ class Ring:
     def changing(self) -> Iterator[sqlite3.Connection]:
         """Commit what the block does to the keystore, or nothing of it; then no key of it is held either."""
         with self.lock:
+            is_inner = self.store.is_in_transaction
+            if not is_inner and self.store.has_changed():
+                self.forget()
             try:
                 with self.store.changing() as connection:
+                    if not is_inner and self.store.has_changed():
+                        # Others were before us in waiting: what they changed must not be taken from memory.
+                        self.forget()
                     yield connection
             except BaseException:
                 self.forget()

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from audobon.clock import utc_now
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
 from audobon.keys.attempts import try_every_key
@@ -115,7 +116,8 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         version = ring.newest(subject)
-        key, key_id = new_key(), os.urandom(16)
+        # Ids rise with time, so that keys wrapped anew in that order are appended to their table.
+        key, key_id = new_key(), int(utc_now() * 1000).to_bytes(6, "big") + os.urandom(10)
         cipher = ring.cipher(subject, version, b"wrap")
         wrapped = sealed_by(cipher, key, rotation.data_key_context(key_id, subject))
         ring.remember_data_key(key_id, subject, key)
