@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from audobon_command import PROGRAM, Audobon
-from drawn_pages import draw_page
+from drawn_pages import panelled_page
 
 SECRET = "correct horse battery"
 
@@ -41,16 +41,18 @@ def typed(
 
 
 def test_a_passphrase_is_asked_once_and_workers_work_with_it(audobon: Audobon) -> None:
-    page = audobon.folder / "page.png"
-    draw_page(page)
+    panelled_page().save(audobon.folder / "page.png")
     environment = audobon.environment | {"AUDOBON_KEYS_PROTECTOR": "passphrase"}
-    run = [str(PROGRAM), "run", "panels", "page.png", "-o", "panels.json"]
+    run = [str(PROGRAM), "run", "panels", "page.png", "-o", "cut"]
     new = {"new passphrase of the keyring: ": SECRET, "once more: ": SECRET}
     status, said = typed(run, environment, audobon.folder, new)
     assert status == 0, said
-    assert (audobon.folder / "panels.json").exists()
+    assert (audobon.folder / "cut" / "panels.json").exists()
     status, said = typed(
-        [*run, "--overwrite", "--fresh"], environment, audobon.folder, {"passphrase of the keyring: ": SECRET}
+        [*run, "--overwrite", "--no-cache"],
+        environment,
+        audobon.folder,
+        {"passphrase of the keyring: ": SECRET},
     )
     assert status == 0, said
     assert len(re.findall("passphrase of the keyring", said)) == 1
@@ -60,10 +62,9 @@ def test_a_passphrase_is_asked_once_and_workers_work_with_it(audobon: Audobon) -
 
 
 def test_a_passphrase_typed_wrong_ends_the_run(audobon: Audobon) -> None:
-    page = audobon.folder / "page.png"
-    draw_page(page)
+    panelled_page().save(audobon.folder / "page.png")
     made = audobon.environment | {"AUDOBON_KEYS_PASSPHRASE": SECRET}
-    run = [str(PROGRAM), "run", "panels", "page.png", "-o", "panels.json"]
+    run = [str(PROGRAM), "run", "panels", "page.png", "-o", "cut"]
     assert typed(run, made, audobon.folder, {})[0] == 0
     status, said = typed(
         [*run, "--overwrite"],
