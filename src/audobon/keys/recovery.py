@@ -152,9 +152,11 @@ def read_heading(file: bytes) -> tuple[Heading, bytes]:
     return heading, sealed
 
 
-def words_of(ring: Ring) -> str:
-    """Return the recovery words; note when they were asked for."""
+def words_of(ring: Ring, *, are_shown: bool = True) -> str:
+    """Return the recovery words; note when they are shown."""
     key = RecoveryKey(ring.secret("recovery"))
+    if not are_shown:
+        return key.words
     with ring.changing():
         ring.store.set_meta("words exported at", str(utc_now()).encode())
     return key.words

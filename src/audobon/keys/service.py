@@ -273,9 +273,9 @@ class Keys:
         erasure.mend_ledger(self._opened(), self.ledger)
         return len(self.ledger.entries())
 
-    def recovery_words(self) -> str:
-        """Return the 24 words that open every export; note that they were asked for."""
-        return recovery.words_of(self._opened())
+    def recovery_words(self, *, are_shown: bool = True) -> str:
+        """Return the 24 words that open every export; note that they are shown, unless it is for a trial."""
+        return recovery.words_of(self._opened(), are_shown=are_shown)
 
     def recovery_recipient(self) -> str:
         """Return the age recipient that exports are encrypted to."""
