@@ -1,4 +1,4 @@
-"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys that were wrapped anew."""
+"""The file of wrapped keys: of tenants, of subjects, and data keys that were wrapped anew."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Keys replaced by fresh ones: what is above the data keys at once, data keys wrapped anew in batches."""
+"""Keys replaced by fresh ones: those above the data keys at once, data keys in batches."""
 
 import time
 from collections.abc import Callable, Iterable
