@@ -174,33 +174,27 @@ def test_threads_use_it_while_it_rotates_and_people_are_erased(home: Home) -> No
     keys = home.open()
     keys.subject(PERSONAL)
     is_over = threading.Event()
-    faults: list[BaseException] = []
 
     def use(number: int) -> None:
         held: list[tuple[str, str]] = []
-        try:
-            while not is_over.is_set():
-                text = f"{number}-{len(held)}"
-                held.append((text, keys.seal_text(PERSONAL, text, context=b"c")))
-                made = keys.new_data_key(PERSONAL)
-                assert (
-                    keys.open_data_key(made.id, made.subject, made.subject_version, made.wrapped) == made.key
-                )
-                for plain, sealed in held[-20:]:
-                    assert keys.unseal_text(sealed, context=b"c") == plain
-        except BaseException as error:
-            faults.append(error)
+        while not is_over.is_set():
+            text = f"{number}-{len(held)}"
+            held.append((text, keys.seal_text(PERSONAL, text, context=b"c")))
+            made = keys.new_data_key(PERSONAL)
+            assert keys.open_data_key(made.id, made.subject, made.subject_version, made.wrapped) == made.key
+            for plain, sealed in held[-20:]:
+                assert keys.unseal_text(sealed, context=b"c") == plain
 
-    threads = [threading.Thread(target=use, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for number in range(6):
-        keys.rotate()
-        keys.erase(keys.subject(f"person {number}"))
-    is_over.set()
-    for thread in threads:
-        thread.join()
-    assert faults == []
+    with ThreadPoolExecutor(3) as pool:
+        users = [pool.submit(use, number) for number in range(3)]
+        try:
+            for number in range(6):
+                keys.rotate()
+                keys.erase(keys.subject(f"person {number}"))
+        finally:
+            is_over.set()
+        for user in users:
+            user.result()
 
 
 def test_a_subject_that_could_not_be_written_is_not_used(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
