@@ -30,6 +30,15 @@ class StorageSettings(msgspec.Struct, frozen=True):
     folder: Path = Path()
 
 
+class DatabaseSettings(msgspec.Struct, frozen=True):
+    """Where the programs of a database server are.
+
+    postgres_binaries  folder of pg_basebackup and its like; empty: the PATH is searched
+    """
+
+    postgres_binaries: Path = Path()
+
+
 class MemorySettings(msgspec.Struct, frozen=True):
     """How much memory work may take.
 
@@ -114,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The whole configuration, one section per room."""
 
     storage: StorageSettings = StorageSettings()
+    database: DatabaseSettings = DatabaseSettings()
     memory: MemorySettings = MemorySettings()
     pictures: PictureSettings = PictureSettings()
     archives: ArchiveSettings = ArchiveSettings()

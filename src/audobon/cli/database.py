@@ -3,6 +3,7 @@
 import click
 
 from audobon.cli.database_migrate import migrate
+from audobon.cli.database_postgres import postgres
 
 
 @click.group("database")
@@ -11,3 +12,4 @@ def database() -> None:
 
 
 database.add_command(migrate)
+database.add_command(postgres)

@@ -123,11 +123,12 @@ class BaseBackups:
 
     def all(self) -> list[BaseBackup]:
         """Return all backups, oldest first. raises CorruptBackup naming the first that cannot be read."""
-        return [
+        told = [
             self._told(info.name.split("/")[2])
             for info in self._objects.store.list(BASE)
             if info.name.endswith("/record")
         ]
+        return sorted(told, key=lambda backup: (backup.begun_at, backup.end_lsn))
 
     def find(self, backup_id: str) -> BaseBackup:
         """Return a backup. raises BackupNotFound, CorruptBackup."""

@@ -63,7 +63,7 @@ def parse(data: bytes, *, what: str) -> Manifest:
 
 
 def prove(manifest: Manifest, seen: Seen, *, what: str) -> None:
-    """Raise CorruptBackup unless the files seen are those of the manifest, bit by bit; names the first."""
+    """Raise CorruptBackup, naming the first, unless files are those of a manifest."""
     listed = {file.path: (file.size_bytes, file.checksum) for file in manifest.files}
     for path in sorted(listed.keys() | seen.keys()):
         if path not in seen:

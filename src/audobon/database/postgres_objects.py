@@ -46,7 +46,7 @@ class PostgresObjects:
             key = self._keys.new_data_key(SYSTEM)
             head = msgspec.msgpack.encode(_Head(key.id, key.subject_version, key.wrapped))
             file.write(_MAGIC + _HEAD_BYTES.pack(len(head)) + head)
-            writer = SealedWriter(EncryptingWriter(file, key.key, context=_CONTEXT + name.encode()))
+            writer = SealedWriter(EncryptingWriter(file, key.key, context=_context(name, head)))
             yield writer
             writer.finish()
 
@@ -93,11 +93,12 @@ class PostgresObjects:
         if len(start) != len(_MAGIC) + _HEAD_BYTES.size:
             raise Corrupt("it ends too early")
         length = _HEAD_BYTES.unpack(start[len(_MAGIC) :])[0]
-        head = msgspec.msgpack.decode(file.read(length), type=_Head)
+        raw = file.read(length)
+        head = msgspec.msgpack.decode(raw, type=_Head)
         key = self._keys.open_data_key(head.key_id, SYSTEM, head.subject_version, head.wrapped)
         begin = len(start) + length
         return DecryptingReader(
-            file, key, context=_CONTEXT + name.encode(), start=begin, length=file.seek(0, 2) - begin
+            file, key, context=_context(name, raw), start=begin, length=file.seek(0, 2) - begin
         )
 
 
@@ -118,6 +119,11 @@ class SealedWriter:
         """End the object."""
         self._sealing.write(self._packing.flush())
         self._sealing.finish()
+
+
+def _context(name: str, head: bytes) -> bytes:
+    # With the head: a key that is held in memory would be used whatever is written there.
+    return _CONTEXT + name.encode() + b"\0" + head
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the copies of one PostgreSQL server lie in a store, and the proof that they are of that server.
+"""Where the copies of a PostgreSQL server lie, and the proof that they are its own.
 
 postgres/identity                        the server's own number; the first backup writes it
 postgres/base/<id>/{data,manifest,record}  a base backup; without a record it was broken off

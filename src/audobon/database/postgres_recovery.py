@@ -1,4 +1,4 @@
-"""Makes a PostgreSQL server's folder of data anew, as it was at an instant, from base backups and the log.
+"""Makes the data folder of a PostgreSQL server anew, as it was at an instant.
 
 The folder is built beside its place and takes it when it is whole; then the server, started on it, goes
 through the log to the target by itself, or `carry_out` starts it for that alone.

@@ -79,10 +79,9 @@ class WalReceiver:
             process.kill()
             process.wait()
 
-    def wait(self) -> None:
-        """Return when it ended by itself; raises Unavailable."""
-        if self._process is not None:
-            status = self._process.wait()
+    def demand_alive(self) -> None:
+        """Raise Unavailable when it ended by itself."""
+        if self._process is not None and (status := self._process.poll()) is not None:
             raise Unavailable(f"pg_receivewal ended with {status}", hint="see that the server runs")
 
     def is_synchronous(self) -> bool:
@@ -136,9 +135,11 @@ class WalArchive:
         self._last_partial = ""
         self._proven: set[str] = set()
 
-    def claim(self, address: Address) -> None:
-        """Make the place that of a server, when it is nobody's. raises ForeignRepository, Unavailable."""
-        claim_place(self._objects, ask_server(address).system_identifier)
+    def claim(self, address: Address) -> int:
+        """Make the place that of a server, and return which. raises ForeignRepository."""
+        system_identifier = ask_server(address).system_identifier
+        claim_place(self._objects, system_identifier)
+        return system_identifier
 
     def ship(self, *, system_identifier: int, partial: bool = False) -> Shipped:
         """Seal what the receiver finished, prove that it can be read back, and remove it from its folder.
@@ -180,8 +181,12 @@ class WalArchive:
         return [name] if is_new else []
 
     def _keep_partial(self, path: Path, system_identifier: int) -> list[str]:
-        data = path.read_bytes().rstrip(b"\0")
         segment = segment_of(path.stem)
+        try:
+            data = path.read_bytes().rstrip(b"\0")
+        except FileNotFoundError:
+            # The receiver has just finished it: the next time it is a whole file.
+            return []
         digest = hashlib.sha256(data).hexdigest()
         if segment is None or not data or digest == self._last_partial:
             return []
