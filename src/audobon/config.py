@@ -24,18 +24,29 @@ _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 class StorageSettings(msgspec.Struct, frozen=True):
     """Where Audobon keeps what it needs.
 
-    folder  database, pages under way, prepared models, logs
+    folder             database, pages under way, prepared models, logs
+    nearline, archive  where blobs seldom read lie, such as on another disk; empty: beside the others
+    keep_removed_days  for how long what was removed can be brought back
     """
 
     folder: Path = Path()
+    nearline: Path = Path()
+    archive: Path = Path()
+    keep_removed_days: float = 0.0
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
-    """Where the programs of a database server are.
+    """How the database is shipped, so that it can be restored to any commit.
 
+    shipping           async: soon after a commit; sync: before it is acknowledged; off: not at all
+    ship_seconds       how soon, at most
+    keep_days          for how long each commit can be restored; after that, one state of each day for a month
     postgres_binaries  folder of pg_basebackup and its like; empty: the PATH is searched
     """
 
+    shipping: str = "async"
+    ship_seconds: float = 0.1
+    keep_days: float = 7.0
     postgres_binaries: Path = Path()
 
 
@@ -164,6 +175,11 @@ def config_file() -> Path:
     return _home("XDG_CONFIG_HOME", "~/.config") / "audobon" / "audobon.toml"
 
 
+def keyrings_folder() -> Path:
+    """Return where the files lie that unlock keyrings: never in the data folder, which they protect."""
+    return config_file().parent / "keyrings"
+
+
 def default_folder() -> Path:
     """Return the data folder used when none is set."""
     return _home("XDG_DATA_HOME", "~/.local/share") / "audobon"
@@ -288,6 +304,13 @@ def _contradictions(settings: Settings) -> list[str]:
         cache_bytes(settings)
     except InvalidInput as error:
         faults.append(f"cache.budget: {error.message}")
+    if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
+        faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if settings.database.shipping not in ("async", "sync", "off"):
+        faults.append("database.shipping must be async, sync or off")
+    for name in ("ship_seconds", "keep_days"):
+        if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
+            faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

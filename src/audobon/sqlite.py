@@ -4,8 +4,9 @@ import errno
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audobon.processes import FileLock
@@ -15,8 +16,121 @@ BUSY_SECONDS = 30.0
 # What a log grows to before SQLite copies it into the database and begins it anew: 1000 pages, and a little.
 _LOG_BYTES = 4_500_000
 
+# When nobody copied and began the log anew for so long, SQLite does it by itself.
+_LOG_LIMIT_BYTES = 64 << 20
 
-class GroupedConnection(sqlite3.Connection):
+_held = threading.Lock()
+_connections: dict[str, int] = {}
+_kept_open: dict[str, int] = {}
+
+
+class Connection(sqlite3.Connection):
+    """A connection that leaves the log where it is when it is the last, and tells when it has committed.
+
+    after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
+                  it raises, the block raises, though what it did is done
+    before_close  called while the connection is still usable
+    """
+
+    path: str | None = None
+    after_commit: Callable[[], None] | None = None
+    before_close: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        """Close the connection; what is in the log stays there, to be shipped."""
+        path, self.path = self.path, None
+        if path is None:
+            super().close()
+            return
+        try:
+            if self.before_close is not None:
+                self.before_close()
+        finally:
+            self.after_commit = self.before_close = None
+            with keeping_log(path):
+                super().close()
+            _leave(path)
+
+
+class _LookingConnection(sqlite3.Connection):
+    """A connection that reads alone."""
+
+    path: str | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        path, self.path = self.path, None
+        if path is not None:
+            _leave(path)
+
+
+@contextmanager
+def keeping_log(path: str) -> Iterator[None]:
+    """Have the log outlast the connections that close in the block.
+
+    The last connection to close removes the log, unless it may only read.
+    source  sqlite.org/wal.html, "The WAL File"
+    """
+    keeper = None
+    # Where it cannot be opened for reading, the log goes as SQLite lets it.
+    with suppress(sqlite3.Error):
+        keeper = sqlite3.connect(_address(path, "mode=ro"), uri=True, check_same_thread=False)
+        keeper.execute("SELECT 1 FROM sqlite_master").fetchone()
+    try:
+        yield
+    finally:
+        if keeper is not None:
+            keeper.close()
+
+
+def kept_open(path: str, *, database: str) -> int:
+    """Return a descriptor to read a file that SQLite holds locks on, until the last connection is closed.
+
+    Whoever closes any descriptor of such a file takes away all locks that the process has on it.
+    source  sqlite.org/howtocorrupt.html, section 2.2
+    """
+    with _held:
+        if database not in _connections:
+            raise ValueError(f"no connection to {database} is open")
+        if (descriptor := _kept_open.get(path)) is not None:
+            is_same = False
+            with suppress(FileNotFoundError):
+                is_same = os.path.samestat(os.fstat(descriptor), Path(path).stat())
+            if is_same:
+                return descriptor
+        descriptor = _kept_open[path] = os.open(path, os.O_RDONLY)
+        return descriptor
+
+
+def read_index_head(database: Path, count: int) -> bytes:
+    """Return the first bytes of the index of a log, whether or not this process has the database open."""
+    with _held:
+        if str(database) not in _connections:
+            return Path(f"{database}-shm").read_bytes()[:count]
+    return os.pread(kept_open(f"{database}-shm", database=str(database)), count, 0)
+
+
+def _enter(path: str) -> None:
+    with _held:
+        _connections[path] = _connections.get(path, 0) + 1
+
+
+def _leave(path: str) -> None:
+    with _held:
+        _connections[path] -= 1
+        if not _connections[path]:
+            del _connections[path]
+            for name in (path, f"{path}-shm"):
+                if (descriptor := _kept_open.pop(name, None)) is not None:
+                    os.close(descriptor)
+
+
+def _address(path: str | Path, mode: str) -> str:
+    return f"{Path(path).absolute().as_uri()}?{mode}"
+
+
+class GroupedConnection(Connection):
     """A connection whose commits reach the disk after the write lock is free again.
 
     SQLite itself syncs the log while nobody else may write. Here a commit is written, the lock is let go,
@@ -69,15 +183,17 @@ class GroupedConnection(sqlite3.Connection):
             raise failure from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; what is in the log stays there, to be shipped."""
         super().close()
         if self._log_descriptor >= 0:
             os.close(self._log_descriptor)
             self._log_descriptor = -1
 
 
-def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> Connection:
     """Open a database file; rows answer to column names.
+
+    The log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does.
 
     durable  a commit outlasts a power cut; otherwise only the death of the process
     grouped  durable for `transaction` alone, but others may write while the disk is waited for
@@ -88,7 +204,7 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlit
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
-        factory=GroupedConnection if is_grouped else sqlite3.Connection,
+        factory=GroupedConnection if is_grouped else Connection,
     )
     connection.row_factory = sqlite3.Row
     try:
@@ -101,8 +217,12 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> sqlit
         connection.execute("PRAGMA foreign_keys = ON")
         # What was read on a page of a job that was discarded shall not stay in free space.
         connection.execute("PRAGMA secure_delete = ON")
+        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
+        connection.path = str(path)
+        _enter(connection.path)
     except BaseException:
         connection.close()
         raise
@@ -113,9 +233,16 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
     # Without a log nobody has it open, and SQLite need not make one to take part.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    address = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        _address(path, mode),
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        factory=_LookingConnection,
+    )
     connection.row_factory = sqlite3.Row
+    connection.path = str(path)
+    _enter(connection.path)
     return connection
 
 
@@ -141,3 +268,5 @@ def transaction(connection: sqlite3.Connection, *, is_hasty: bool = False) -> It
         raise
     if not is_inner and not is_hasty and isinstance(connection, GroupedConnection):
         connection.sync_log()
+    if not is_inner and not is_hasty and isinstance(connection, Connection) and connection.after_commit:
+        connection.after_commit()

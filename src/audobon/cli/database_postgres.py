@@ -39,15 +39,13 @@ class _Opened:
 
     def __init__(self, place: Path | None) -> None:
         from audobon.app import open_app
-        from audobon.config import config_file
         from audobon.database.postgres_objects import PostgresObjects
         from audobon.database.postgres_programs import Programs
-        from audobon.keys.unlocking import open_keys
         from audobon.storage.embedded import FolderObjectStore
 
         app = open_app()
         binaries = app.settings.database.postgres_binaries
-        self.keys = open_keys(app.folder, unlock_folder=config_file().parent / "keyrings")
+        self.keys = app.keys
         store = FolderObjectStore({"standard": place or app.folder / "postgres-copies"})
         self.objects: PostgresObjects = PostgresObjects(store, self.keys)
         self.programs: Programs = Programs(None if binaries == Path() else binaries)

@@ -90,6 +90,8 @@ class Crew:
             max_seconds=settings.max_seconds,
             budget_bytes=self._budget_bytes,
             cache_bytes=settings.cache_bytes,
+            keeping=settings.keeping,
+            ships_first=settings.ships_first,
             idle_seconds=settings.idle_seconds,
         )
 

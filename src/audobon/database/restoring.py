@@ -1,0 +1,240 @@
+"""Restores a database from what was shipped: exact to the commit, checked before it takes its place."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from audobon.atomic import disk_errors, exists_already, sync_folder, temporary_beside
+from audobon.database.generations import Chosen, Position, check_follows, choose
+from audobon.database.shipped import Info, ShippedObject, naming
+from audobon.database.wal_format import FRAME_HEADER_BYTES
+from audobon.errors import Corrupt, CorruptBackup, ObjectNotFound
+from audobon.keys.service import Keys
+from audobon.storage.port import ObjectStore
+
+_SYNC_EVERY_BYTES = 64 << 20
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What a restore made.
+
+    position    up to which everything is in it
+    broken_off  why it does not reach as far as was asked; None when it does
+    """
+
+    position: Position
+    size_bytes: int
+    segments: int
+    broken_off: str | None = None
+
+
+def restore_database(
+    store: ObjectStore,
+    keys: Keys,
+    into: Path,
+    *,
+    to: datetime | int | None = None,
+    overwrite: bool = False,
+    as_far_as_possible: bool = False,
+) -> Restored:
+    """Write the database as it was at an instant, after a commit, or at last; return what was made.
+
+    At an instant means: with all that was shipped until then; shipping follows a commit within its interval.
+    into                the file; it appears whole and checked, or not at all
+    overwrite           also when there is one, which nobody may have open
+    as_far_as_possible  stop before the first object that is missing or damaged, rather than refuse
+    raises              BackupNotFound, CorruptBackup naming the object, OutputExists, DiskFull, Denied
+    """
+    if not overwrite and (into.exists() or Path(f"{into}-wal").exists()):
+        raise exists_already(into)
+    chosen = choose(store, keys, to)
+    temporary = temporary_beside(into)
+    with disk_errors(into):
+        into.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb+", buffering=0) as file:
+                building = _Building(store, keys, file)
+                broken_off = building.build(chosen, as_far_as_possible=as_far_as_possible)
+                _check_while_syncing(temporary, file)
+            # A log that lies there belongs to the file that was.
+            for name in (f"{into}-wal", f"{into}-shm"):
+                Path(name).unlink(missing_ok=True)
+            temporary.replace(into)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(into.parent)
+    info = building.info
+    return Restored(
+        Position(info.generation, building.commit, info.at),
+        into.stat().st_size,
+        building.segments,
+        broken_off,
+    )
+
+
+class _Building:
+    """A database file that is being put together."""
+
+    def __init__(self, store: ObjectStore, keys: Keys, file: IO[bytes]) -> None:
+        self._store = store
+        self._keys = keys
+        self._file = file.fileno()
+        self.info: Info
+        self.commit = 0
+        self.segments = 0
+
+    def build(self, chosen: Chosen, *, as_far_as_possible: bool) -> str | None:
+        """Put it together; return why it was broken off, if it was."""
+        self._write_snapshot(chosen.snapshot)
+        for name in chosen.segments:
+            try:
+                self._apply(name, chosen.commit)
+            except CorruptBackup as error:
+                if not as_far_as_possible:
+                    raise CorruptBackup(
+                        error.message,
+                        hint=f"--as-far-as-possible restores to commit {self.commit}, the last before it",
+                    ) from error
+                return error.message
+        if chosen.commit is not None and self.commit != chosen.commit:
+            message = f"the segment that holds commit {self.commit + 1} is missing"
+            if not as_far_as_possible:
+                raise CorruptBackup(
+                    message, hint=f"--as-far-as-possible restores to commit {self.commit}, the last before it"
+                )
+            return message
+        return None
+
+    def _write_snapshot(self, name: str) -> None:
+        with self._opened(name) as file:
+            shipped = ShippedObject(file, self._keys, name)
+            at = synced = 0
+            for data in shipped.plain():
+                # Zeros need no room: a hole in the file reads as such.
+                if data.strip(b"\0") if len(data) < 64 else any(data[:64]) or data.count(0) != len(data):
+                    _write_all(self._file, data, at)
+                at += len(data)
+                if at - synced >= _SYNC_EVERY_BYTES:
+                    _start_writing_back(self._file, synced, at - synced)
+                    synced = at
+            if at != shipped.info.pages * shipped.info.page_bytes:
+                raise CorruptBackup(f"{name} of the shipped database is not whole")
+            os.ftruncate(self._file, at)
+        self.info = shipped.info
+        self.commit = shipped.info.last
+
+    def _apply(self, name: str, last_commit: int | None) -> None:
+        """Apply a segment, whole or up to a commit; nothing of it when it is not sound."""
+        with self._opened(name) as file, naming(name):
+            shipped = ShippedObject(file, self._keys, name)
+            check_follows(shipped.info, self.info)
+            pages: dict[int, bytes] = {}
+            commit, count = self.commit, self.info.pages
+            pending: dict[int, bytes] = {}
+            for number, pages_then, data in _frames(shipped):
+                pending[number] = data
+                if pages_then:
+                    commit, count = commit + 1, pages_then
+                    pages.update(pending)
+                    pending.clear()
+                    if commit == last_commit:
+                        break
+            else:
+                if pending or commit != shipped.info.last or count != shipped.info.pages:
+                    raise Corrupt("it does not hold the commits it tells of")
+        page_bytes = shipped.info.page_bytes
+        for number, data in sorted(pages.items()):
+            if number <= count:
+                _write_all(self._file, data, (number - 1) * page_bytes)
+        os.ftruncate(self._file, count * page_bytes)
+        self.info, self.commit = shipped.info, commit
+        self.segments += 1
+
+    def _opened(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        try:
+            self._store.stat(name)
+        except ObjectNotFound:
+            raise CorruptBackup(f"{name} of the shipped database is missing") from None
+        return self._store.open(name)
+
+
+def _frames(shipped: ShippedObject) -> Iterator[tuple[int, int, bytes]]:
+    size = FRAME_HEADER_BYTES + shipped.info.page_bytes
+    held = b""
+    for piece in shipped.plain():
+        held = held + piece if held else piece
+        whole = len(held) - len(held) % size
+        for at in range(0, whole, size):
+            head = held[at : at + 8]
+            yield (
+                int.from_bytes(head[:4], "big"),
+                int.from_bytes(head[4:], "big"),
+                held[at + FRAME_HEADER_BYTES : at + size],
+            )
+        held = held[whole:]
+    if held:
+        raise Corrupt("it ends within a frame")
+
+
+def _check_while_syncing(path: Path, file: IO[bytes]) -> None:
+    """Raise CorruptBackup unless the database is sound; it is on the disk then."""
+    failures: list[OSError] = []
+
+    def sync() -> None:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            failures.append(error)
+
+    syncing = threading.Thread(target=sync)
+    syncing.start()
+    try:
+        faults = faults_of(path)
+    finally:
+        syncing.join()
+    if failures:
+        raise failures[0]
+    if faults:
+        raise CorruptBackup(f"the restored database is damaged: {'; '.join(faults)}")
+
+
+def faults_of(path: Path) -> list[str]:
+    """Return what is wrong inside a database file that nobody has open; at most ten lines."""
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            return faults_in(connection)
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+
+
+def faults_in(connection: sqlite3.Connection) -> list[str]:
+    """Return what is wrong inside an open database; at most ten lines of each kind."""
+    told = [row[0] for row in connection.execute("PRAGMA integrity_check(10)")]
+    faults = [] if told == ["ok"] else told
+    for row in connection.execute("PRAGMA foreign_key_check"):
+        if len(faults) >= 10:
+            break
+        faults.append(f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there")
+    return faults
+
+
+def _write_all(descriptor: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, at)
+        view, at = view[count:], at + count
+
+
+def _start_writing_back(descriptor: int, at: int, count: int) -> None:
+    """Have the system begin to write, so that the sync at the end finds less to do."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, at, count, os.POSIX_FADV_DONTNEED)

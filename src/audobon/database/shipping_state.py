@@ -1,0 +1,134 @@
+"""How far a database is shipped, noted beside it so that not every ship reads the store.
+
+The note is a convenience: a lost, old or torn one costs a look into the store, never a commit. Old ones are
+found out because the next object is there already, and the log proves itself by its checksums.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from audobon.database.shipped import Info
+from audobon.database.wal_reader import LogPlace
+
+_MOST_SEGMENTS = 10_000
+_LEAST_BYTES = 16 << 20
+
+
+class ShippingState(msgspec.Struct, kw_only=True):
+    """How far a database is shipped.
+
+    id           of the last segment, or what stands for one at the start of a generation
+    last_name    of the last object; empty when the generation has none yet
+    segments     since the last snapshot
+    frame_bytes  of the log, in those
+    """
+
+    generation: str
+    commit: int
+    at: float
+    id: bytes
+    place: LogPlace
+    page_bytes: int
+    pages: int
+    why: str
+    last_name: str
+    key_id: bytes
+    subject: str
+    subject_version: int
+    wrapped: bytes
+    has_snapshot: bool = False
+    segments: int = 0
+    frame_bytes: int = 0
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """Whether to restore without a new snapshot would take too long, or not be possible."""
+        most = max(self.pages * self.page_bytes, _LEAST_BYTES)
+        return not self.has_snapshot or self.segments >= _MOST_SEGMENTS or self.frame_bytes > most
+
+    def after(self, info: Info, name: str) -> "ShippingState":
+        """Return the state after a segment."""
+        frames = info.ends.frame - info.begins.frame
+        return msgspec.structs.replace(
+            self,
+            commit=info.last,
+            at=info.at,
+            id=info.id,
+            place=info.ends,
+            page_bytes=info.page_bytes,
+            pages=info.pages,
+            last_name=name,
+            segments=self.segments + 1,
+            frame_bytes=self.frame_bytes + frames * info.page_bytes,
+        )
+
+    def moved(self, place: LogPlace) -> "ShippingState":
+        """Return the same state at the beginning of the next round of the log."""
+        return msgspec.structs.replace(self, place=place)
+
+    def with_snapshot(self, then: "ShippingState") -> "ShippingState":
+        """Return the state once there is a snapshot of an earlier one."""
+        if then.generation != self.generation:
+            return self
+        return msgspec.structs.replace(
+            self,
+            has_snapshot=True,
+            segments=max(0, self.segments - then.segments),
+            frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
+        )
+
+
+class StateFile:
+    """The note, replaced whole; not synced to the disk."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.parent / "locks" / f"{database.name}.shipped"
+
+    def read(self) -> ShippingState | None:
+        """Return what was noted last; None when that cannot be read."""
+        try:
+            return msgspec.msgpack.decode(self._path.read_bytes(), type=ShippingState)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write(self, state: ShippingState) -> None:
+        """Note a state. It is noted anew at the next, if it cannot be."""
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            beside.write_bytes(msgspec.msgpack.encode(state))
+            beside.replace(self._path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """That shipping failed, and has not worked since."""
+
+    at: float
+    message: str
+
+
+class FailureFile:
+    """A note beside the database that shipping fails, for those who look from outside."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.parent / "locks" / f"{database.name}.shipping-failed"
+
+    def read(self) -> Failure | None:
+        """Return why shipping fails; None when it works."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Failure)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write(self, failure: Failure) -> None:
+        """Note a failure, if there is room for it."""
+        with suppress(OSError):
+            self._path.write_bytes(msgspec.json.encode(failure))
+
+    def clear(self) -> None:
+        """Note that it works."""
+        self._path.unlink(missing_ok=True)
