@@ -41,12 +41,14 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
     shipping           async: soon after a commit; sync: before it is acknowledged; off: not at all
     ship_seconds       how soon, at most
     keep_days          for how long each commit can be restored; after that, one state of each day for a month
+    postgres_url       of the server that `audobon database postgres` copies; its password lies in ~/.pgpass
     postgres_binaries  folder of pg_basebackup and its like; empty: the PATH is searched
     """
 
     shipping: str = "async"
     ship_seconds: float = 0.1
     keep_days: float = 7.0
+    postgres_url: str = ""
     postgres_binaries: Path = Path()
 
 
@@ -311,6 +313,8 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("ship_seconds", "keep_days"):
         if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
             faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
+    if re.search(r"://[^/@]*:[^/@]*@|password=", settings.database.postgres_url):
+        faults.append("database.postgres_url must not hold a password: put it into ~/.pgpass")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

@@ -21,7 +21,7 @@ _place = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the copies; by default postgres-copies in the data folder.",
 )
-_url = click.option("--url", envvar="AUDOBON_POSTGRES_URL", help="postgresql://user@host:port/database")
+_url = click.option("--url", help="postgresql://user@host:port/database, instead of database.postgres_url.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 
 
@@ -59,11 +59,13 @@ def _opened(place: Path | None) -> "Iterator[_Opened]":
 
 
 def _address(url: str | None) -> "Address":
+    from audobon.app import open_app
     from audobon.database.postgres import Address
 
-    if not url:
-        raise Misconfigured("which server?", hint="add --url, or set AUDOBON_POSTGRES_URL")
-    return Address(url)
+    known = url or open_app().settings.database.postgres_url
+    if not known:
+        raise Misconfigured("which server?", hint="add --url, or set database.postgres_url")
+    return Address(known)
 
 
 @postgres.command(short_help="Take a base backup: whole, or what changed since the newest.")

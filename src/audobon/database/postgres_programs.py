@@ -109,6 +109,7 @@ def failure(name: str, words: bytes) -> Unavailable:
     )
 
 
-def _environment(secrets: dict[str, str] | None) -> dict[str, str]:
-    # Passwords go by the environment: what stands in a command line, everybody can read.
-    return {"PATH": os.defpath, "LC_ALL": "C", **(secrets or {})}
+def _environment(secrets: dict[str, str] | None) -> dict[str, str] | None:
+    # Passwords go by the environment: what stands in a command line, everybody can read. Without one the
+    # program may look for it where its user keeps it.
+    return None if not secrets else {"PATH": os.defpath, "LC_ALL": "C", **secrets}

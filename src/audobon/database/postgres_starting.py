@@ -1,6 +1,7 @@
 """Starts a restored PostgreSQL server for nobody but us, until it has gone through its log."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -14,7 +15,9 @@ from audobon.database.postgres_programs import Programs
 from audobon.database.postgres_recovery import BEGIN
 from audobon.errors import CorruptBackup, Unavailable
 
+_PORT = "5432"
 _POLL_SECONDS = 0.02
+_FATAL = re.compile(r"(FATAL|PANIC):  (?!the database system is)")
 _STOP_SECONDS = 60.0
 
 
@@ -44,6 +47,7 @@ def carry_out(
                 os.chown(path, *owner)
         settings = {
             "listen_addresses": "",
+            "port": _PORT,
             "unix_socket_directories": str(sockets),
             "hba_file": str(rules),
             "logging_collector": "off",
@@ -72,12 +76,18 @@ def _await(
     while time.monotonic() < until:
         if process.poll() is not None:
             words = Path(log).read_text(errors="replace")
-            fatal = [line for line in words.splitlines() if "FATAL" in line or "PANIC" in line]
+            # Whoever asks too early is told so with the same mark.
+            fatal = [line for line in words.splitlines() if _FATAL.search(line)]
             what = fatal[0].partition(":  ")[2] if fatal else "the server ended"
             raise CorruptBackup(f"the restored server did not reach its target: {what}")
         try:
             with psycopg.connect(
-                host=str(sockets), user=user, dbname="postgres", autocommit=True, connect_timeout=10
+                host=str(sockets),
+                port=_PORT,
+                user=user,
+                dbname="postgres",
+                autocommit=True,
+                connect_timeout=10,
             ) as connection:
                 if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
                     if look is not None:
