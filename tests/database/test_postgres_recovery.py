@@ -2,11 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from postgres_server import PostgresServer
@@ -313,6 +315,34 @@ def test_nothing_of_the_users_lies_in_the_place_in_clear(site_with_rows: Site) -
 def test_a_folder_in_use_is_not_restored_over(site_with_rows: Site) -> None:
     with pytest.raises(OutputExists):
         site_with_rows.recovery.restore(site_with_rows.server.folder / "data")
+
+
+RECEIVE = """
+import sys, time
+from pathlib import Path
+from audobon.database.postgres import Address
+from audobon.database.postgres_programs import Programs
+from audobon.database.postgres_wal import WalReceiver
+
+receiver = WalReceiver(Address(sys.argv[1]), Path(sys.argv[2]), Programs(Path(sys.argv[3])))
+receiver.start()
+print(receiver.pid)
+sys.stdin.read()
+"""
+
+
+def test_a_receiver_dies_with_its_command_and_the_next_takes_the_log_up(
+    site: Site, start_python: Callable[..., "Popen[str]"]
+) -> None:
+    command = start_python(RECEIVE, site.server.url, site.received, site.server.binaries)
+    assert command.stdout is not None
+    receiver = psutil.Process(int(command.stdout.readline()))
+    command.kill()
+    command.wait()
+    psutil.wait_procs([receiver], timeout=WAIT_SECONDS)
+    assert not receiver.is_running() or receiver.status() == psutil.STATUS_ZOMBIE
+    site.begin()
+    site.execute("CREATE TABLE note (id integer)")
 
 
 def test_programs_that_are_not_there_are_named(site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,14 @@ from audobon.errors import Corrupt, Denied, Misconfigured, Unavailable
 
 _VERSION = 17
 """The first that has incremental backups."""
+
+_END_WITH_PARENT = """
+import os, sys
+from audobon.processes import end_with_parent
+
+end_with_parent()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Programs:
@@ -79,14 +88,19 @@ class Programs:
         stdout: int = subprocess.DEVNULL,
         stderr: int | IO[bytes] = subprocess.PIPE,
         owner: tuple[int, int] | None = None,
+        ends_with_us: bool = False,
     ) -> "subprocess.Popen[bytes]":
         """Start a program in a session of its own.
 
-        owner  user and group to run as, when this process is root
+        owner         user and group to run as, when this process is root
+        ends_with_us  the system kills it when the thread that starts it ends; only where it can (Linux)
         """
+        command = [self.find(name), *arguments]
+        if ends_with_us:
+            command = [sys.executable, "-P", "-c", _END_WITH_PARENT, *command]
         try:
             return subprocess.Popen(
-                [self.find(name), *arguments],
+                command,
                 env=_environment(secrets),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

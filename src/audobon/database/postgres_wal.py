@@ -65,6 +65,8 @@ class WalReceiver:
             secrets=passwords,
             # It speaks of every lost connection; nobody would read it.
             stderr=subprocess.DEVNULL,
+            # One that outlived us would hold the slot against the next.
+            ends_with_us=True,
         )
 
     def stop(self) -> None:
