@@ -19,7 +19,9 @@ import os, sys
 from audobon.processes import end_with_parent
 
 end_with_parent()
-os.execv(sys.argv[1], sys.argv[1:])
+# It may have ended before this was asked for.
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -97,7 +99,7 @@ class Programs:
         """
         command = [self.find(name), *arguments]
         if ends_with_us:
-            command = [sys.executable, "-P", "-c", _END_WITH_PARENT, *command]
+            command = [sys.executable, "-P", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
         try:
             return subprocess.Popen(
                 command,
