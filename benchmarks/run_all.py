@@ -17,6 +17,7 @@ ALL = (
     "resources",
     "prefetch",
     "result_cache",
+    "postgres_recovery",
 )
 
 

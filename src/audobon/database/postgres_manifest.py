@@ -5,7 +5,7 @@ source  postgresql.org/docs/18/backup-manifest-format.html
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -109,22 +109,16 @@ def walk(stream: IO[bytes], *, what: str, into: Path | None = None) -> tuple[See
     return seen, manifest
 
 
-def look_at(folder: Path) -> Seen:
-    """Return what a folder of data holds, without the log and the manifest."""
-    return {
-        path.relative_to(folder).as_posix(): _hash(path)
-        for path in _files(folder)
-        if path.relative_to(folder).parts[0] not in (NAME, "pg_wal")
-    }
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
-def _hash(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return _take(file.read, None)
+def prove_sizes(folder: Path, *, what: str) -> None:
+    """Raise CorruptBackup unless a folder has the files of its manifest, in their sizes."""
+    try:
+        manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CorruptBackup(f"the manifest of {what} cannot be read: {error}") from error
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file() or path.stat().st_size != file.size_bytes:
+            raise CorruptBackup(f"{what}: {file.path} is missing or cut")
 
 
 def _take(read: Callable[[int], bytes], target: Path | None) -> tuple[int, str]:
