@@ -18,6 +18,7 @@ ALL = (
     "prefetch",
     "result_cache",
     "keys",
+    "postgres_recovery",
 )
 
 

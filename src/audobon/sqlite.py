@@ -52,6 +52,19 @@ class Connection(sqlite3.Connection):
             _leave(path)
 
 
+class _LookingConnection(sqlite3.Connection):
+    """A connection that reads alone."""
+
+    path: str | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        path, self.path = self.path, None
+        if path is not None:
+            _leave(path)
+
+
 @contextmanager
 def keeping_log(path: str) -> Iterator[None]:
     """Have the log outlast the connections that close in the block.
@@ -88,6 +101,14 @@ def kept_open(path: str, *, database: str) -> int:
                 return descriptor
         descriptor = _kept_open[path] = os.open(path, os.O_RDONLY)
         return descriptor
+
+
+def read_index_head(database: Path, count: int) -> bytes:
+    """Return the first bytes of the index of a log, whether or not this process has the database open."""
+    with _held:
+        if str(database) not in _connections:
+            return Path(f"{database}-shm").read_bytes()[:count]
+    return os.pread(kept_open(f"{database}-shm", database=str(database)), count, 0)
 
 
 def _enter(path: str) -> None:
@@ -212,8 +233,16 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
     # Without a log nobody has it open, and SQLite need not make one to take part.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    connection = sqlite3.connect(_address(path, mode), uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        _address(path, mode),
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        factory=_LookingConnection,
+    )
     connection.row_factory = sqlite3.Row
+    connection.path = str(path)
+    _enter(connection.path)
     return connection
 
 

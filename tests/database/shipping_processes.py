@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from audobon.database.copies import own_copy
 from audobon.database.continuous import ContinuousShipping
+from audobon.database.copies import own_copy
 from audobon.database.shipping import Shipper
 from audobon.keys.unlocking import open_keys
 from audobon.sqlite import connect, transaction
@@ -39,7 +39,6 @@ def write(folder: Path, name: str, mode: str) -> None:
 
 
 def ship(folder: Path) -> None:
-    connection = connect(folder / "audobon.db")
     ships = shipper(folder)
     os.write(1, b"ready\n")
     while True:

@@ -36,9 +36,7 @@ def test_every_commit_can_be_restored_exactly(desk: Desk) -> None:
         assert found == desk.seen[number_in(found)]
         numbers[commit] = number_in(found)
     # Each commit is one further than that before; those that only begin the log anew change nothing.
-    steps = [
-        (numbers[commit + 1] - number) for commit, number in numbers.items() if commit + 1 in numbers
-    ]
+    steps = [(numbers[commit + 1] - number) for commit, number in numbers.items() if commit + 1 in numbers]
     assert len(steps) > 100
     assert set(steps) <= {0, 1}
     assert steps.count(0) <= last - first - 260
@@ -50,7 +48,9 @@ def test_the_log_is_begun_anew_again_and_again_in_one_generation(desk: Desk) -> 
     sizes = []
     for _ in range(8):
         for _ in range(60):
-            desk.write("INSERT INTO note (text) VALUES (hex(randomblob(12000)))", "DELETE FROM note WHERE id % 3 = 0")
+            desk.write(
+                "INSERT INTO note (text) VALUES (hex(randomblob(12000)))", "DELETE FROM note WHERE id % 3 = 0"
+            )
         desk.ship()
         sizes.append(desk.path.with_name("audobon.db-wal").stat().st_size)
     assert len(desk.generations()) == 1
@@ -104,12 +104,17 @@ def test_what_was_rolled_back_is_not_shipped(desk: Desk) -> None:
     desk.ship()
     before = desk.ship().commit
     desk.connection.execute("PRAGMA cache_size = 10")
-    with pytest.raises(ZeroDivisionError), transaction(desk.connection):
-        for _ in range(300):
-            desk.connection.execute("INSERT INTO note (text) VALUES (hex(randomblob(2000)))")
-        # More than its cache holds: its pages are in the log already, though nothing is committed.
-        assert desk.ship().commit == before
-        raise ZeroDivisionError
+
+    def give_up() -> None:
+        with transaction(desk.connection):
+            for _ in range(300):
+                desk.connection.execute("INSERT INTO note (text) VALUES (hex(randomblob(2000)))")
+            # More than its cache holds: its pages are in the log already, though nothing is committed.
+            assert desk.ship().commit == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        give_up()
     assert desk.ship().commit == before
     desk.write_many(1)
     assert desk.ship().commit == before + 1
@@ -130,12 +135,16 @@ def test_pages_spilled_before_the_commit_arrive_with_it(desk: Desk) -> None:
 
 
 def test_savepoints_arrive_as_they_ended(desk: Desk) -> None:
+    def give_up() -> None:
+        with transaction(desk.connection):
+            desk.connection.execute("INSERT INTO note (text) VALUES ('taken back')")
+            raise ZeroDivisionError
+
     desk.ship()
     with transaction(desk.connection):
         desk.connection.execute("INSERT INTO note (text) VALUES ('kept')")
-        with pytest.raises(ZeroDivisionError), transaction(desk.connection):
-            desk.connection.execute("INSERT INTO note (text) VALUES ('taken back')")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            give_up()
     desk.write_many(1)
     desk.ship()
     assert desk.restored() == desk.seen[desk.number]
@@ -199,7 +208,9 @@ def test_a_reader_that_stays_long_keeps_nothing_from_being_shipped(desk: Desk) -
         reader.execute("SELECT count(*) FROM note").fetchone()
         for _ in range(5):
             for _ in range(100):
-                desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 4")
+                desk.write(
+                    "INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 4"
+                )
             desk.ship()
         reader.execute("ROLLBACK")
     desk.write_many(2)
@@ -212,7 +223,9 @@ def test_a_new_snapshot_bounds_what_a_restore_has_to_read(desk: Desk) -> None:
     desk.ship()
     for _ in range(14):
         for _ in range(40):
-            desk.write("INSERT INTO note (text) VALUES (hex(randomblob(20000)))", "DELETE FROM note WHERE id % 3")
+            desk.write(
+                "INSERT INTO note (text) VALUES (hex(randomblob(20000)))", "DELETE FROM note WHERE id % 3"
+            )
         desk.ship()
     (generation,) = desk.generations()
     assert len(generation.snapshots) >= 2

@@ -90,7 +90,11 @@ class ContinuousShipping:
 
     def _ship_before_answer(self) -> None:
         try:
-            self._opened().ship(takes_snapshots=False)
+            shipper = self._opened()
+            shipper.ship(takes_snapshots=False)
+            if shipper.is_without_snapshot:
+                # What nothing can be restored from yet is not in a copy.
+                shipper.snapshot(waits=True)
         except sqlite3.Error as error:
             raise Unavailable(f"what was written is here, but not in the copy: {error}") from error
 
@@ -113,17 +117,22 @@ class ContinuousShipping:
         except (AudobonError, sqlite3.Error, OSError) as error:
             self._failed(error)
             return False
-        if self._failure.read() is not None:
-            self._failure.clear()
-            self._tell("the database is shipped again")
+        if not self._opened().is_without_snapshot:
+            self._worked()
         return True
 
     def _take_snapshot(self) -> None:
         try:
             self._opened().snapshot()
+            self._worked()
             self._after_snapshot()
         except (AudobonError, sqlite3.Error, OSError) as error:
             self._failed(error)
+
+    def _worked(self) -> None:
+        if self._failure.read() is not None:
+            self._failure.clear()
+            self._tell("the database is shipped again")
 
     def _failed(self, error: Exception) -> None:
         words = error.message if isinstance(error, AudobonError) else str(error)

@@ -80,8 +80,9 @@ class ShippedWriter:
 
     def __init__(self, file: IO[bytes], key: DataKey, name: str) -> None:
         head = msgspec.msgpack.encode(Head(key.id, key.subject, key.subject_version, key.wrapped))
-        file.write(_MAGIC + _HEAD.pack(len(head)) + head)
-        self._sealing = EncryptingWriter(file, key.key, context=_CONTEXT + name.encode())
+        start = _MAGIC + _HEAD.pack(len(head)) + head
+        file.write(start)
+        self._sealing = EncryptingWriter(file, key.key, context=_context(name, start))
         self._packing = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -105,9 +106,9 @@ class ShippedObject:
         with naming(name):
             head, start = _head(file, name)
             key = keys.open_data_key(head.key_id, head.subject, head.subject_version, head.wrapped)
-            length = file.seek(0, 2) - start
+            length = file.seek(0, 2) - len(start)
             self._stream = DecryptingReader(
-                file, key, context=_CONTEXT + name.encode(), start=start, length=length
+                file, key, context=_context(name, start), start=len(start), length=length
             )
             self.key = DataKey(head.key_id, head.subject, head.subject_version, head.wrapped, key)
             self.info = self._info()
@@ -177,14 +178,21 @@ def new_key(keys: Keys) -> DataKey:
     return keys.new_data_key(SYSTEM)
 
 
-def _head(file: IO[bytes], name: str) -> tuple[Head, int]:
+def _context(name: str, start: bytes) -> bytes:
+    # With the wrapped key: else what was changed there would show only to those who have not opened it yet.
+    return _CONTEXT + name.encode() + b"\0" + start
+
+
+def _head(file: IO[bytes], name: str) -> tuple[Head, bytes]:
+    """Return the head, and all bytes before the stream."""
     start = _read(file, len(_MAGIC) + _HEAD.size)
     if start[: len(_MAGIC)] != _MAGIC:
         if start[:6] == _MAGIC[:6]:
             raise NewerFormat(f"{name} was written by a newer Audobon", hint="upgrade Audobon")
         raise Corrupt("it does not begin as one")
     length = _HEAD.unpack(start[len(_MAGIC) :])[0]
-    return msgspec.msgpack.decode(_read(file, length), type=Head), len(start) + length
+    head = _read(file, length)
+    return msgspec.msgpack.decode(head, type=Head), start + head
 
 
 def _read(file: IO[bytes] | DecryptingReader, count: int) -> bytes:

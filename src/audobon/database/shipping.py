@@ -82,9 +82,12 @@ class Shipper:
         """Whether `ship` has found that nothing of what it ships can be restored yet."""
         return self._state is not None and not self._state.has_snapshot
 
-    def snapshot(self) -> None:
-        """Take a snapshot; segments may be shipped meanwhile. Does nothing while another is being taken."""
-        with suppress(AlreadyRunning), self._lock("snapshot", waits=False):
+    def snapshot(self, *, waits: bool = False) -> None:
+        """Take a snapshot, if one is due; segments may be shipped meanwhile.
+
+        waits  while another process takes one; otherwise nothing is done then
+        """
+        with suppress(AlreadyRunning), self._lock("snapshot", waits=waits):
             with self._shipping(waits=True):
                 self._ship_all()
                 if not self._known().needs_snapshot:
