@@ -1,6 +1,6 @@
 """What does shipping the database lose, cost and take to undo? See the section in README.md.
 
-bench_database.py [--quick] [--kills N] [--targets N] [--gigabytes G] [--repeats N] [--only loss,exact,restore,writer,queue]
+bench_database.py [--quick] [--kills N] [--targets N] [--gigabytes G] [--repeats N] [--only loss,exact,...]
 """
 
 import argparse
