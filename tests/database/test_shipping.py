@@ -328,7 +328,12 @@ def test_commits_count_on_over_generations(desk: Desk) -> None:
     assert second.commit > first.commit
 
 
-def between_the_locks(desk: Desk, monkeypatch: pytest.MonkeyPatch, deed: Callable[[], None]) -> list[str]:
+def between_the_locks(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: Callable[[], None],
+    before: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Have something done just when the log is in the database and the lock is free for a moment."""
     kept_out = Checkpoints.writers_kept_out
     entered: list[str] = []
@@ -342,6 +347,7 @@ def between_the_locks(desk: Desk, monkeypatch: pytest.MonkeyPatch, deed: Callabl
     desk.ship()
     for _ in range(260):
         desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    before()
     monkeypatch.setattr(Checkpoints, "writers_kept_out", entering)
     desk.ship()
     return entered
@@ -362,6 +368,29 @@ def test_what_was_written_and_overwritten_meanwhile_makes_a_new_generation(
         desk.write_many(2)
 
     entered = between_the_locks(desk, monkeypatch, deed)
+    assert len(entered) >= 2
+    assert_recovered(desk, generations=2)
+
+
+def test_commits_that_a_reader_kept_in_the_old_round_are_missed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = sqlite3.connect(desk.path, isolation_level=None)
+
+    def deed() -> None:
+        # A reader keeps the round from being begun anew, so these commits go into the old one ...
+        desk.write_many(2)
+        reader.execute("ROLLBACK")
+        # ... and are gone with it: only the count of commits tells, the salts are the next ones.
+        foreign(desk, "PRAGMA wal_checkpoint(PASSIVE)")
+        desk.write_many(2)
+
+    def reading() -> None:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM note").fetchone()
+
+    entered = between_the_locks(desk, monkeypatch, deed, before=reading)
+    reader.close()
     assert len(entered) >= 2
     assert_recovered(desk, generations=2)
 
