@@ -91,8 +91,9 @@ def kept_open(path: str, *, database: str) -> int:
     source  sqlite.org/howtocorrupt.html, section 2.2
     """
     with _held:
-        if database not in _connections:
+        if _real(database) not in _connections:
             raise ValueError(f"no connection to {database} is open")
+        path = _real(path)
         if (descriptor := _kept_open.get(path)) is not None:
             is_same = False
             with suppress(FileNotFoundError):
@@ -106,17 +107,24 @@ def kept_open(path: str, *, database: str) -> int:
 def read_index_head(database: Path, count: int) -> bytes:
     """Return the first bytes of the index of a log, whether or not this process has the database open."""
     with _held:
-        if str(database) not in _connections:
+        if _real(database) not in _connections:
             return Path(f"{database}-shm").read_bytes()[:count]
     return os.pread(kept_open(f"{database}-shm", database=str(database)), count, 0)
 
 
+def _real(path: str | Path) -> str:
+    # However it is spelled: the locks are the file's.
+    return os.path.realpath(path)
+
+
 def _enter(path: str) -> None:
+    path = _real(path)
     with _held:
         _connections[path] = _connections.get(path, 0) + 1
 
 
 def _leave(path: str) -> None:
+    path = _real(path)
     with _held:
         _connections[path] -= 1
         if not _connections[path]:

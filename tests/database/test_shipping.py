@@ -2,13 +2,14 @@
 
 import random
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 from shipped_desk import Desk, number_in, random_deed
 
+from audobon.database.checkpoints import Checkpoints
 from audobon.sqlite import transaction
 
 
@@ -325,3 +326,92 @@ def test_commits_count_on_over_generations(desk: Desk) -> None:
     second = desk.ship()
     assert second.generation > first.generation
     assert second.commit > first.commit
+
+
+def between_the_locks(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: Callable[[], None],
+    before: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Have something done just when the log is in the database and the lock is free for a moment."""
+    kept_out = Checkpoints.writers_kept_out
+    entered: list[str] = []
+
+    def entering(checkpoints: Checkpoints) -> AbstractContextManager[sqlite3.Connection]:
+        entered.append("")
+        if len(entered) == 2:
+            deed()
+        return kept_out(checkpoints)
+
+    desk.ship()
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    before()
+    monkeypatch.setattr(Checkpoints, "writers_kept_out", entering)
+    desk.ship()
+    return entered
+
+
+def test_who_begins_the_log_anew_in_our_place_is_shipped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = between_the_locks(desk, monkeypatch, lambda: desk.write_many(2))
+    assert len(entered) == 2
+    assert_recovered(desk, generations=1)
+
+
+def test_what_was_written_and_overwritten_meanwhile_makes_a_new_generation(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deed() -> None:
+        desk.write_many(2)
+        foreign(desk, "PRAGMA wal_checkpoint(TRUNCATE)")
+        desk.write_many(2)
+
+    entered = between_the_locks(desk, monkeypatch, deed)
+    assert len(entered) >= 2
+    assert_recovered(desk, generations=2)
+
+
+def test_commits_that_a_reader_kept_in_the_old_round_are_missed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = sqlite3.connect(desk.path, isolation_level=None)
+
+    def deed() -> None:
+        # A reader keeps the round from being begun anew, so these commits go into the old one ...
+        desk.write_many(2)
+        reader.execute("ROLLBACK")
+        # ... and are gone with it: only the count of commits tells, the salts are the next ones.
+        foreign(desk, "PRAGMA wal_checkpoint(PASSIVE)")
+        desk.write_many(2)
+
+    def reading() -> None:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM note").fetchone()
+
+    entered = between_the_locks(desk, monkeypatch, deed, before=reading)
+    reader.close()
+    assert len(entered) >= 2
+    assert_recovered(desk, generations=2)
+
+
+def test_a_log_is_only_begun_anew_once_everything_is_shipped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As litestream#1164: a commit that came between the last ship and the checkpoint was lost."""
+    copy, late = Checkpoints._copy, []
+
+    def copying(checkpoints: Checkpoints) -> tuple[int, int]:
+        if not late:
+            # The first copy is made while others write.
+            late.append(desk.number)
+            desk.write_many(3)
+        return copy(checkpoints)
+
+    desk.ship()
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    monkeypatch.setattr(Checkpoints, "_copy", copying)
+    desk.ship()
+    assert late
+    assert_recovered(desk, generations=1)

@@ -1,6 +1,7 @@
 """Ships a database for as long as this process has it open: beside its work, or before each answer."""
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,7 @@ class ContinuousShipping:
         self._after_snapshot = after_snapshot
         self._failure = FailureFile(path)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._shipper: Shipper | None = None
         self._connections = 0
         self._ended = threading.Event()
@@ -53,7 +55,8 @@ class ContinuousShipping:
 
     def attach(self, connection: Connection) -> None:
         """Ship what a connection commits, until it is closed."""
-        if self._mode == "off":
+        # Elsewhere the log cannot be read beside SQLite.
+        if self._mode == "off" or sys.platform == "win32":
             return
         connection.before_close = self._detach
         if self._mode == "sync":
@@ -141,6 +144,7 @@ class ContinuousShipping:
         self._failure.write(Failure(utc_now(), words))
 
     def _opened(self) -> Shipper:
-        if self._shipper is None:
-            self._shipper = self._open_shipper()
-        return self._shipper
+        with self._opening:
+            if self._shipper is None:
+                self._shipper = self._open_shipper()
+            return self._shipper

@@ -1,10 +1,11 @@
 """The objects a database is shipped as: snapshots and segments of its log, sealed and named."""
 
+import io
 import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 import msgspec
 import zstandard
@@ -114,20 +115,16 @@ class ShippedObject:
             self.info = self._info()
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the bytes it holds."""
-        unpacking = zstandard.ZstdDecompressor().decompressobj()
+        """Yield the bytes it holds, in pieces of at most a mebibyte."""
         with naming(self.name):
-            self._stream.seek(0)
-            left = self._packed_bytes
-            while left:
-                piece = self._stream.read(min(_READ_BYTES, left))
-                if not piece:
-                    raise Corrupt("it ends too early")
-                left -= len(piece)
-                if data := unpacking.decompress(piece):
+            packed = _Packed(self._stream, self._packed_bytes)
+            source = cast(IO[bytes], packed)
+            # Not by what goes in: a little of it may unfold to all of a database.
+            with zstandard.ZstdDecompressor().stream_reader(source, closefd=False) as unpacking:
+                while data := unpacking.read(_READ_BYTES):
                     yield data
-            if not unpacking.eof:
-                raise Corrupt("it ends too early")
+            if packed.left:
+                raise Corrupt("there is something behind its end")
 
     def _info(self) -> Info:
         size = self._stream.size_bytes
@@ -143,6 +140,31 @@ class ShippedObject:
         if object_name(info.generation, info.first, info.kind) != self.name:
             raise Corrupt("it stands under another's name")
         return info
+
+
+class _Packed(io.RawIOBase):
+    """The first bytes of a stream, which are packed."""
+
+    def __init__(self, stream: DecryptingReader, count: int) -> None:
+        super().__init__()
+        stream.seek(0)
+        self._stream = stream
+        self.left = count
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        """Fill a buffer, as far as there is something."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if not self.left:
+            return 0
+        count = self._stream.readinto(view[: self.left])
+        if not count:
+            raise Corrupt("it ends too early")
+        self.left -= count
+        return count
 
 
 def read_info(store: ObjectStore, keys: Keys, name: str) -> tuple[Info, DataKey]:

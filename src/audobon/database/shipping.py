@@ -1,6 +1,7 @@
 """Ships a database: everything that is committed, in order, into a store of objects."""
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,7 +67,9 @@ class Shipper:
         with self._shipping(waits=waits):
             index = self._ship_all()
             if index.frames >= TURN_FRAMES + self._shut_out_frames:
-                self._turn()
+                # Everything is shipped; that others kept the lock, or the disk is full, only puts this off.
+                with suppress(sqlite3.OperationalError):
+                    self._turn()
             state = self._known()
         if takes_snapshots and state.needs_snapshot:
             self.snapshot()
@@ -203,10 +206,11 @@ class Shipper:
             shipped_changes.append(index.changes)
             return index
 
+        # If somebody reads in the log for long: to try again costs, so not at once.
+        self._shut_out_frames = self._checkpoints.index().frames
         self._checkpoints.turn(ship, began_anew)
-        index = self._ship_all()
-        # Somebody reads in the log for long: to try again costs, so not at once.
-        self._shut_out_frames = index.frames if index.frames >= TURN_FRAMES else 0
+        if self._ship_all().frames < TURN_FRAMES:
+            self._shut_out_frames = 0
 
     def _begun(self, index: LogIndex, before: ShippingState | None, why: str) -> ShippingState:
         """Return the state in which a new generation begins; nothing is stored yet."""
