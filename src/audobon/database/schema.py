@@ -213,13 +213,6 @@ once = Table(
     Column("done_at", Float, nullable=False),
 )
 
-schema_floor = Table(
-    "schema_floor",
-    metadata,
-    Column("id", Integer, primary_key=True, comment="always 1"),
-    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
-)
-
 backup_mark = Table(
     "backup_mark",
     metadata,
