@@ -14,7 +14,7 @@ from audobon.errors import AudobonError, Corrupt, ObjectNotFound, SubjectErased
 from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index, add_blobs, advance, set_aside
-from audobon.storage.pack_format import PackCipher
+from audobon.storage.pack_format import HEAD_BYTES, PackCipher
 from audobon.storage.pack_reading import Ciphers, Scan, read_footer, scan
 
 if sys.platform != "win32":
@@ -151,7 +151,8 @@ class PackCare:
         """Note that nobody is to write to an open pack, and that what lay beyond its size is lost."""
         with self._index.changing() as connection:
             lost = connection.execute(
-                "SELECT key, offset FROM blob WHERE pack = ? AND offset + stored_bytes > ?", (row, size)
+                "SELECT key, offset FROM blob WHERE pack = ? AND offset + ? + stored_bytes > ?",
+                (row, HEAD_BYTES, size),
             ).fetchall()
             for key, offset in lost:
                 set_aside(connection, key, row, offset, utc_now())
