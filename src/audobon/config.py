@@ -327,8 +327,8 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
         sections[section.name] = section.type(**values)
     settings = Settings(**sections)
     if settings.storage.folder == Path():
-        folder = StorageSettings(folder=default_folder())
-        settings = msgspec.structs.replace(settings, storage=folder)
+        storage = msgspec.structs.replace(settings.storage, folder=default_folder())
+        settings = msgspec.structs.replace(settings, storage=storage)
     faults += _contradictions(settings)
     if faults:
         raise Misconfigured("; ".join(faults), hint="audobon config show")

@@ -21,7 +21,7 @@ _KEY_CHARS = 64
 _PIECE_BYTES = 1 << 20
 
 
-@click.group()
+@click.group(short_help="Look at, put, take out and look after what is kept.")
 def storage() -> None:
     """Look at, put, take out and look after blobs: encrypted bytes under the hash of what they hold.
 
