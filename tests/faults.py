@@ -19,9 +19,9 @@ In a command and all its children, by the environment (see `environment`):
 
     subprocess.run([audobon, "storage", "gc"], env=faults.environment(faults.Plan("kill", at=7)))
 
-What counts: writes, truncations, fsyncs, renames, links, unlinks, new folders, changed times and new files, by `os`
-or by `open`. What does not: what C code does by itself, as SQLite and mmap; and functions that a module took from
-`os` by `from os import fsync`. Each process counts for itself.
+What counts: writes, truncations, fsyncs, renames, links, unlinks, new folders, changed times and new files,
+by `os` or by `open`. What does not: what C code does by itself, as SQLite and mmap; and functions that a module
+took from `os` by `from os import fsync`. Each process counts for itself.
 """
 
 import builtins
@@ -200,7 +200,7 @@ _real_open = io.open
 
 def _path_of(handle: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{handle}")
+        return str(Path(f"/proc/self/fd/{handle}").readlink())
     except OSError:
         return f"handle {handle}"
 
@@ -237,7 +237,7 @@ def in_child(deed: Callable[[], object], plan: Plan) -> str:
             os.close(reading)
             with installed(plan):
                 deed()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  told to the parent
             outcome = type(error).__name__
             if "--faults-verbose" in sys.argv:
                 traceback.print_exc()

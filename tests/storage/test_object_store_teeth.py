@@ -124,10 +124,20 @@ BROKEN = {
 }
 """Each broken store, and what the name of the first test that catches it holds."""
 
+OPENING = """
+import sys
+sys.path[:0] = {head}
+from pathlib import Path
+import test_object_store_teeth as teeth
+
+def open_store():
+    return teeth.{name}({{tier: Path(path) for tier, path in {folders}.items()}})
+"""
+
 SUITE = """
-from test_object_store import TestThreeFolders as Whole, OPENING
+from test_object_store import TestThreeFolders as Whole
 import pytest, test_object_store_teeth as teeth
-from audobon.storage import embedded
+from test_object_store_teeth import OPENING
 
 class TestBroken(Whole):
     @pytest.fixture
@@ -136,10 +146,9 @@ class TestBroken(Whole):
 
     @pytest.fixture
     def opening(self, tmp_path):
-        whole = OPENING.format(folders=repr({{k: str(v) for k, v in self.folders(tmp_path).items()}}))
-        whole = whole.replace("FolderObjectStore({{", "teeth.{name}({{")
-        head = "import sys; sys.path[:0] = {path!r}; import test_object_store_teeth as teeth; from pathlib import Path"
-        return head + whole.replace(".{name}({{", ".{name}({{k: Path(v) for k, v in {{").replace("}})", "}}.items()}})")
+        return OPENING.format(
+            head={path!r}, name="{name}", folders={{k: str(v) for k, v in self.folders(tmp_path).items()}}
+        )
 
 del Whole
 """

@@ -80,7 +80,7 @@ class FolderObjectStore(ObjectStore):
                     temporary.unlink(missing_ok=True)
 
     def take_in(self, file: Path, name: str) -> None:
-        """Make a whole, synced file of the same disk a new object; it leaves its place. raises as `create`."""
+        """Make a whole, synced file of the same disk a new object; raises as `create`."""
         if self._rights == "read":
             raise Denied(f"{self._standard} is opened for reading alone")
         path = self._ready(name, "standard")

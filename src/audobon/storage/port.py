@@ -40,8 +40,8 @@ class ObjectStore(ABC):
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
         """Write a new object; it is there, whole and durable, when the block ends well, else not at all.
 
-        raises  InvalidInput for a name no object can have; ObjectExists when it is taken, in any tier, also by
-                one who was quicker; Denied, DiskFull
+        raises  InvalidInput for a name no object can have; ObjectExists when it is taken, in any tier,
+                also by one who was quicker; Denied, DiskFull
         """
 
     @abstractmethod
