@@ -19,8 +19,8 @@ In a command and all its children, by the environment (see `environment`):
 
     subprocess.run([audobon, "storage", "gc"], env=faults.environment(faults.Plan("kill", at=7)))
 
-What counts: writes, truncations, fsyncs, renames, links, unlinks, new folders, changed times and new files,
-by `os` or by `open`. What does not: what C code does by itself, as SQLite and mmap; and functions that a module
+What counts: writes, truncations, fsyncs, renames, links, unlinks, new folders, changed times, new files,
+by `os` or by `open`. What does not: what C code does by itself, as SQLite and mmap; and what a module
 took from `os` by `from os import fsync`. Each process counts for itself.
 """
 
