@@ -29,7 +29,9 @@ from audobon.compute.prefetch import Prefetch
 from audobon.compute.work import PAGE_KIND, Work, least_budget, model_names, page_load, place
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import Hello
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
+from audobon.keys.unlocking import open_keys
 from audobon.models.accounts import Key
 from audobon.models.card import built_in_card
 from audobon.models.preparing import prepare_apart
@@ -135,7 +137,8 @@ def row(done: dict[str, list[dict[str, Any]]]) -> list[str]:
 def work(prepared: Path, pair: Pair, size: tuple[int, int], *, ahead: bool, is_cold: bool) -> dict[str, Any]:
     """Do the tasks in a data folder of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        storage, database = Storage(Path(folder)), Database(Path(folder))
+        keys = open_keys(Path(folder), unlock_folder=keyrings_folder())
+        storage, database = Storage(Path(folder), keys), Database(Path(folder))
         models = WatchedModels(prepared)
         if is_cold:
             cards = [built_in_card(model_names(settings)[0]) for settings in pair]

@@ -19,7 +19,9 @@ from PIL import Image
 
 from audobon.clock import utc_now
 from audobon.compute.results import Results
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card, built_in_card
 from audobon.models.preparing import prepare_apart
 from audobon.models.service import Models
@@ -33,8 +35,9 @@ from audobon.pages.tile_results import Cut, TileResults
 from audobon.pages.tiles import plan_axis
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.tasks import Needs, NewTask
+from audobon.storage.facts import Keeping
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 from eviction_traces import compare
 from measuring import AUDOBON, ROOT, measure, save, scratch, table, verdict
 
@@ -117,7 +120,11 @@ def repeated_page(folder: Path, data: Path, environment: dict[str, str]) -> dict
             (utc_now(),),
         )
         cache = ResultCache(data, budget_bytes=BUDGET_BYTES)
-        results = Results(cache, Storage(data), device="auto")
+        results = Results(
+            cache,
+            open_storage(data, open_keys(data, unlock_folder=keyrings_folder()), Keeping()),
+            device="auto",
+        )
         finding, adopting, recording = [], [], []
         for ordinal in range(20 * ROUNDS):
             start = time.perf_counter()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 import audobon
 
 StartPython = Callable[..., "subprocess.Popen[str]"]
+
+# What unlocks the keyrings of the tests' data folders shall not lie in the home of whoever runs them.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="audobon-tests-")
 
 _SOURCE = str(Path(audobon.__file__).parents[1])
 

@@ -11,18 +11,20 @@ from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
-from audobon.config import Settings, cache_bytes, load, parse_bytes
+from audobon.config import Settings, cache_bytes, keyrings_folder, load, parse_bytes
 from audobon.database.service import Database
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
+from audobon.keys.unlocking import open_keys
 from audobon.models.catalogue import use_own_models
 from audobon.pages.documents import ArchiveLimits
 from audobon.pages.picture_limits import PictureLimits
 from audobon.processes import available_bytes, family, family_resident_bytes
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
+from audobon.storage.facts import Keeping
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 from audobon.telemetry.history import ResourceHistory
 from audobon.telemetry.logs import Log
 from audobon.telemetry.recorder import ResourceRecorder
@@ -36,8 +38,9 @@ class App:
         self.settings = settings
         self.folder: Path = settings.storage.folder
         self.database = Database(self.folder, migrates_apart=True)
-        self.storage = Storage(self.folder)
         self.log = Log(self.folder, level=settings.logs.level)
+        self.keys = open_keys(self.folder, unlock_folder=keyrings_folder())
+        self.storage = open_storage(self.folder, self.keys, _keeping(settings), tell=self._tell_of_storage)
         use_own_models(self.models_folder)
         self.cache = ResultCache(self.folder, budget_bytes=cache_bytes(settings))
         rooms = Rooms(
@@ -51,6 +54,9 @@ class App:
             Results(self.cache, self.storage, device=settings.models.device),
         )
         self.jobs = Jobs(self.database, rooms)
+
+    def _tell_of_storage(self, words: str) -> None:
+        self.log.write("storage", words, level="warning")
 
     @property
     def models_folder(self) -> Path:
@@ -134,4 +140,14 @@ def _engine_settings(settings: Settings, folder: Path) -> EngineSettings:
         workers=settings.compute.workers,
         stall_seconds=settings.compute.stall_seconds,
         cache_bytes=cache_bytes(settings),
+        keeping=_keeping(settings),
+    )
+
+
+def _keeping(settings: Settings) -> Keeping:
+    storage = settings.storage
+    return Keeping(
+        nearline="" if storage.nearline == Path() else str(storage.nearline),
+        archive="" if storage.archive == Path() else str(storage.archive),
+        keep_removed_days=storage.keep_removed_days,
     )

@@ -24,10 +24,15 @@ _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 class StorageSettings(msgspec.Struct, frozen=True):
     """Where Audobon keeps what it needs.
 
-    folder  database, pages under way, prepared models, logs
+    folder             database, pages under way, prepared models, logs
+    nearline, archive  where blobs seldom read lie, such as on another disk; empty: beside the others
+    keep_removed_days  for how long what was removed can be brought back
     """
 
     folder: Path = Path()
+    nearline: Path = Path()
+    archive: Path = Path()
+    keep_removed_days: float = 0.0
 
 
 class MemorySettings(msgspec.Struct, frozen=True):
@@ -154,6 +159,11 @@ def config_file() -> Path:
     return _home("XDG_CONFIG_HOME", "~/.config") / "audobon" / "audobon.toml"
 
 
+def keyrings_folder() -> Path:
+    """Return where the files lie that unlock keyrings: never in the data folder, which they protect."""
+    return config_file().parent / "keyrings"
+
+
 def default_folder() -> Path:
     """Return the data folder used when none is set."""
     return _home("XDG_DATA_HOME", "~/.local/share") / "audobon"
@@ -278,6 +288,8 @@ def _contradictions(settings: Settings) -> list[str]:
         cache_bytes(settings)
     except InvalidInput as error:
         faults.append(f"cache.budget: {error.message}")
+    if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
+        faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

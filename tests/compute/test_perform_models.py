@@ -12,7 +12,9 @@ from audobon.compute.codec import Codec
 from audobon.compute.perform import Performer
 from audobon.compute.results import Results
 from audobon.compute.work import Work, check_settings, model_identities, model_names, work_key
+from audobon.config import keyrings_folder
 from audobon.errors import Conflict, UnknownOperation
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import Card
 from audobon.models.cuda import CUDA
 from audobon.models.devices import Choice, Devices, Wanted
@@ -51,7 +53,7 @@ class Plenty:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return Storage(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()))
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from audobon.compute import results as results_module
 from audobon.compute.placement import Placement
 from audobon.compute.results import Results
 from audobon.compute.work import PageResult, Work, work_key
+from audobon.config import keyrings_folder
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
 from audobon.models.devices import Choice
 from audobon.pages.operations import operation_named
@@ -26,7 +28,7 @@ PAGE = PageResult(
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return Storage(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()))
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from audobon.compute.codec import Codec
+from audobon.config import keyrings_folder
 from audobon.errors import Denied, DiskFull, MemoryTooSmall
 from audobon.jobs.ingest import Fault, Ingest
+from audobon.keys.unlocking import open_keys
 from audobon.pages.documents import DocumentKind, Entry
 from audobon.pages.operations import PanelsSettings, Settings, UpscaleSettings
 from audobon.pages.picture_info import PictureInfo
@@ -65,7 +67,7 @@ def codec() -> Iterator[Codec]:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return Storage(tmp_path, open_keys(tmp_path, unlock_folder=keyrings_folder()))
 
 
 def ingest(

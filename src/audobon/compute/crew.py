@@ -90,6 +90,7 @@ class Crew:
             max_seconds=settings.max_seconds,
             budget_bytes=self._budget_bytes,
             cache_bytes=settings.cache_bytes,
+            keeping=settings.keeping,
             idle_seconds=settings.idle_seconds,
         )
 

@@ -41,7 +41,8 @@ from audobon.pages.panels import draw_panels, find_panels
 from audobon.pages.picture import Picture, Pixels
 from audobon.pages.picture_info import PictureInfo
 from audobon.pages.restore import PictureModel, restore
-from audobon.storage.service import BlobWriter, Storage
+from audobon.storage.pack_writer import BlobWriter
+from audobon.storage.service import Storage
 
 Report = Callable[[int, int], None]
 Publish = Callable[[str | None, str], None]
@@ -154,7 +155,8 @@ class Performer:
             shares = model_shares(load, settings, peaks)
             self._read(picture, settings, placement, shares, report, timed, results, memory)
         else:
-            self._find_panels(picture, settings, placement, report, timed)
+            subject = self._storage.subject_of(work.blob)
+            self._find_panels(picture, settings, placement, report, timed, subject)
         return None
 
     def _restore(
@@ -202,7 +204,10 @@ class Performer:
         if is_roomy:
             # It is busy writing now; the next page is opened by the other.
             self._codec, self._other_codec = self._other_codec, codec
-        return LastStep(lambda: self._publish_blob(codec.receive, result, publish), may_run_beside=is_roomy)
+        subject = self._storage.subject_of(work.blob)
+        return LastStep(
+            lambda: self._publish_blob(codec.receive, result, publish, subject), may_run_beside=is_roomy
+        )
 
     def _read(
         self,
@@ -243,6 +248,7 @@ class Performer:
         placement: Placement,
         report: Report,
         publish: _PublishResult,
+        subject: str,
     ) -> None:
         page = picture.rgb8()
         panels = find_panels(page, order=settings.order)
@@ -264,13 +270,17 @@ class Performer:
                 pieces.writestr("overview.png", self._picture_file(drawing, draw_panels(page, panels)))
             report(len(panels) + 1, len(panels) + 1)
 
-        self._publish_blob(write, result, publish)
+        self._publish_blob(write, result, publish, subject)
 
     def _publish_blob(
-        self, write: Callable[[BlobWriter], None], result: PageResult, publish: _PublishResult
+        self,
+        write: Callable[[BlobWriter], None],
+        result: PageResult,
+        publish: _PublishResult,
+        subject: str,
     ) -> None:
         with ExitStack() as held:
-            with self._storage.writing() as writer:
+            with self._storage.writing(subject=subject, kind="result") as writer:
                 write(writer)
                 held.enter_context(self._storage.sharing())
             publish(writer.key, msgspec.structs.replace(result, size_bytes=writer.size_bytes))

@@ -3,6 +3,7 @@
 import msgspec
 
 from audobon.pages.picture_limits import PictureLimits
+from audobon.storage.facts import Keeping
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +16,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     device        what models run on: auto, cpu or cuda
     budget_bytes  for all processes of the engine together
     cache_bytes   the most that results from before may take; 0: none are kept
+    keeping       how blobs are kept
     idle_seconds  it ends after so long without a task; 0: never
     """
 
@@ -26,6 +28,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     max_seconds: float
     budget_bytes: int
     cache_bytes: int = 0
+    keeping: Keeping = Keeping()
     idle_seconds: float = 0.0
     device: str = "auto"
 

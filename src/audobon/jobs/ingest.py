@@ -22,7 +22,7 @@ from audobon.models.catalogue import card_named
 from audobon.pages.documents import Document, Entry
 from audobon.pages.operations import CleanSettings, Settings, UpscaleSettings
 from audobon.pages.picture_info import PictureInfo
-from audobon.storage.service import Storage, blob_key
+from audobon.storage.service import Storage
 
 _PIECE_BYTES = 1 << 20
 # A page's file is held by three processes at once, and something must be left for its pixels.
@@ -102,7 +102,7 @@ class Ingest:
             if isinstance(error, Denied) and document.kind == "picture":
                 raise
             return TakenEntry(entry, None, 0, None, _fault(error))
-        blob = blob_key(data) if self._is_trial else self._storage.put(data)
+        blob = self._storage.key_of(data) if self._is_trial else self._storage.put(data, kind="page")
         try:
             info = self._codec.inspect(data)
             self._check(info)
@@ -146,7 +146,7 @@ class Ingest:
         return bytes(data)
 
     def _store(self, document: Document, entry: Entry) -> TakenEntry:
-        with document.open(entry) as source, self._storage.writing() as target:
+        with document.open(entry) as source, self._storage.writing(kind="page") as target:
             while piece := source.read(_PIECE_BYTES):
                 target.write(piece)
         return TakenEntry(entry, target.key, target.size_bytes, None, None)

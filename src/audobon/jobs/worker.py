@@ -19,16 +19,18 @@ from audobon.compute.results import Results
 from audobon.compute.tuning import load_tuning, threads_to_use
 from audobon.compute.worker import WorkLoop
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
+from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.errors import AudobonError
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
 from audobon.processes import end_with_parent
 from audobon.queue.embedded import SqliteQueue
+from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
-from audobon.storage.service import Storage
 
 
 def main() -> None:
@@ -47,7 +49,8 @@ def main() -> None:
     )
     codecs[0].start()
     import_runtime()
-    storage, database = Storage(folder), Database(folder)
+    keys = open_keys(folder, unlock_folder=keyrings_folder())
+    storage, database = open_storage(folder, keys, hello.keeping), Database(folder)
     tuning = load_tuning(folder)
     models = Models(
         folder / "models",
@@ -85,6 +88,7 @@ def main() -> None:
         for codec in codecs:
             codec.close()
         cache.close()
+        storage.close()
     if performer.needs_recycling:
         sys.exit(RECYCLE_STATUS)
 

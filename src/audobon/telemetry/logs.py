@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal
 from audobon.errors import AlreadyRunning
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model"]
+Category = Literal["job", "page", "worker", "model", "storage"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20

@@ -1,0 +1,223 @@
+"""Removes blobs nobody needs, and packs in which too little lives. Safe beside readers and writers."""
+
+import os
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import msgspec
+
+from audobon.atomic import disk_errors
+from audobon.clock import utc_now
+from audobon.errors import Corrupt, ObjectNotFound
+from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.index import Index
+from audobon.storage.open_packs import NewRecord, OpenPacks
+from audobon.storage.pack_format import BLOB, LEGACY, ZSTD
+from audobon.storage.pack_reading import Ciphers, read_record
+from audobon.storage.zstd_frames import decompress
+
+DAY_SECONDS = 86_400.0
+_LIVE_SHARE = 0.5
+_MOVE_BYTES = 8 << 20
+
+# What a hold, a term or the user keeps is needed by nobody else, and stays all the same.
+_MAY_GO = """
+SELECT blob.key, blob.size_bytes FROM blob JOIN pack ON pack.id = blob.pack
+WHERE blob.dead_at IS NULL AND pack.kind != 'user' AND blob.event_hold = 0 AND blob.temporary_hold = 0
+AND (blob.kept_until IS NULL OR blob.kept_until <= ?)
+"""
+
+_WITHOUT_LIFE = """
+UPDATE pack SET noncurrent_at = ? WHERE noncurrent_at IS NULL
+AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id AND blob.dead_at IS NULL)
+AND EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id)
+"""
+
+_WITH_LIFE = """
+UPDATE pack SET noncurrent_at = NULL WHERE noncurrent_at IS NOT NULL
+AND EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id AND blob.dead_at IS NULL)
+"""
+
+_SPARSE = """
+SELECT pack.id, pack.name, pack.subject, pack.kind, pack.size_bytes,
+       (SELECT coalesce(sum(stored_bytes), 0) FROM blob WHERE blob.pack = pack.id
+        AND (blob.dead_at IS NULL OR blob.dead_at > ?)) AS live_bytes
+FROM pack WHERE state = 'sealed' AND tier = 'standard' AND live_bytes > 0
+AND live_bytes < pack.size_bytes * ?
+"""
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What collecting did, or would do.
+
+    removed_packs   without a living blob
+    moved_packs     in which too little lived: their living blobs went to others
+    freed_bytes     of the disk
+    found_packs     that the index did not know
+    """
+
+    removed_packs: int = 0
+    moved_packs: int = 0
+    freed_bytes: int = 0
+    found_packs: int = 0
+
+
+class Collector:
+    """Removes what nobody needs from a store."""
+
+    def __init__(
+        self,
+        index: Index,
+        store: FolderObjectStore,
+        ciphers: Ciphers,
+        packs: OpenPacks,
+        *,
+        keep_removed_days: float,
+    ) -> None:
+        self._index = index
+        self._store = store
+        self._ciphers = ciphers
+        self._packs = packs
+        self._keep_seconds = keep_removed_days * DAY_SECONDS
+
+    def mark(self, keep: Collection[str]) -> int:
+        """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob."""
+        now = utc_now()
+        kept = {bytes.fromhex(key) for key in keep}
+        with self._index.changing(is_hasty=True) as connection:
+            gone = [row for row in connection.execute(_MAY_GO, (now,)).fetchall() if row[0] not in kept]
+            if gone:
+                connection.executemany(
+                    "UPDATE blob SET dead_at = ? WHERE key = ?", [(now, row[0]) for row in gone]
+                )
+                connection.execute(_WITHOUT_LIFE, (now,))
+        return sum(row[1] for row in gone)
+
+    def remove_dead_packs(self) -> tuple[int, int]:
+        """Remove packs without a living blob whose time is over; return how many, and their bytes."""
+        count = freed = 0
+        now = utc_now()
+        with self._index.changing(is_hasty=True) as connection:
+            connection.execute(_WITH_LIFE)
+            connection.execute(_WITHOUT_LIFE, (now,))
+        for row in self._index.rows(
+            "SELECT id, name, state FROM pack WHERE noncurrent_at <= ?", now - self._keep_seconds
+        ):
+            try:
+                size = self._store.stat(row["name"]).size_bytes
+            except ObjectNotFound:
+                size = 0
+            if self._remove(row["id"], row["name"], is_open=row["state"] == "open"):
+                count, freed = count + 1, freed + size
+        return count, freed
+
+    def collect(
+        self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
+    ) -> Collected:
+        """Remove dead packs, and move what lives out of packs that are less than half alive.
+
+        on_step  called as on_step(done, total) after every pack
+        """
+        sparse = self._index.rows(_SPARSE, utc_now() - self._keep_seconds, _LIVE_SHARE)
+        if is_dry:
+            dead = self._index.rows(
+                "SELECT count(*), coalesce(sum(size_bytes), 0) FROM pack"
+                " WHERE EXISTS (SELECT 1 FROM blob WHERE pack = pack.id) AND NOT EXISTS (SELECT 1 FROM blob"
+                " WHERE blob.pack = pack.id AND (dead_at IS NULL OR dead_at > ?))",
+                utc_now() - self._keep_seconds,
+            )[0]
+            return Collected(
+                removed_packs=dead[0],
+                moved_packs=len(sparse),
+                freed_bytes=dead[1] + sum(row["size_bytes"] - row["live_bytes"] for row in sparse),
+            )
+        moved = 0
+        before = 0
+        for done, row in enumerate(sparse, start=1):
+            before += row["live_bytes"]
+            moved += self._move_out(row["id"], row["name"])
+            if on_step is not None:
+                on_step(done, len(sparse))
+        removed, freed = self.remove_dead_packs()
+        return Collected(removed_packs=removed - moved, moved_packs=moved, freed_bytes=freed - before)
+
+    def _move_out(self, row: int, name: str) -> int:
+        """Move all that may still be read out of a pack, and let it die; return 1, or 0 when it must stay."""
+        since = utc_now() - self._keep_seconds
+        wanted = self._index.rows(
+            "SELECT key, offset, stored_bytes FROM blob WHERE pack = ? AND (dead_at IS NULL OR dead_at > ?)"
+            " ORDER BY offset",
+            row,
+            since,
+        )
+        try:
+            with self._store.open(name) as file:
+                cipher = self._ciphers.of(name, file)
+                header = cipher.header
+                at = 0
+                while at < len(wanted):
+                    bunch: list[NewRecord] = []
+                    places: list[tuple[bytes, int]] = []
+                    size = 0
+                    while at < len(wanted) and size < _MOVE_BYTES:
+                        key, offset, stored_bytes = wanted[at]
+                        head, plain = read_record(file, cipher, offset, stored_bytes)
+                        if head.flags & ZSTD:
+                            plain = decompress(plain, head.size_bytes)
+                        bunch.append(NewRecord(BLOB, key, plain, head.flags & LEGACY, head.created_at))
+                        places.append((key, offset))
+                        size += len(plain)
+                        at += 1
+                    written = self._packs.write(header.subject, header.kind, bunch)
+                    self._packs.settle([written], moved_from=(row, places))
+        except (Corrupt, ObjectNotFound):
+            # What cannot be read is for reading and scrubbing to tell; as long as it lies there it may be mended.
+            return 0
+        with self._index.changing() as connection:
+            connection.execute(
+                "UPDATE pack SET noncurrent_at = 0 WHERE id = ? AND NOT EXISTS (SELECT 1 FROM blob"
+                " WHERE pack = ? AND (dead_at IS NULL OR dead_at > ?))",
+                (row, row, since),
+            )
+        return 1
+
+    def _remove(self, row: int, name: str, *, is_open: bool) -> bool:
+        with ExitStack() as held, disk_errors(self._store.folder):
+            size = None
+            if is_open:
+                try:
+                    _, file = held.enter_context(self._packs.locked(row))
+                    size = os.fstat(file.fileno()).st_size
+                except ObjectNotFound:
+                    pass
+            with self._index.changing() as connection:
+                # A blob may have come into it since, or be on its way.
+                is_needed = connection.execute(
+                    "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
+                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL))",
+                    (row, size),
+                ).fetchone()
+                if is_needed:
+                    return False
+                connection.execute("DELETE FROM blob WHERE pack = ?", (row,))
+                connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))
+                connection.execute("DELETE FROM pack WHERE id = ?", (row,))
+            # Not before the index has forgotten it for good: else a power cut could bring it back there alone.
+            with suppress(ObjectNotFound):
+                self._store.delete(name)
+            self._ciphers.forget(name)
+            return True
+
+
+def remove_broken_off(folder: Path, *, before: float) -> int:
+    """Remove what writers left unfinished before an instant; return how many bytes it was."""
+    freed = 0
+    if folder.is_dir():
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if status.st_mtime < before:
+                    path.unlink()
+                    freed += status.st_size
+    return freed

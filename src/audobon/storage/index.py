@@ -1,0 +1,292 @@
+"""The index of storage: which pack holds which blob. One SQLite file, made anew from the packs when it is lost."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from audobon.atomic import disk_errors
+from audobon.errors import AudobonError, Denied, DiskFull, NewerFormat, Unavailable
+from audobon.processes import FileLock
+from audobon.sqlite import connect, transaction
+from audobon.storage.facts import Kind, PackState
+from audobon.storage.index_schema import FORMAT, SCHEMA
+from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
+from audobon.storage.port import Tier
+
+_BLOB = """
+SELECT blob.pack, pack.name, pack.subject, pack.kind, pack.state, pack.size_bytes, blob.offset,
+       blob.stored_bytes, blob.size_bytes, blob.flags, blob.created_at, blob.dead_at
+FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
+"""
+
+# A blob that is alive stays where it is: then the new record is one too many, and collected some day.
+_ADD = """
+INSERT INTO blob (key, pack, offset, stored_bytes, size_bytes, flags, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    pack = excluded.pack, offset = excluded.offset, stored_bytes = excluded.stored_bytes,
+    size_bytes = excluded.size_bytes, flags = excluded.flags, created_at = excluded.created_at,
+    custom_time = NULL, dead_at = NULL
+WHERE blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at
+"""
+
+# What was noted of a blob before it was found damaged goes on to hold for its bytes stored anew.
+_INHERIT = """
+UPDATE blob SET (custom_time, event_hold, temporary_hold, kept_until) =
+    (SELECT custom_time, event_hold, temporary_hold, kept_until FROM damaged
+     WHERE damaged.key = blob.key ORDER BY found_at DESC LIMIT 1)
+WHERE key = ? AND EXISTS (SELECT 1 FROM damaged WHERE damaged.key = blob.key)
+"""
+
+
+class Found(NamedTuple):
+    """Where a blob lies.
+
+    pack_row    its pack's id in the index
+    pack_bytes  the pack's size, as the index knows it
+    """
+
+    pack_row: int
+    name: str
+    subject: str
+    kind: Kind
+    state: PackState
+    pack_bytes: int
+    offset: int
+    stored_bytes: int
+    size_bytes: int
+    flags: int
+    created_at: float
+    dead_at: float | None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it was compressed."""
+        return bool(self.flags & ZSTD)
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it is named by the plain BLAKE3 of its bytes."""
+        return bool(self.flags & LEGACY)
+
+
+class IndexDamaged(Exception):
+    """The file of the index is no good, or not there while there are packs."""
+
+
+class Index:
+    """The file of the index, for many threads and processes.
+
+    What is changed in haste may be forgotten by a power cut, never by the death of a process; the open packs
+    tell it again. What else is changed outlasts both.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "storage.db"
+        self.lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._creation = FileLock(folder / "locks" / "storage.lock", purpose="opening the index", wait=True)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened."""
+        return self._connection is not None
+
+    def open(self) -> None:
+        """Open the file, made when there is none. raises IndexDamaged, NewerFormat, Denied, DiskFull."""
+        with self.lock, disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = None
+            try:
+                with self.errors():
+                    connection = connect(self.path, grouped=True)
+                    version = connection.execute("PRAGMA user_version").fetchone()[0]
+                    if version == 0:
+                        self._create(connection)
+                    elif version > FORMAT:
+                        raise NewerFormat(
+                            f"{self.path} was written by a newer Audobon", hint="upgrade Audobon"
+                        )
+                    connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
+            except BaseException:
+                if connection is not None:
+                    connection.close()
+                raise
+            self._connection = connection
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        with self._creation, transaction(connection):
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn SQLite's complaints in the block into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> Exception:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        made: AudobonError
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+            return IndexDamaged(f"{self.path}: {error}")
+        if code == sqlite3.SQLITE_FULL:
+            made = DiskFull(f"no room left for {self.path}", hint="free some space and run it again")
+        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            made = Unavailable(f"{self.path} is kept locked by another process", hint="try again")
+        elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            made = Denied(
+                f"not allowed: {self.path}", hint="check the permissions of the file and its folder"
+            )
+        else:
+            made = Unavailable(f"{self.path} cannot be used: {error}", hint="check the disk")
+        return made
+
+    @contextmanager
+    def changing(self, *, is_hasty: bool = False) -> Iterator[sqlite3.Connection]:
+        """Commit what the block does, or nothing of it.
+
+        is_hasty  a power cut may take it back, together with all that was changed in haste after it
+        """
+        with self.lock, self.errors(), transaction(self.connection, is_hasty=is_hasty) as connection:
+            yield connection
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open file; hold `lock` and `errors` while using it."""
+        assert self._connection is not None, "the index is not open"
+        return self._connection
+
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        """Return the answer to a query."""
+        with self.lock, self.errors():
+            return self.connection.execute(query, values).fetchall()
+
+    def find(self, key: bytes) -> Found | None:
+        """Return where a blob lies, alive or dead; None when it is not known."""
+        with self.lock, self.errors():
+            row = self.connection.execute(_BLOB, (key,)).fetchone()
+        return None if row is None else Found._make(row)
+
+    def cursor(self, name: str) -> str | None:
+        """Return where long work stands."""
+        found = self.rows("SELECT value FROM cursor WHERE name = ?", name)
+        return str(found[0][0]) if found else None
+
+    def set_cursor(self, name: str, value: str | None) -> None:
+        """Note where long work stands; None forgets it."""
+        with self.changing(is_hasty=True) as connection:
+            if value is None:
+                connection.execute("DELETE FROM cursor WHERE name = ?", (name,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (name, value))
+
+
+def add_pack(
+    connection: sqlite3.Connection,
+    header: Header,
+    *,
+    tier: Tier,
+    tier_since: float,
+    state: PackState,
+    size_bytes: int,
+    digest: str | None = None,
+) -> int:
+    """Note a pack, within `changing`; return its id in the index. One that is known is noted anew."""
+    row = connection.execute(
+        "INSERT INTO pack (pack_id, name, subject, kind, tier, tier_since, state, size_bytes, digest,"
+        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (pack_id) DO UPDATE SET tier = excluded.tier, state = excluded.state,"
+        " size_bytes = excluded.size_bytes, digest = excluded.digest RETURNING id",
+        (
+            header.pack_id,
+            header.name,
+            header.subject,
+            header.kind,
+            tier,
+            tier_since,
+            state,
+            size_bytes,
+            digest,
+            header.created_at,
+        ),
+    ).fetchone()
+    return int(row[0])
+
+
+def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
+    """Note the blobs of a pack by offset and head, within `changing`; blobs that are alive stay elsewhere."""
+    is_doubtful = connection.execute("SELECT 1 FROM damaged LIMIT 1").fetchone() is not None
+    if is_doubtful:
+        bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
+        records = [record for record in records if record[0] not in {row[0] for row in bad}]
+    values = [
+        (head.blob_id, pack_row, offset, head.stored_bytes, head.size_bytes, head.flags, head.created_at)
+        for offset, head in records
+    ]
+    connection.executemany(_ADD, values)
+    if is_doubtful:
+        connection.executemany(_INHERIT, [(value[0],) for value in values])
+
+
+def move_blobs(
+    connection: sqlite3.Connection,
+    pack_row: int,
+    records: Iterable[tuple[int, Head]],
+    old_row: int,
+    places: Sequence[tuple[bytes, int]],
+) -> None:
+    """Note that blobs lie in another pack now, within `changing`; one that left its old place stays there.
+
+    places  key and offset in the old pack, of each record
+    """
+    connection.executemany(
+        "UPDATE blob SET pack = ?, offset = ?, stored_bytes = ?, flags = ?"
+        " WHERE key = ? AND pack = ? AND offset = ?",
+        [
+            (pack_row, offset, head.stored_bytes, head.flags, key, old_row, old_offset)
+            for (offset, head), (key, old_offset) in zip(records, places, strict=True)
+        ],
+    )
+
+
+def advance(connection: sqlite3.Connection, pack_row: int, start: int, end: int) -> None:
+    """Note how far the records of an open pack stand in the index, within `changing`.
+
+    Others may have appended before `start` what they have not noted yet: then it stays, and is looked at anew.
+    """
+    connection.execute(
+        "UPDATE pack SET size_bytes = ? WHERE id = ? AND size_bytes = ?", (end, pack_row, start)
+    )
+
+
+def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset: int, at: float) -> bool:
+    """Note that a blob is damaged, within `changing`, so that its bytes can be stored anew."""
+    where = (key, pack_row, offset)
+    connection.execute(
+        "INSERT OR IGNORE INTO damaged SELECT key, pack, offset, ?, custom_time, event_hold, temporary_hold,"
+        " kept_until FROM blob WHERE key = ? AND pack = ? AND offset = ?",
+        (at, *where),
+    )
+    done = connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)
+    return done.rowcount > 0
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return as many question marks as there are values."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,62 @@
+"""The tables of the index of storage: what lies in which pack, and what is known of it.
+
+All of it but reads, cursors and what was proved when can be made anew from the packs.
+"""
+
+FORMAT = 1
+
+SCHEMA = """
+CREATE TABLE pack (
+    id INTEGER PRIMARY KEY,
+    pack_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    subject TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    tier_since REAL NOT NULL,
+    state TEXT NOT NULL,
+    -- Of an open pack: as far as its records stand here. What lies beyond is looked at when it is opened.
+    size_bytes INTEGER NOT NULL,
+    digest TEXT,
+    created_at REAL NOT NULL,
+    noncurrent_at REAL,
+    verified_at REAL
+);
+CREATE INDEX pack_open ON pack (subject, kind) WHERE state = 'open';
+CREATE INDEX pack_verified ON pack (verified_at);
+
+CREATE TABLE blob (
+    key BLOB PRIMARY KEY,
+    pack INTEGER NOT NULL REFERENCES pack (id),
+    offset INTEGER NOT NULL,
+    stored_bytes INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    reads INTEGER NOT NULL DEFAULT 0,
+    last_read_at REAL,
+    custom_time REAL,
+    event_hold INTEGER NOT NULL DEFAULT 0,
+    temporary_hold INTEGER NOT NULL DEFAULT 0,
+    kept_until REAL,
+    dead_at REAL
+) WITHOUT ROWID;
+CREATE INDEX blob_by_pack ON blob (pack, dead_at);
+CREATE INDEX blob_legacy ON blob (flags) WHERE flags & 2;
+
+-- What was found damaged: where it lies, so that a second copy can mend it, and what was noted of it.
+CREATE TABLE damaged (
+    key BLOB NOT NULL,
+    pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    found_at REAL NOT NULL,
+    custom_time REAL,
+    event_hold INTEGER NOT NULL DEFAULT 0,
+    temporary_hold INTEGER NOT NULL DEFAULT 0,
+    kept_until REAL,
+    PRIMARY KEY (key, pack, offset)
+) WITHOUT ROWID;
+
+-- Where long work stands (scrub, lifecycle), and the number of the last note.
+CREATE TABLE cursor (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
