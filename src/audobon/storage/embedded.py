@@ -52,11 +52,6 @@ class FolderObjectStore(ObjectStore):
         self._rights = rights
         self._demand_apart()
 
-    @property
-    def folder(self) -> Path:
-        """Where the objects of the standard tier lie."""
-        return self._folders["standard"]
-
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
         """Write a new object; see the port."""
         if self._rights == "read":
@@ -95,16 +90,6 @@ class FolderObjectStore(ObjectStore):
             _publish(file, path, name)
             with suppress(OSError):
                 file.unlink(missing_ok=True)
-
-    def take_in(self, file: Path, name: str) -> None:
-        """Make a whole, synced file of the same disk a new object; it leaves its place. raises as `create`."""
-        if self._find(name) is not None:
-            raise _exists(name)
-        path = self._path(name, "standard")
-        with disk_errors(path):
-            _make_folder(path.parent, below=self.folder)
-            file.replace(path)
-            sync_folder(path.parent)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
