@@ -1,6 +1,5 @@
 """Removes blobs nobody needs, and packs in which too little lives. Safe beside readers and writers."""
 
-import os
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from audobon.errors import Corrupt, ObjectNotFound
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
 from audobon.storage.open_packs import NewRecord, OpenPacks
+from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_format import BLOB, LEGACY, ZSTD
 from audobon.storage.pack_reading import Ciphers, read_record
 from audobon.storage.zstd_frames import decompress
@@ -72,6 +72,7 @@ class Collector:
         store: FolderObjectStore,
         ciphers: Ciphers,
         packs: OpenPacks,
+        care: PackCare,
         *,
         keep_removed_days: float,
     ) -> None:
@@ -79,6 +80,7 @@ class Collector:
         self._store = store
         self._ciphers = ciphers
         self._packs = packs
+        self._care = care
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
     def mark(self, keep: Collection[str]) -> int:
@@ -153,7 +155,7 @@ class Collector:
         )
         try:
             with self._store.open(name) as file:
-                cipher = self._ciphers.of(name, file)
+                cipher = self._ciphers.of(name, file.fileno())
                 header = cipher.header
                 at = 0
                 while at < len(wanted):
@@ -162,7 +164,7 @@ class Collector:
                     size = 0
                     while at < len(wanted) and size < _MOVE_BYTES:
                         key, offset, stored_bytes = wanted[at]
-                        head, plain = read_record(file, cipher, offset, stored_bytes)
+                        head, plain = read_record(file.fileno(), cipher, offset, stored_bytes)
                         if head.flags & ZSTD:
                             plain = decompress(plain, head.size_bytes)
                         bunch.append(NewRecord(BLOB, key, plain, head.flags & LEGACY, head.created_at))
@@ -172,7 +174,7 @@ class Collector:
                     written = self._packs.write(header.subject, header.kind, bunch)
                     self._packs.settle([written], moved_from=(row, places))
         except (Corrupt, ObjectNotFound):
-            # What cannot be read is for reading and scrubbing to tell; as long as it lies there it may be mended.
+            # For reading and scrubbing to tell; as long as it lies there it may be mended.
             return 0
         with self._index.changing() as connection:
             connection.execute(
@@ -186,11 +188,8 @@ class Collector:
         with ExitStack() as held, disk_errors(self._store.folder):
             size = None
             if is_open:
-                try:
-                    _, file = held.enter_context(self._packs.locked(row))
-                    size = os.fstat(file.fileno()).st_size
-                except ObjectNotFound:
-                    pass
+                with suppress(ObjectNotFound):
+                    size = held.enter_context(self._care.locked(row)).size_bytes
             with self._index.changing() as connection:
                 # A blob may have come into it since, or be on its way.
                 is_needed = connection.execute(
@@ -203,7 +202,7 @@ class Collector:
                 connection.execute("DELETE FROM blob WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM pack WHERE id = ?", (row,))
-            # Not before the index has forgotten it for good: else a power cut could bring it back there alone.
+            # Not before the index has forgotten it for good: a power cut could bring it back there.
             with suppress(ObjectNotFound):
                 self._store.delete(name)
             self._ciphers.forget(name)

@@ -1,4 +1,7 @@
-"""The index of storage: which pack holds which blob. One SQLite file, made anew from the packs when it is lost."""
+"""The index of storage: which pack holds which blob.
+
+One SQLite file, made anew from the packs when it is lost.
+"""
 
 import sqlite3
 import threading
@@ -268,7 +271,7 @@ def move_blobs(
 def advance(connection: sqlite3.Connection, pack_row: int, start: int, end: int) -> None:
     """Note how far the records of an open pack stand in the index, within `changing`.
 
-    Others may have appended before `start` what they have not noted yet: then it stays, and is looked at anew.
+    Others may have appended before `start` what they have not noted yet: then it stays as it is.
     """
     connection.execute(
         "UPDATE pack SET size_bytes = ? WHERE id = ? AND size_bytes = ?", (end, pack_row, start)

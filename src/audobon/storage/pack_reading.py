@@ -4,12 +4,13 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from audobon.errors import Corrupt
 from audobon.keys.service import Keys
 from audobon.keys.streaming import decrypt
 from audobon.storage.pack_format import (
+    BLOB,
     FOOTER_MAGIC,
     HEAD_BYTES,
     MOST_HEADER_BYTES,
@@ -41,6 +42,11 @@ class Scan(NamedTuple):
     is_sealed: bool
     is_damaged: bool
 
+    @property
+    def blobs(self) -> list[tuple[int, Head]]:
+        """The records that hold blobs."""
+        return [record for record in self.records if record[1].type == BLOB]
+
 
 class Ciphers:
     """Gives the cipher of a pack; those used last are held, as long as `Keys` still gives their data key."""
@@ -50,11 +56,11 @@ class Ciphers:
         self._held: OrderedDict[str, PackCipher] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, name: str, file: IO[bytes]) -> PackCipher:
-        """Return the cipher of an open file. raises Corrupt, NewerFormat, SubjectErased, CorruptKeyring."""
+    def of(self, name: str, descriptor: int) -> PackCipher:
+        """Return the cipher of an open pack. raises Corrupt, NewerFormat, SubjectErased, CorruptKeyring."""
         with self._lock:
             held = self._held.get(name)
-        header = parse_header(os.pread(file.fileno(), MOST_HEADER_BYTES, 0)) if held is None else held.header
+        header = parse_header(os.pread(descriptor, MOST_HEADER_BYTES, 0)) if held is None else held.header
         if header.name != name:
             # A pack in the place of another one.
             raise Corrupt(f"{name} holds another pack")
@@ -78,38 +84,37 @@ class Ciphers:
             self._held.pop(name, None)
 
 
-def read_record(file: IO[bytes], cipher: PackCipher, offset: int, stored_bytes: int) -> tuple[Head, bytes]:
+def read_record(descriptor: int, cipher: PackCipher, offset: int, stored_bytes: int) -> tuple[Head, bytes]:
     """Return the head of a record and what its stream holds. raises Corrupt."""
-    data = os.pread(file.fileno(), HEAD_BYTES + stored_bytes, offset)
+    data = os.pread(descriptor, HEAD_BYTES + stored_bytes, offset)
     head = cipher.open_head(data[:PROBE_BYTES])
     if head is None or head.stored_bytes != stored_bytes or len(data) != HEAD_BYTES + stored_bytes:
         raise Corrupt("a record is not as it was written")
     return head, decrypt(cipher.key, memoryview(data)[HEAD_BYTES:], context=cipher.context)
 
 
-def read_footer(file: IO[bytes], cipher: PackCipher) -> tuple[list[tuple[int, Head]], bytes, int] | None:
+def read_footer(descriptor: int, cipher: PackCipher) -> tuple[list[tuple[int, Head]], bytes, int] | None:
     """Return the records of a sealed pack, the digest of all before its footer, and where that begins.
 
     None when there is no footer, or it is not as it was written
     """
-    size = os.fstat(file.fileno()).st_size
-    length = footer_bytes(os.pread(file.fileno(), TRAILER_BYTES, max(0, size - TRAILER_BYTES)))
+    size = os.fstat(descriptor).st_size
+    length = footer_bytes(os.pread(descriptor, TRAILER_BYTES, max(0, size - TRAILER_BYTES)))
     if length is None or not TRAILER_BYTES < length <= size:
         return None
-    found = cipher.open_footer(os.pread(file.fileno(), length, size - length))
+    found = cipher.open_footer(os.pread(descriptor, length, size - length))
     return None if found is None else (*found, size - length)
 
 
-def scan(file: IO[bytes], cipher: PackCipher, start: int) -> Scan:
+def scan(descriptor: int, cipher: PackCipher, start: int) -> Scan:
     """Walk through the records of a pack from a place on, whatever happened to it."""
-    descriptor = file.fileno()
     size = os.fstat(descriptor).st_size
     records: list[tuple[int, Head]] = []
     at = end = start
     is_damaged = False
     while at < size:
         probe = os.pread(descriptor, PROBE_BYTES, at)
-        if probe.startswith(FOOTER_MAGIC) and read_footer(file, cipher) is not None:
+        if probe.startswith(FOOTER_MAGIC) and read_footer(descriptor, cipher) is not None:
             return Scan(records, end, is_sealed=True, is_damaged=is_damaged)
         head = cipher.open_head(probe)
         if head is not None and at + head.record_bytes <= size:

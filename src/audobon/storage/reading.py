@@ -45,7 +45,7 @@ class Reader:
                 self._copy(found, file, cipher, target)
                 self._prove(key, found, target.getbuffer())
                 return target.getvalue()
-            head, plain = read_record(file, cipher, found.offset, found.stored_bytes)
+            head, plain = read_record(file.fileno(), cipher, found.offset, found.stored_bytes)
             if found.is_packed:
                 plain = zstd_frames.decompress(plain, head.size_bytes)
             self._prove(key, found, plain)
@@ -120,7 +120,7 @@ class Reader:
             raise not_found(key)
         with file:
             try:
-                cipher = self._ciphers.of(found.name, file)
+                cipher = self._ciphers.of(found.name, file.fileno())
                 yield found, file, cipher
             except CorruptKeyring:
                 raise

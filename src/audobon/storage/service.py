@@ -18,6 +18,7 @@ from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import Kind
 from audobon.storage.index import Found, Index, add_blobs, add_pack
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
+from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_format import BLOB
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
@@ -82,14 +83,27 @@ class Storage:
         self._keys = keys
         self._tell = tell
         self._lock = folder / "locks" / "blobs.lock"
-        self.store = FolderObjectStore({**(tiers or {}), "standard": self._folder})
+        self.store = FolderObjectStore(
+            {
+                "nearline": folder / "blobs-nearline",
+                "archive": folder / "blobs-archive",
+                **(tiers or {}),
+                "standard": self._folder,
+            }
+        )
         self._index = Index(folder)
         self._ciphers = Ciphers(keys)
         creation = FileLock(folder / "locks" / "open-packs.lock", purpose="beginning a pack", wait=True)
-        self._open_packs = OpenPacks(self._index, self.store, self._ciphers, keys, creation)
+        self._care = PackCare(self._index, self.store, self._ciphers)
+        self._open_packs = OpenPacks(self._index, self.store, self._ciphers, keys, self._care, creation)
         self._reader = Reader(self._index, self.store, self._ciphers, self._id_key)
         self._collector = Collector(
-            self._index, self.store, self._ciphers, self._open_packs, keep_removed_days=keep_removed_days
+            self._index,
+            self.store,
+            self._ciphers,
+            self._open_packs,
+            self._care,
+            keep_removed_days=keep_removed_days,
         )
         self._id_keys: dict[str, bytes] = {}
         self._opening = threading.Lock()
@@ -315,7 +329,7 @@ class Storage:
 
     def _open(self) -> None:
         self._index.open()
-        for words in self._open_packs.heal():
+        for words in self._care.heal():
             self._tell(words)
         self._has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
 
