@@ -7,6 +7,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, UnknownOperation
+from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
 from audobon.queue.port import Queue
 from audobon.storage.result_cache import ResultCache
@@ -53,7 +54,13 @@ def _prune_tasks(upkeep: Upkeep) -> dict[str, int]:
     return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
 
 
+def _run_lifecycle(upkeep: Upkeep) -> dict[str, int]:
+    _, done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection))
+    return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
+
+
 _DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
+    "run-lifecycle": _run_lifecycle,
 }

@@ -46,7 +46,7 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(rules: Sequence[Rule], facts: Facts, now: float) -> Decision | None:
     """Return what the rules ask for an object at an instant; None when it stays as it is.
 
-    Delete wins over all moves; of several moves that into the class cheapest at rest, and of equals the first.
+    Delete wins over all moves; of several moves that to the class cheapest at rest, of equals the first.
     No rule moves to a class that is not cheaper at rest than the present one.
     """
     asked = [

@@ -108,7 +108,7 @@ def as_json(rules: list[Rule]) -> dict[str, Any]:
     """Return rules as Cloud Storage writes them."""
     written = []
     for rule in rules:
-        action = {"type": rule.action}
+        action: dict[str, str] = {"type": rule.action}
         if rule.storage_class is not None:
             action["storageClass"] = rule.storage_class
         condition = msgspec.to_builtins(rule.condition)

@@ -4,12 +4,8 @@ A note tells the whole state of one blob, and lies encrypted among the records o
 kind. The last one counts: they are numbered.
 """
 
-import sqlite3
 
 import msgspec
-
-from audobon.storage.index import Index
-from audobon.storage.pack_format import NOTE
 
 _NO_ID = bytes(32)
 _NUMBER = "notes"

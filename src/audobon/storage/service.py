@@ -24,6 +24,7 @@ from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
 from audobon.storage.port import Tier
 from audobon.storage.reading import Reader, key_bytes, not_found
+from audobon.storage.tiering import Done, LifecyclePlan, Tiering
 
 _BATCH_BYTES = 4 << 20
 
@@ -67,6 +68,7 @@ class Storage:
     keeps one copy. Safe for many threads and processes at once.
     tiers  folders of the other tiers; see `FolderObjectStore`
     keep_removed_days  for how long what was removed can be brought back
+    keep_days  by kind: what is younger is not removed
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -77,6 +79,7 @@ class Storage:
         *,
         tiers: Mapping[Tier, Path] | None = None,
         keep_removed_days: float = 0.0,
+        keep_days: Mapping[str, float] | None = None,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._folder = folder / "blobs"
@@ -105,6 +108,8 @@ class Storage:
             self._care,
             keep_removed_days=keep_removed_days,
         )
+        self._keep_days = dict(keep_days or {})
+        self._tiering = Tiering(folder, self._index, self.store, self._care, keep_days=self._keep_days)
         self._id_keys: dict[str, bytes] = {}
         self._opening = threading.Lock()
         self._is_ready = False
@@ -285,10 +290,28 @@ class Storage:
         """
         with FileLock(self._lock, purpose="work with blobs"):
             self._make_ready()
-            freed = self._collector.mark(needed())
+            freed = self._collector.mark(needed(), keep_days=self._keep_days)
         freed += remove_broken_off(self._incoming, before=broken_before)
         self._collector.remove_dead_packs()
         return freed
+
+    @property
+    def tiering(self) -> Tiering:
+        """What applies lifecycle rules; see `let_go` for what they delete."""
+        self._make_ready()
+        return self._tiering
+
+    def let_go(self, plan: LifecyclePlan, needed: Callable[[], Collection[str]]) -> Done:
+        """Remove the packs that a plan of lifecycle rules deletes, but for what is held or needed by now.
+
+        needed  asked for the keys that jobs need once nobody can add one
+        raises  AlreadyRunning when somebody is putting blobs on record right now
+        """
+        with FileLock(self._lock, purpose="work with blobs"):
+            self._make_ready()
+            done = self._tiering.let_go(plan, needed())
+        self._collector.remove_dead_packs()
+        return done
 
     def collect(
         self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
