@@ -77,6 +77,11 @@ class Keys:
         self._data_keys: dict[bytes, bytes] = {}
         self._secrets: dict[str, bytes] = {}
 
+    @property
+    def exists(self) -> bool:
+        """Whether the keyring was made; asking makes none."""
+        return self._store.exists
+
     def subject(self, name: str) -> str:
         """Return the id of the subject of a name; it is made when there is none.
 

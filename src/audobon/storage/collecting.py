@@ -9,13 +9,13 @@ import msgspec
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.errors import Corrupt, ObjectNotFound
+from audobon.storage.annotating import Annotating
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
 from audobon.storage.open_packs import NewRecord, OpenPacks
 from audobon.storage.pack_care import PackCare
-from audobon.storage.pack_format import BLOB, LEGACY, ZSTD
-from audobon.storage.pack_reading import Ciphers, read_record
-from audobon.storage.zstd_frames import decompress
+from audobon.storage.pack_format import BLOB, LEGACY
+from audobon.storage.pack_reading import Ciphers, read_plain
 
 DAY_SECONDS = 86_400.0
 _LIVE_SHARE = 0.5
@@ -28,10 +28,13 @@ WHERE blob.dead_at IS NULL AND pack.kind != 'user' AND blob.event_hold = 0 AND b
 AND (blob.kept_until IS NULL OR blob.kept_until <= ?)
 """
 
+# What is damaged in a pack may be mended from a second copy, as long as nobody stored its bytes anew.
 _WITHOUT_LIFE = """
 UPDATE pack SET noncurrent_at = ? WHERE noncurrent_at IS NULL
 AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id AND blob.dead_at IS NULL)
-AND EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id)
+AND (state = 'sealed' OR EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id))
+AND NOT EXISTS (SELECT 1 FROM damaged WHERE damaged.pack = pack.id
+                AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.key = damaged.key))
 """
 
 _WITH_LIFE = """
@@ -73,6 +76,7 @@ class Collector:
         ciphers: Ciphers,
         packs: OpenPacks,
         care: PackCare,
+        annotating: Annotating,
         *,
         keep_removed_days: float,
     ) -> None:
@@ -81,6 +85,7 @@ class Collector:
         self._ciphers = ciphers
         self._packs = packs
         self._care = care
+        self._annotating = annotating
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
     def mark(self, keep: Collection[str], *, keep_days: Mapping[str, float]) -> int:
@@ -171,9 +176,7 @@ class Collector:
                     size = 0
                     while at < len(wanted) and size < _MOVE_BYTES:
                         key, offset, stored_bytes = wanted[at]
-                        head, plain = read_record(file.fileno(), cipher, offset, stored_bytes)
-                        if head.flags & ZSTD:
-                            plain = decompress(plain, head.size_bytes)
+                        head, plain = read_plain(file.fileno(), cipher, offset, stored_bytes)
                         bunch.append(NewRecord(BLOB, key, plain, head.flags & LEGACY, head.created_at))
                         places.append((key, offset))
                         size += len(plain)
@@ -192,6 +195,7 @@ class Collector:
         return 1
 
     def _remove(self, row: int, name: str, *, is_open: bool) -> bool:
+        self._annotating.carry_over(row)
         with ExitStack() as held, disk_errors(self._store.folder):
             size = None
             if is_open:
@@ -201,13 +205,16 @@ class Collector:
                 # A blob may have come into it since, or be on its way.
                 is_needed = connection.execute(
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
-                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL))",
+                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
+                    " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
+                    " WHERE note.pack = pack.id AND blob.pack != pack.id))",
                     (row, size),
                 ).fetchone()
                 if is_needed:
                     return False
                 connection.execute("DELETE FROM blob WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))
+                connection.execute("DELETE FROM note WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM pack WHERE id = ?", (row,))
             # Not before the index has forgotten it for good: a power cut could bring it back there.
             with suppress(ObjectNotFound):

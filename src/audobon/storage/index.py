@@ -5,15 +5,16 @@ One SQLite file, made anew from the packs when it is lost.
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from audobon.atomic import disk_errors
-from audobon.errors import AudobonError, Denied, DiskFull, NewerFormat, Unavailable
+from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, NewerFormat, Unavailable
 from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
+from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
 from audobon.storage.index_schema import FORMAT, SCHEMA
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
@@ -34,14 +35,6 @@ ON CONFLICT (key) DO UPDATE SET
     size_bytes = excluded.size_bytes, flags = excluded.flags, created_at = excluded.created_at,
     custom_time = NULL, dead_at = NULL
 WHERE blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at
-"""
-
-# What was noted of a blob before it was found damaged goes on to hold for its bytes stored anew.
-_INHERIT = """
-UPDATE blob SET (custom_time, event_hold, temporary_hold, kept_until) =
-    (SELECT custom_time, event_hold, temporary_hold, kept_until FROM damaged
-     WHERE damaged.key = blob.key ORDER BY found_at DESC LIMIT 1)
-WHERE key = ? AND EXISTS (SELECT 1 FROM damaged WHERE damaged.key = blob.key)
 """
 
 
@@ -76,8 +69,8 @@ class Found(NamedTuple):
         return bool(self.flags & LEGACY)
 
 
-class IndexDamaged(Exception):
-    """The file of the index is no good, or not there while there are packs."""
+class IndexDamaged(Corrupt):
+    """The file of the index is no good; it is made anew when the storage is next opened."""
 
 
 class Index:
@@ -91,6 +84,9 @@ class Index:
         self.path = folder / "storage.db"
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._is_damaged = False
+        self._mark = folder / "storage.db.damaged"
         self._creation = FileLock(folder / "locks" / "storage.lock", purpose="opening the index", wait=True)
 
     @property
@@ -98,34 +94,74 @@ class Index:
         """Whether it was opened."""
         return self._connection is not None
 
-    def open(self) -> None:
-        """Open the file, made when there is none. raises IndexDamaged, NewerFormat, Denied, DiskFull."""
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.is_file()
+
+    def open(self, fill: Callable[[sqlite3.Connection], None]) -> bool:
+        """Open the file, made anew when there is none or it is no good; tell whether it was.
+
+        fill    puts in what the packs know
+        raises  NewerFormat, Denied, DiskFull
+        """
         with self.lock, disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = None
-            try:
-                with self.errors():
-                    connection = connect(self.path, grouped=True)
-                    version = connection.execute("PRAGMA user_version").fetchone()[0]
-                    if version == 0:
-                        self._create(connection)
-                    elif version > FORMAT:
-                        raise NewerFormat(
-                            f"{self.path} was written by a newer Audobon", hint="upgrade Audobon"
-                        )
-                    connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
-            except BaseException:
-                if connection is not None:
-                    connection.close()
-                raise
-            self._connection = connection
+            with self._creation:
+                if self._mark.exists():
+                    self._remove()
+                try:
+                    return self._open(fill)
+                except IndexDamaged:
+                    self._remove()
+                    return self._open(fill)
 
-    def _create(self, connection: sqlite3.Connection) -> None:
-        with self._creation, transaction(connection):
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {FORMAT}")
+    def _open(self, fill: Callable[[sqlite3.Connection], None]) -> bool:
+        if not self.exists:
+            # What a file that somebody deleted left beside it.
+            self._remove()
+        connection = None
+        try:
+            with self.errors():
+                connection = connect(self.path, grouped=True)
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version > FORMAT:
+                    raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
+                is_new = version == 0
+                if is_new:
+                    with transaction(connection):
+                        for statement in SCHEMA.split(";"):
+                            connection.execute(statement)
+                        fill(connection)
+                        connection.execute(f"PRAGMA user_version = {FORMAT}")
+                connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        self._connection = connection
+        self._is_damaged = False
+        self._identity = self._identity_now()
+        return is_new
+
+    def _remove(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is open, and nobody has put another file in its place or found it damaged."""
+        return (
+            self._connection is not None and self._identity == self._identity_now() and not self._is_damaged
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -147,7 +183,13 @@ class Index:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         made: AudobonError
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-            return IndexDamaged(f"{self.path}: {error}")
+            # Noted beside it: what is wrong deep inside is not seen when it is opened.
+            self._is_damaged = True
+            with suppress(OSError):
+                self._mark.touch()
+            return IndexDamaged(
+                f"{self.path} is not as it was written: {error}", hint="run the same command again"
+            )
         if code == sqlite3.SQLITE_FULL:
             made = DiskFull(f"no room left for {self.path}", hint="free some space and run it again")
         elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -234,17 +276,15 @@ def add_pack(
 
 def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
     """Note the blobs of a pack by offset and head, within `changing`; blobs that are alive stay elsewhere."""
-    is_doubtful = connection.execute("SELECT 1 FROM damaged LIMIT 1").fetchone() is not None
-    if is_doubtful:
-        bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
+    bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
+    if bad:
         records = [record for record in records if record[0] not in {row[0] for row in bad}]
     values = [
         (head.blob_id, pack_row, offset, head.stored_bytes, head.size_bytes, head.flags, head.created_at)
         for offset, head in records
     ]
     connection.executemany(_ADD, values)
-    if is_doubtful:
-        connection.executemany(_INHERIT, [(value[0],) for value in values])
+    notes.inherit(connection, [value[0] for value in values])
 
 
 def move_blobs(
@@ -278,18 +318,8 @@ def advance(connection: sqlite3.Connection, pack_row: int, start: int, end: int)
     )
 
 
-def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset: int, at: float) -> bool:
+def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset: int, at: float) -> None:
     """Note that a blob is damaged, within `changing`, so that its bytes can be stored anew."""
     where = (key, pack_row, offset)
-    connection.execute(
-        "INSERT OR IGNORE INTO damaged SELECT key, pack, offset, ?, custom_time, event_hold, temporary_hold,"
-        " kept_until FROM blob WHERE key = ? AND pack = ? AND offset = ?",
-        (at, *where),
-    )
-    done = connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)
-    return done.rowcount > 0
-
-
-def placeholders(values: Sequence[object]) -> str:
-    """Return as many question marks as there are values."""
-    return ", ".join("?" * len(values))
+    connection.execute("INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?)", (*where, at))
+    connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)

@@ -44,19 +44,28 @@ CREATE TABLE blob (
 CREATE INDEX blob_by_pack ON blob (pack, dead_at);
 CREATE INDEX blob_legacy ON blob (flags) WHERE flags & 2;
 
--- What was found damaged: where it lies, so that a second copy can mend it, and what was noted of it.
+-- What was found damaged: where it lies, so that a second copy can mend it.
 CREATE TABLE damaged (
     key BLOB NOT NULL,
-    pack INTEGER NOT NULL,
+    pack INTEGER NOT NULL REFERENCES pack (id),
     offset INTEGER NOT NULL,
     found_at REAL NOT NULL,
-    custom_time REAL,
-    event_hold INTEGER NOT NULL DEFAULT 0,
-    temporary_hold INTEGER NOT NULL DEFAULT 0,
-    kept_until REAL,
     PRIMARY KEY (key, pack, offset)
 ) WITHOUT ROWID;
 
--- Where long work stands (scrub, lifecycle), and the number of the last note.
+-- The last note of each key, and the pack that it lies in (storage/notes.py).
+CREATE TABLE note (
+    key BLOB PRIMARY KEY,
+    pack INTEGER NOT NULL REFERENCES pack (id),
+    number INTEGER NOT NULL,
+    custom_time REAL,
+    event_hold INTEGER NOT NULL,
+    temporary_hold INTEGER NOT NULL,
+    kept_until REAL,
+    removed_at REAL
+) WITHOUT ROWID;
+CREATE INDEX note_by_pack ON note (pack);
+
+-- Where long work stands: scrub, lifecycle.
 CREATE TABLE cursor (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """

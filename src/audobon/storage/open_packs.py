@@ -19,8 +19,9 @@ from audobon.storage import zstd_frames
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import Kind
 from audobon.storage.index import Index, add_blobs, add_pack, advance, move_blobs
+from audobon.storage.notes import Note, apply, decode
 from audobon.storage.pack_care import Locked, PackCare, locked
-from audobon.storage.pack_format import BLOB, ZSTD, Head, Header, PackCipher, make_header
+from audobon.storage.pack_format import BLOB, NOTE, ZSTD, Head, Header, PackCipher, make_header
 from audobon.storage.pack_reading import Ciphers, scan
 
 SEAL_BYTES = 32 << 20
@@ -61,6 +62,7 @@ class Written(NamedTuple):
     start: int
     end: int
     records: list[tuple[int, Head]]
+    notes: list[Note]
 
 
 class _Request:
@@ -168,6 +170,7 @@ class OpenPacks:
                     add_blobs(connection, each.pack.row, blobs)
                 else:
                     move_blobs(connection, each.pack.row, blobs, *moved_from)
+                apply(connection, each.pack.row, each.notes)
                 advance(connection, each.pack.row, each.start, each.end)
         for row in {each.pack.row for each in written if each.end >= SEAL_BYTES}:
             self._care.seal(row)
@@ -300,7 +303,8 @@ def _append(pack: _Open, cipher: PackCipher, records: Sequence[NewRecord]) -> Wr
         os.ftruncate(pack.descriptor, start)
         raise
     pack.end = at
-    return Written(pack, start, at, placed)
+    notes = [note for record in records if record.type == NOTE for note in decode(record.data)]
+    return Written(pack, start, at, placed, notes)
 
 
 def _sealed(cipher: PackCipher, record: NewRecord) -> tuple[bytes, Head, bytes]:

@@ -3,18 +3,19 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 import blake3
 
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, ObjectNotFound
+from audobon.errors import AudobonError, Corrupt, ObjectNotFound, SubjectErased
+from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index, add_blobs, advance, set_aside
 from audobon.storage.pack_format import PackCipher
-from audobon.storage.pack_reading import Ciphers, Scan, scan
+from audobon.storage.pack_reading import Ciphers, Scan, read_footer, scan
 
 if sys.platform != "win32":
     import fcntl
@@ -45,7 +46,18 @@ class PackCare:
     def seal_all(self) -> int:
         """Seal every pack that is open, or was given up; return how many."""
         rows = self._index.rows("SELECT id FROM pack WHERE digest IS NULL")
-        return sum(self.seal(row[0]) for row in rows)
+        count = 0
+        for row in rows:
+            # What cannot be read, as that of one who was erased, stays as it is.
+            with suppress(SubjectErased, Corrupt):
+                count += self.seal(row[0])
+        return count
+
+    def seal_all_but_open(self) -> None:
+        """Note the digests of sealed packs that the index does not know, as when it was made anew."""
+        for row in self._index.rows("SELECT id FROM pack WHERE digest IS NULL AND state = 'sealed'"):
+            with suppress(SubjectErased, Corrupt):
+                self.seal(row[0])
 
     def seal(self, row: int) -> bool:
         """Seal a pack, so that it never changes again; False when somebody did, or it is gone."""
@@ -61,19 +73,24 @@ class PackCare:
             with disk_errors(self._store.folder):
                 if not whole.is_sealed:
                     _write_footer(pack.descriptor, cipher, whole)
-                self.note_sealed(row, pack.descriptor, whole)
-            return True
+                return self.note_sealed(row, pack.descriptor, cipher, whole)
 
-    def note_sealed(self, row: int, descriptor: int, whole: Scan) -> None:
-        """Note that a pack has its footer; the file is locked."""
+    def note_sealed(self, row: int, descriptor: int, cipher: PackCipher, whole: Scan) -> bool:
+        """Note that a pack has its footer; the file is locked. False when it is not as it was sealed."""
         os.fsync(descriptor)
+        footer = read_footer(descriptor, cipher)
+        if footer is None or _digest(descriptor, footer[2])[1] != footer[1]:
+            return False
         size, digest = _digest(descriptor)
+        found = whole.notes(descriptor, cipher)
         with self._index.changing() as connection:
             add_blobs(connection, row, whole.blobs)
             connection.execute(
                 "UPDATE pack SET state = 'sealed', size_bytes = ?, digest = ? WHERE id = ?",
-                (size, digest, row),
+                (size, digest.hex(), row),
             )
+            notes.apply(connection, row, found)
+        return True
 
     def heal(self) -> list[str]:
         """Note what open packs know and the index does not; return what was found amiss.
@@ -115,16 +132,19 @@ class PackCare:
     def catch_up(self, row: int, pack: Locked, known: int) -> None:
         """Note what lies in a pack beyond what the index knows, and cut what a dead writer left half done."""
         cipher = self._ciphers.of(pack.name, pack.descriptor)
+        start = len(cipher.header.data)
         beyond = scan(pack.descriptor, cipher, known)
         if beyond.is_sealed:
-            self.note_sealed(row, pack.descriptor, scan(pack.descriptor, cipher, len(cipher.header.data)))
+            self.note_sealed(row, pack.descriptor, cipher, scan(pack.descriptor, cipher, start))
             return
         if beyond.end < pack.size_bytes:
             os.ftruncate(pack.descriptor, beyond.end)
         # Nobody may find in the index what a power cut could take.
         os.fsync(pack.descriptor)
+        found = beyond.notes(pack.descriptor, cipher)
         with self._index.changing() as connection:
             add_blobs(connection, row, beyond.blobs)
+            notes.apply(connection, row, found)
             advance(connection, row, known, beyond.end)
 
     def lose(self, row: int, size: int) -> None:
@@ -179,15 +199,14 @@ def _gone(name: str) -> ObjectNotFound:
 def _write_footer(descriptor: int, cipher: PackCipher, whole: Scan) -> None:
     os.ftruncate(descriptor, whole.end)
     os.fsync(descriptor)
-    _, digest = _digest(descriptor)
-    footer = cipher.seal_footer(whole.records, bytes.fromhex(digest))
+    footer = cipher.seal_footer(whole.records, _digest(descriptor)[1])
     os.pwrite(descriptor, footer, whole.end)
 
 
-def _digest(descriptor: int) -> tuple[int, str]:
+def _digest(descriptor: int, end: int = sys.maxsize) -> tuple[int, bytes]:
     found = blake3.blake3()
     at = 0
-    while piece := os.pread(descriptor, _PIECE_BYTES, at):
+    while piece := os.pread(descriptor, min(_PIECE_BYTES, end - at), at):
         found.update(piece)
         at += len(piece)
-    return at, found.hexdigest()
+    return at, found.digest()

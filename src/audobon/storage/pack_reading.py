@@ -4,19 +4,26 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
+
+import msgspec
 
 from audobon.errors import Corrupt
 from audobon.keys.service import Keys
 from audobon.keys.streaming import decrypt
+from audobon.storage import zstd_frames
+from audobon.storage.notes import Note, decode
 from audobon.storage.pack_format import (
     BLOB,
     FOOTER_MAGIC,
     HEAD_BYTES,
     MOST_HEADER_BYTES,
+    NOTE,
     PROBE_BYTES,
     RECORD_MAGIC,
     TRAILER_BYTES,
+    ZSTD,
     Head,
     Header,
     PackCipher,
@@ -46,6 +53,15 @@ class Scan(NamedTuple):
     def blobs(self) -> list[tuple[int, Head]]:
         """The records that hold blobs."""
         return [record for record in self.records if record[1].type == BLOB]
+
+    def notes(self, descriptor: int, cipher: PackCipher) -> list[Note]:
+        """Return the notes among the records, read from the pack; what cannot be read is left out."""
+        found: list[Note] = []
+        for offset, head in self.records:
+            if head.type == NOTE:
+                with suppress(Corrupt, msgspec.DecodeError):
+                    found += decode(read_plain(descriptor, cipher, offset, head.stored_bytes)[1])
+        return found
 
 
 class Ciphers:
@@ -91,6 +107,12 @@ def read_record(descriptor: int, cipher: PackCipher, offset: int, stored_bytes: 
     if head is None or head.stored_bytes != stored_bytes or len(data) != HEAD_BYTES + stored_bytes:
         raise Corrupt("a record is not as it was written")
     return head, decrypt(cipher.key, memoryview(data)[HEAD_BYTES:], context=cipher.context)
+
+
+def read_plain(descriptor: int, cipher: PackCipher, offset: int, stored_bytes: int) -> tuple[Head, bytes]:
+    """Return the head of a record and the bytes that were stored. raises Corrupt."""
+    head, plain = read_record(descriptor, cipher, offset, stored_bytes)
+    return head, zstd_frames.decompress(plain, head.size_bytes) if head.flags & ZSTD else plain
 
 
 def read_footer(descriptor: int, cipher: PackCipher) -> tuple[list[tuple[int, Head]], bytes, int] | None:

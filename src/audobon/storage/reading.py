@@ -3,20 +3,20 @@
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import blake3
 
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
-from audobon.errors import BlobNotFound, Corrupt, CorruptBlob, CorruptKeyring, ObjectNotFound
+from audobon.errors import AudobonError, BlobNotFound, Corrupt, CorruptBlob, CorruptKeyring, ObjectNotFound
 from audobon.keys.streaming import DecryptingReader
 from audobon.storage import zstd_frames
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Found, Index, set_aside
 from audobon.storage.pack_format import HEAD_BYTES, PROBE_BYTES, PackCipher
-from audobon.storage.pack_reading import Ciphers, read_record
+from audobon.storage.pack_reading import Ciphers, read_plain
 from audobon.storage.pack_writer import LONE_BYTES
 
 _PIECE_BYTES = 1 << 20
@@ -28,12 +28,18 @@ class Reader:
     """Reads the blobs of a store. A pack may move or be collected meanwhile: then it is looked up anew."""
 
     def __init__(
-        self, index: Index, store: FolderObjectStore, ciphers: Ciphers, id_key: Callable[[str], bytes]
+        self,
+        index: Index,
+        store: FolderObjectStore,
+        ciphers: Ciphers,
+        id_key: Callable[[str], bytes],
+        note_damage: Callable[[bytes], None],
     ) -> None:
         self._index = index
         self._store = store
         self._ciphers = ciphers
         self._id_key = id_key
+        self._note_damage = note_damage
         self._reads: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -45,9 +51,7 @@ class Reader:
                 self._copy(found, file, cipher, target)
                 self._prove(key, found, target.getbuffer())
                 return target.getvalue()
-            head, plain = read_record(file.fileno(), cipher, found.offset, found.stored_bytes)
-            if found.is_packed:
-                plain = zstd_frames.decompress(plain, head.size_bytes)
+            _, plain = read_plain(file.fileno(), cipher, found.offset, found.stored_bytes)
             self._prove(key, found, plain)
             return plain
 
@@ -83,6 +87,9 @@ class Reader:
         """Note that a blob is damaged, so that the same bytes can be stored anew; return what to raise."""
         with self._index.changing() as connection:
             set_aside(connection, bytes.fromhex(key), found.pack_row, found.offset, utc_now())
+        # Noted in the packs too, when they can be written to: then it is not met again after a loss.
+        with suppress(AudobonError):
+            self._note_damage(bytes.fromhex(key))
         return CorruptBlob(
             f"blob {key[:12]}… is not what was stored; it was set aside",
             hint="run the same command again: what it held is made anew; and check the disk",

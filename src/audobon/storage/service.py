@@ -1,29 +1,37 @@
 """Content-addressed, encrypted blobs on disk."""
 
+import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
 import blake3
+from msgspec import UNSET, UnsetType
 
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, Corrupt
+from audobon.errors import AudobonError, OnHold
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
+from audobon.sqlite import connect_to_look
+from audobon.storage import looking, notes, zstd_frames
+from audobon.storage.adopting import ClearBlobs
+from audobon.storage.annotating import Annotating, changed
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.facts import Kind
+from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, add_blobs, add_pack
+from audobon.storage.looking import Wanted
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
 from audobon.storage.pack_care import PackCare
-from audobon.storage.pack_format import BLOB
+from audobon.storage.pack_format import BLOB, LEGACY
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
 from audobon.storage.port import Tier
 from audobon.storage.reading import Reader, key_bytes, not_found
+from audobon.storage.rebuild import Rebuilding, Rebuilt
 from audobon.storage.tiering import Done, LifecyclePlan, Tiering
 
 _BATCH_BYTES = 4 << 20
@@ -99,19 +107,30 @@ class Storage:
         creation = FileLock(folder / "locks" / "open-packs.lock", purpose="beginning a pack", wait=True)
         self._care = PackCare(self._index, self.store, self._ciphers)
         self._open_packs = OpenPacks(self._index, self.store, self._ciphers, keys, self._care, creation)
-        self._reader = Reader(self._index, self.store, self._ciphers, self._id_key)
+        writing_notes = FileLock(folder / "locks" / "notes.lock", purpose="noting", wait=True)
+        self._annotating = Annotating(self._index, self._open_packs, writing_notes)
+        self._reader = Reader(
+            self._index,
+            self.store,
+            self._ciphers,
+            self._id_key,
+            lambda key: self._annotating.change([key], lambda note: note),
+        )
+        self._rebuilding = Rebuilding(self.store, self._ciphers)
         self._collector = Collector(
             self._index,
             self.store,
             self._ciphers,
             self._open_packs,
             self._care,
+            self._annotating,
             keep_removed_days=keep_removed_days,
         )
         self._keep_days = dict(keep_days or {})
         self._tiering = Tiering(folder, self._index, self.store, self._care, keep_days=self._keep_days)
         self._id_keys: dict[str, bytes] = {}
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
+        self._adopting = FileLock(folder / "locks" / "adopting.lock", purpose="adopting blobs", wait=True)
         self._is_ready = False
         self._has_legacy = False
 
@@ -126,12 +145,10 @@ class Storage:
         if self._has_legacy:
             hashes.append(blake3.blake3())
 
-        def begin(is_packed: bool) -> LonePack:
-            header, cipher = new_pack(self._keys, self._ciphers, subject, kind)
-            return LonePack(self._incoming, header, cipher, is_packed=is_packed)
-
         with disk_errors(self._folder):
-            writer = BlobWriter(tuple(hashes), begin)
+            writer = BlobWriter(
+                tuple(hashes), lambda is_packed: self._begin_lone(subject, kind, is_packed=is_packed)
+            )
             try:
                 yield writer
                 writer.key = self._finish(writer, subject, kind)
@@ -151,11 +168,15 @@ class Storage:
             self._take_in(writer.lone, key, created_at)
         return key.hex()
 
-    def _take_in(self, lone: LonePack, key: bytes, created_at: float) -> None:
-        head, size_bytes, digest = lone.finish(key, 0, created_at)
+    def _begin_lone(self, subject: str, kind: Kind, *, is_packed: bool) -> LonePack:
+        header, cipher = new_pack(self._keys, self._ciphers, subject, kind)
+        return LonePack(self._incoming, header, cipher, is_packed=is_packed)
+
+    def _take_in(self, lone: LonePack, key: bytes, created_at: float, *, flags: int = 0) -> None:
+        head, size_bytes, digest = lone.finish(key, flags, created_at)
         header = lone.header
         self.store.take_in(lone.path, header.name)
-        with self.index.changing() as connection:
+        with self._index.changing() as connection:
             row = add_pack(
                 connection,
                 header,
@@ -219,8 +240,21 @@ class Storage:
 
     def key_of(self, data: bytes, *, subject: str = PERSONAL) -> str:
         """Return the key that these bytes of a subject have, or would have, in storage; writes nothing."""
-        digests = [blake3.blake3(data, key=self._id_key(subject)).digest()]
-        return digests[0].hex()
+        plain = blake3.blake3(data)
+        if not self._keys.exists:
+            # Nothing was ever stored, so no blob has this key.
+            return plain.hexdigest()
+        if self._index.exists and self._is_known(plain.digest()):
+            return plain.hexdigest()
+        return blake3.blake3(data, key=self._id_key(subject)).hexdigest()
+
+    def _is_known(self, key: bytes) -> bool:
+        try:
+            with closing(connect_to_look(self._index.path)) as connection:
+                found = connection.execute("SELECT dead_at FROM blob WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error:
+            return False
+        return found is not None and found[0] is None
 
     def get(self, key: str) -> bytes:
         """Return a blob whole, checked against its key.
@@ -257,7 +291,7 @@ class Storage:
         self._make_ready()
         try:
             self._reader.prove(key)
-        except (Corrupt, AudobonError):
+        except AudobonError:
             return False
         return True
 
@@ -323,6 +357,103 @@ class Storage:
         self._make_ready()
         return self._collector.collect(is_dry=is_dry, on_step=on_step)
 
+    def stat(self, key: str) -> BlobInfo:
+        """Return what is known of a blob, also of one that was removed and can be brought back.
+
+        raises  BlobNotFound
+        """
+        found = looking.blob(self.index, key_bytes(key))
+        if found is None:
+            raise not_found(key)
+        return found
+
+    def find(self, wanted: Wanted, *, limit: int | None = None) -> list[BlobInfo]:
+        """Return the blobs that are looked for, oldest first."""
+        return looking.blobs(self.index, wanted, limit=limit)
+
+    def usage(self) -> list[Usage]:
+        """Return what blobs take, by subject, kind and tier."""
+        return looking.usage(self.index)
+
+    def packs(self, *, sealed_only: bool = True) -> Iterator[PackInfo]:
+        """Yield the packs, oldest first; see `seal_open_packs` for those that are not sealed yet."""
+        return looking.packs(self.index, sealed_only=sealed_only)
+
+    def seal_open_packs(self) -> int:
+        """Seal every open pack, so that all there is lies in files that never change; return how many."""
+        self._make_ready()
+        return self._care.seal_all()
+
+    def annotate(
+        self,
+        keys: Iterable[str],
+        *,
+        custom_time: float | None | UnsetType = UNSET,
+        event_hold: bool | UnsetType = UNSET,
+        temporary_hold: bool | UnsetType = UNSET,
+        kept_until: float | None | UnsetType = UNSET,
+    ) -> None:
+        """Note something of blobs; it is durable, and survives the loss of the index. What is not said stays.
+
+        custom_time     an instant of the user's own, for rules
+        event_hold, temporary_hold, kept_until   as long as one of them says so, a blob is not removed
+        """
+        said = {
+            "custom_time": custom_time,
+            "event_hold": event_hold,
+            "temporary_hold": temporary_hold,
+            "kept_until": kept_until,
+        }
+        changes = {name: value for name, value in said.items() if value is not UNSET}
+        self._make_ready()
+        self._annotating.change([key_bytes(key) for key in keys], changed(**changes))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove blobs by name, durably; they can be brought back as long as `keep_removed_days` says.
+
+        raises  BlobNotFound, OnHold; then none is removed
+        """
+        now = utc_now()
+        wanted = list(keys)
+        for key in wanted:
+            info = self.stat(key)
+            if info.dead_at is not None:
+                raise not_found(key)
+            if info.event_hold or info.temporary_hold or (info.kept_until or 0) > now:
+                raise OnHold(f"blob {key[:12]}… is on hold", hint=f"audobon storage stat {key[:12]}")
+        self._annotating.change([key_bytes(key) for key in wanted], changed(dead_at=now))
+        self._collector.remove_dead_packs()
+
+    def undelete(self, key: str) -> BlobInfo:
+        """Bring back a blob that was removed, while its bytes are still there. raises BlobNotFound."""
+        info = self.stat(key)
+        self._annotating.change([key_bytes(key)], changed(dead_at=None))
+        if not self.has(key):
+            raise not_found(info.key)
+        return self.stat(key)
+
+    def adopt_pack(self, name: str) -> None:
+        """Note a sealed pack that was put into `store`, as a restore does. raises ObjectNotFound, Corrupt."""
+        self._make_ready()
+        pack = self._rebuilding.read(self.store.stat(name))
+        with self._index.changing() as connection:
+            row = self._rebuilding.add(connection, pack)
+            notes.apply(connection, row, pack.notes)
+        self._care.seal(row)
+
+    def rebuild(self, *, on_step: Callable[[int, int], None] | None = None) -> Rebuilt:
+        """Make the index anew from the packs alone; what only it knew is lost: reads, cursors, proofs.
+
+        on_step  called as on_step(done, total) after every pack
+        """
+        self._make_ready()
+        with self._index.changing() as connection:
+            for table in ("note", "damaged", "blob", "pack"):
+                connection.execute(f"DELETE FROM {table}")
+            told = self._rebuilding.fill(connection, on_step)
+        self._care.seal_all_but_open()
+        return told
+
     def close(self) -> None:
         """Put on record what was read, and let go of the files."""
         if self._is_ready:
@@ -344,17 +475,75 @@ class Storage:
         return self._open_packs
 
     def _make_ready(self) -> None:
-        if not self._is_ready:
-            with self._opening:
-                if not self._is_ready:
-                    self._open()
-                    self._is_ready = True
+        if self._is_ready and self._index.is_current:
+            return
+        with self._opening:
+            if not (self._is_ready and self._index.is_current):
+                self._is_ready = False
+                self._index.close()
+                self._open_packs.close()
+                self._open()
+                self._is_ready = True
 
     def _open(self) -> None:
-        self._index.open()
+        had_index = self._index.exists
+        told: list[Rebuilt] = []
+        is_new = self._index.open(lambda connection: told.append(self._rebuilding.fill(connection)))
+        if is_new and (had_index or told[-1].packs):
+            self._tell(
+                f"the index of storage was made anew from {told[-1].packs} packs"
+                f" with {told[-1].blobs} blobs: it was {'damaged' if had_index else 'gone'}"
+            )
+            for words in told[-1].faults:
+                self._tell(words)
+            self._care.seal_all_but_open()
         for words in self._care.heal():
             self._tell(words)
+        if (before := ClearBlobs(self._folder)).exist:
+            self._adopt(before)
         self._has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
+
+    def _adopt(self, before: ClearBlobs) -> None:
+        with self._adopting:
+            count = before.adopt(
+                self._adopt_small, self._adopt_large, self._adopt_damaged, large_bytes=LONE_BYTES
+            )
+        if count:
+            self._tell(f"{count} blobs of before, which lay in clear, were encrypted")
+
+    def _adopt_small(self, bunch: list[tuple[bytes, bytes]]) -> None:
+        now = utc_now()
+        records = [NewRecord(BLOB, key, data, LEGACY, now) for key, data in bunch]
+        self._open_packs.append(PERSONAL, "other", records)
+
+    def _adopt_large(self, key: bytes, path: Path) -> None:
+        with path.open("rb") as source:
+            lone = self._begin_lone(PERSONAL, "other", is_packed=zstd_frames.helps(source.read(LONE_BYTES)))
+            source.seek(0)
+            try:
+                while piece := source.read(LONE_BYTES):
+                    lone.write(piece)
+                self._take_in(lone, key, utc_now(), flags=LEGACY)
+            except BaseException:
+                lone.abandon()
+                raise
+
+    def _adopt_damaged(self, path: Path) -> None:
+        # Nothing is thrown away; a person may look at it. It is under the key of the bytes it has now.
+        key = self._store_anew(path)
+        self._tell(f"the damaged blob {path.name} of before was kept as {key}")
+
+    def _store_anew(self, path: Path) -> str:
+        hashed = blake3.blake3(key=self._id_key(PERSONAL))
+        data = path.read_bytes()
+        key = hashed.update(data).digest()
+        if len(data) < LONE_BYTES:
+            self._open_packs.append(PERSONAL, "user", [NewRecord(BLOB, key, data, 0, utc_now())])
+        else:
+            lone = self._begin_lone(PERSONAL, "user", is_packed=False)
+            lone.write(data)
+            self._take_in(lone, key, utc_now())
+        return key.hex()
 
     @property
     def _incoming(self) -> Path:
