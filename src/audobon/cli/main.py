@@ -18,6 +18,7 @@ from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
 from audobon.cli.resources import resources
 from audobon.cli.run import run
+from audobon.cli.storage import storage
 from audobon.cli.terminal import complain, forget_json, has_printed_json, print_json
 from audobon.cli.up import up
 from audobon.errors import AudobonError, InvalidInput, UnknownOperation
@@ -48,7 +49,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, cache, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, storage, cache, doctor, resources, config):
     audobon.add_command(command)
 
 

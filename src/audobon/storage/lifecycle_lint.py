@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from audobon.storage.classes import CLASSES, StorageClass, dollars, price_list
+from audobon.storage.classes import CLASSES, dollars, price_list
 from audobon.storage.facts import KINDS
 from audobon.storage.lifecycle_engine import Facts, holds, is_colder
 from audobon.storage.lifecycle_rules import Condition, Rule
@@ -115,15 +115,11 @@ def _without_effect(rules: Sequence[Rule], number: int) -> Iterator[str]:
     if target is not None:
         asked = condition.matches_storage_class or CLASSES
         if not any(is_colder(target, present) for present in asked):
-            yield f"moves nothing: {target} is not cheaper at rest than {' or '.join(_plain(asked, target))}"
+            yield f"moves nothing: nothing it meets is dearer at rest than {target}"
     for other_number, other in enumerate(rules, 1):
         if other_number != number and _shadows(other, rule, is_first=other_number < number):
             yield f"never acts: rule {other_number} does as much or more to all that it meets"
             return
-
-
-def _plain(asked: Sequence[StorageClass], target: StorageClass) -> Sequence[StorageClass]:
-    return asked if asked is not CLASSES else (target, *(CLASSES[1:2] if target == "STANDARD" else ()))[:1]
 
 
 def _contradicts_itself(condition: Condition) -> bool:

@@ -19,7 +19,7 @@ from audobon.sqlite import connect_to_look
 from audobon.storage import looking, notes, zstd_frames
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
-from audobon.storage.collecting import Collected, Collector, remove_broken_off
+from audobon.storage.collecting import DAY_SECONDS, Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, add_blobs, add_pack
@@ -421,6 +421,12 @@ class Storage:
                 raise not_found(key)
             if info.event_hold or info.temporary_hold or (info.kept_until or 0) > now:
                 raise OnHold(f"blob {key[:12]}… is on hold", hint=f"audobon storage stat {key[:12]}")
+            if now - info.created_at < self._keep_days.get(info.kind, 0.0) * DAY_SECONDS:
+                days = self._keep_days[info.kind]
+                raise OnHold(
+                    f"blob {key[:12]}… must be kept for {days:g} days (storage.keep_days.{info.kind})",
+                    hint=f"audobon storage stat {key[:12]}",
+                )
         self._annotating.change([key_bytes(key) for key in wanted], changed(dead_at=now))
         self._collector.remove_dead_packs()
 
