@@ -169,7 +169,7 @@ class Audobon:
     def leftovers(self) -> list[str]:
         """Return unfinished files, wherever the command may have put them."""
         parts = [path for path in self.folder.rglob("*") if path.name.endswith(".part")]
-        incoming = list((self.data / "blobs" / "incoming").glob("*"))
+        incoming = list((self.data / "blobs" / ".incoming").glob("*"))
         return [str(path) for path in parts + incoming]
 
     def files(self) -> list[str]:

@@ -49,7 +49,7 @@ def audobon() -> None:
     """
 
 
-for command in (run, plan, up, jobs, queue_group, models, storage, cache, doctor, resources, config):
+for command in (run, plan, up, jobs, queue_group, models, cache, doctor, resources, storage, config):
     audobon.add_command(command)
 
 

@@ -32,7 +32,7 @@ def _which(command: _Command) -> _Command:
 def hold(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> None:
     """Let nothing remove blobs until they are released.
 
-    A KEY may be shortened to its first characters. Neither rules, nor cleaning up, nor you remove what is on
+    Neither rules, nor cleaning up, nor you remove what is on
     hold; the hold outlasts the index and a restore.
     """
     from audobon.app import open_app
@@ -77,6 +77,7 @@ def keep(keys: tuple[str, ...], *, subject: str | None, kind: str | None, until:
 
 def _chosen(app: "App", keys: tuple[str, ...], subject: str | None, kind: Any) -> "list[BlobInfo]":
     """Return the blobs that were named. raises InvalidInput, BlobNotFound, SubjectNotFound."""
+    from audobon.cli.storage import blob_named
     from audobon.storage.looking import Wanted
 
     if bool(keys) == (subject is not None or kind is not None):
@@ -87,17 +88,7 @@ def _chosen(app: "App", keys: tuple[str, ...], subject: str | None, kind: Any) -
         if not found:
             raise BlobNotFound("there are no such blobs", hint="audobon storage list")
         return found
-    chosen: list[BlobInfo] = []
-    for key in keys:
-        if not re.fullmatch(r"[0-9a-f]{4,64}", key):
-            raise InvalidInput(f"{key!r} is no key", hint="a key is 64 of 0-9 and a-f; its first 4 may do")
-        found = app.storage.find(Wanted(prefix=key), limit=2)
-        if not found:
-            raise BlobNotFound(f"no blob {key}", hint="audobon storage list")
-        if len(found) > 1:
-            raise InvalidInput(f"several keys begin with {key}", hint="write more of it")
-        chosen += found
-    return chosen
+    return [blob_named(app, key) for key in keys]
 
 
 def _instant(text: str) -> float:

@@ -67,6 +67,7 @@ class Jobs:
                 outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
                 self._sweep(JobRecords(connection))
+                self._storage.close()
                 self._rooms.cache.close()
                 return outcome
 
@@ -190,11 +191,20 @@ class Jobs:
     def _lock_path(self, key: str) -> Path:
         return self._folder / "locks" / f"job-{key[:32]}.lock"
 
-    def _sweep(self, records: JobRecords) -> int:
+    def sweep(self, *, is_dry: bool = False) -> int:
+        """Remove blobs that no job and no result kept from before needs; return how many bytes they held.
+
+        is_dry  only tell
+        """
+        with self._records() as records:
+            return self._sweep(records, is_dry=is_dry)
+
+    def _sweep(self, records: JobRecords, *, is_dry: bool = False) -> int:
         try:
             return self._storage.sweep(
                 lambda: records.needed_blobs() | self._rooms.cache.blobs(),
                 broken_before=utc_now() - _BROKEN_AFTER_SECONDS,
+                is_dry=is_dry,
             )
         except AlreadyRunning:
             # Another run is taking pages in. What is left behind goes with the next sweep.

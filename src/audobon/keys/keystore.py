@@ -1,4 +1,4 @@
-"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys that were wrapped anew."""
+"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys wrapped anew."""
 
 import sqlite3
 from collections.abc import Iterator

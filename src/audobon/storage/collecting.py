@@ -88,7 +88,7 @@ class Collector:
         self._annotating = annotating
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
-    def mark(self, keep: Collection[str], *, keep_days: Mapping[str, float]) -> int:
+    def mark(self, keep: Collection[str], *, keep_days: Mapping[str, float], is_dry: bool) -> int:
         """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob.
 
         keep_days  by kind: what is younger stays
@@ -101,7 +101,7 @@ class Collector:
                 for row in connection.execute(_MAY_GO, (now,)).fetchall()
                 if row[0] not in kept and now - row[3] >= keep_days.get(row[2], 0.0) * DAY_SECONDS
             ]
-            if gone:
+            if gone and not is_dry:
                 connection.executemany(
                     "UPDATE blob SET dead_at = ? WHERE key = ?", [(now, row[0]) for row in gone]
                 )
@@ -207,7 +207,8 @@ class Collector:
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
                     " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
                     " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id))",
+                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
+                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
                     (row, size),
                 ).fetchone()
                 if is_needed:

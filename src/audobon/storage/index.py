@@ -27,6 +27,7 @@ FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
 """
 
 # A blob that is alive stays where it is: then the new record is one too many, and collected some day.
+# What a person puts is never swept, so it takes the place of what a job put.
 _ADD = """
 INSERT INTO blob (key, pack, offset, stored_bytes, size_bytes, flags, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -34,7 +35,9 @@ ON CONFLICT (key) DO UPDATE SET
     pack = excluded.pack, offset = excluded.offset, stored_bytes = excluded.stored_bytes,
     size_bytes = excluded.size_bytes, flags = excluded.flags, created_at = excluded.created_at,
     custom_time = NULL, dead_at = NULL
-WHERE blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at
+WHERE (blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at)
+OR ((SELECT kind FROM pack WHERE id = excluded.pack) = 'user'
+    AND (SELECT kind FROM pack WHERE id = blob.pack) != 'user')
 """
 
 
@@ -127,7 +130,7 @@ class Index:
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version > FORMAT:
                     raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
-                is_new = version == 0
+                is_new = bool(version == 0)
                 if is_new:
                     with transaction(connection):
                         for statement in SCHEMA.split(";"):
@@ -275,7 +278,7 @@ def add_pack(
 
 
 def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
-    """Note the blobs of a pack by offset and head, within `changing`; blobs that are alive stay elsewhere."""
+    """Note the blobs of a pack, within `changing`; those that are alive elsewhere stay there."""
     bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
     if bad:
         records = [record for record in records if record[0] not in {row[0] for row in bad}]
@@ -294,7 +297,7 @@ def move_blobs(
     old_row: int,
     places: Sequence[tuple[bytes, int]],
 ) -> None:
-    """Note that blobs lie in another pack now, within `changing`; one that left its old place stays there.
+    """Note that blobs lie in another pack now, within `changing`; others that moved stay.
 
     places  key and offset in the old pack, of each record
     """
@@ -323,3 +326,11 @@ def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset:
     where = (key, pack_row, offset)
     connection.execute("INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?)", (*where, at))
     connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)
+
+
+def empty(connection: sqlite3.Connection) -> None:
+    """Forget all packs and blobs, within `changing`."""
+    connection.execute("DELETE FROM note")
+    connection.execute("DELETE FROM damaged")
+    connection.execute("DELETE FROM blob")
+    connection.execute("DELETE FROM pack")

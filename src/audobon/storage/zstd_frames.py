@@ -1,4 +1,4 @@
-"""Compression in pieces of one mebibyte, so that large blobs are read in little memory and at any place.
+"""Compression in pieces of a mebibyte: large blobs are read in little memory and at any place.
 
 Each piece is a Zstandard frame of its own; the lengths of all frames follow the last one, and their count.
 Level 1, and only where it helps (docs/decisions/0019).
