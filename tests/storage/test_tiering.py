@@ -102,6 +102,29 @@ def test_a_pack_is_as_young_as_the_youngest_in_it(desk: Desk) -> None:
     assert desk.run() == Done()
 
 
+def test_what_collecting_moves_together_stays_as_old_as_it_was(desk: Desk) -> None:
+    kept = desk.storage.put(b"kept" * 5000, kind="page")
+    lost = desk.storage.put(os.urandom(500_000), kind="page")
+    desk.storage.seal_open_packs()
+    with desk.storage.index.changing() as connection:
+        connection.execute("UPDATE blob SET created_at = created_at - ?", (40 * DAY,))
+    before = desk.storage.stat(kept).pack
+    desk.storage.remove([lost])
+    assert desk.storage.collect().moved_packs == 1
+    assert desk.storage.stat(kept).pack != before
+    assert desk.run().moved_packs == 1
+    assert desk.tier(kept) == "nearline"
+
+
+def test_a_move_that_nobody_noted_is_noted_by_the_next_run(desk: Desk) -> None:
+    key = desk.put(b"m" * LARGE)
+    desk.storage.store.set_tier(next(desk.storage.packs()).name, "archive")
+    desk.storage.index.set_cursor("lifecycle", next(desk.storage.packs()).name)
+    assert desk.tier(key) == "standard"
+    assert desk.run() == Done()
+    assert desk.tier(key) == "archive"
+
+
 def test_small_blobs_go_on_in_another_pack_when_theirs_has_moved(desk: Desk) -> None:
     first = desk.put(b"first", days=50)
     assert desk.run().moved_packs == 1

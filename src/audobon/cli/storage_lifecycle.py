@@ -140,6 +140,8 @@ def run(*, is_dry: bool, as_json: bool) -> None:
     if count and is_terminal():
         click.echo(err=True)
     app.log.write("storage", "lifecycle run", **_as_builtins(done))
+    app.log.close()
+    app.storage.close()
     if as_json:
         print_json({"plan": _plan_as_json(plan), "done": done})
         return

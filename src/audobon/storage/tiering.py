@@ -22,10 +22,11 @@ Reason = Literal["hold", "term", "needed"]
 
 _CURSOR = "lifecycle"
 
-# A blob that came yesterday into a pack of last year is young, and so is the pack.
+# A pack is as old as its youngest blob: one that came yesterday into a pack of last year is young, and what
+# collecting moved together yesterday is as old as it was.
 _PACKS = """
 SELECT pack.id, pack.name, pack.kind, pack.tier, pack.size_bytes, pack.noncurrent_at,
-       max(pack.created_at, coalesce(max(blob.created_at), 0)) AS newest_at,
+       coalesce(max(blob.created_at), pack.created_at) AS newest_at,
        max(blob.event_hold + blob.temporary_hold) AS holds, max(blob.kept_until) AS kept_until,
        CASE WHEN count(blob.custom_time) = count(*) THEN max(blob.custom_time) END AS custom_time
 FROM pack LEFT JOIN blob ON blob.pack = pack.id AND blob.dead_at IS NULL

@@ -27,6 +27,7 @@ class Log:
         self._path = folder / "logs" / "audobon.jsonl"
         self._level = level
         self._logger: Any = None
+        self._file: BinaryIO | None = None
 
     def write(self, category: Category, event: str, *, level: str = "info", **facts: object) -> None:
         """Write one event with its facts; below the configured level nothing happens."""
@@ -36,6 +37,12 @@ class Log:
             self._logger = self._open()
         getattr(self._logger, level)(event, category=category, **facts)
 
+    def close(self) -> None:
+        """Let go of the file; the next event opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._logger = self._file = None
+
     def _open(self) -> Any:
         # Dear to import, and not needed before the work is under way.
         import msgspec
@@ -43,9 +50,9 @@ class Log:
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        file: BinaryIO = self._path.open("ab", buffering=0)
+        self._file = self._path.open("ab", buffering=0)
         return structlog.wrap_logger(
-            structlog.BytesLogger(file),
+            structlog.BytesLogger(self._file),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
