@@ -6,6 +6,7 @@ from pathlib import Path
 from audobon.config import keyrings_folder
 from audobon.keys.unlocking import open_keys
 from audobon.storage.facts import BlobInfo
+from audobon.storage.pack_format import HEAD_BYTES
 from audobon.storage.service import Storage
 
 OPENED = """
@@ -41,8 +42,12 @@ def place_of(storage: Storage, key: str) -> tuple[Path, BlobInfo]:
 
 def flip_a_byte(storage: Storage, key: str) -> None:
     """Change one bit in the middle of a blob's stream."""
-    path, info = place_of(storage, key)
-    place = info.offset + 78 + info.stored_bytes // 2
+    flip_back(*place_of(storage, key))
+
+
+def flip_back(path: Path, info: BlobInfo) -> None:
+    """Change that bit back."""
+    place = info.offset + HEAD_BYTES + info.stored_bytes // 2
     with path.open("r+b") as file:
         before = os.pread(file.fileno(), 1, place)
         os.pwrite(file.fileno(), bytes([before[0] ^ 1]), place)

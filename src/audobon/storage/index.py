@@ -227,8 +227,11 @@ class Index:
 
     def find(self, key: bytes) -> Found | None:
         """Return where a blob lies, alive or dead; None when it is not known."""
-        with self.lock, self.errors():
-            row = self.connection.execute(_BLOB, (key,)).fetchone()
+        with self.lock:
+            try:
+                row = self.connection.execute(_BLOB, (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise self._named(error) from error
         return None if row is None else Found._make(row)
 
     def cursor(self, name: str) -> str | None:

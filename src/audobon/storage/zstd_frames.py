@@ -39,6 +39,15 @@ def table(lengths: list[int]) -> bytes:
     return b"".join(_NUMBER.pack(length) for length in [*lengths, len(lengths)])
 
 
+def compressed_if_it_helps(data: bytes | memoryview) -> bytes | None:
+    """Return a whole blob compressed; None when that is not worth the while."""
+    if len(data) > _TRIAL_BYTES:
+        return compress(data) if helps(data) else None
+    frame = compressed(data)
+    whole = frame + table([len(frame)])
+    return whole if len(whole) < len(data) * _WORTH else None
+
+
 def compress(data: bytes | memoryview) -> bytes:
     """Return a whole blob compressed."""
     view = memoryview(data)
