@@ -125,6 +125,15 @@ def test_a_move_that_nobody_noted_is_noted_by_the_next_run(desk: Desk) -> None:
     assert desk.tier(key) == "archive"
 
 
+def test_reads_of_what_is_archived_are_counted(desk: Desk) -> None:
+    key = desk.put(b"a" * LARGE, days=400)
+    desk.run()
+    for _ in range(3):
+        desk.storage.get(key)
+    desk.storage.close()
+    assert (desk.opened().stat(key).tier, desk.opened().stat(key).reads) == ("archive", 3)
+
+
 def test_small_blobs_go_on_in_another_pack_when_theirs_has_moved(desk: Desk) -> None:
     first = desk.put(b"first", days=50)
     assert desk.run().moved_packs == 1

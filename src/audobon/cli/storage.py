@@ -23,7 +23,7 @@ _KEY_CHARS = 64
 _PIECE_BYTES = 1 << 20
 
 
-@click.group()
+@click.group(short_help="Look at and look after what is kept: blobs.")
 def storage() -> None:
     """Look at, put, take out and look after blobs: encrypted bytes under the hash of what they hold.
 

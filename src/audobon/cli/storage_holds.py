@@ -27,7 +27,7 @@ def _which(command: _Command) -> _Command:
     )(command)
 
 
-@click.command()
+@click.command(short_help="Let nothing remove blobs.")
 @_which
 def hold(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> None:
     """Let nothing remove blobs until they are released.
@@ -44,7 +44,7 @@ def hold(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> Non
     say(f"on hold: {_blobs(len(chosen))}")
 
 
-@click.command()
+@click.command(short_help="Take blobs off hold.")
 @_which
 def release(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> None:
     """Take blobs off hold. A time until which they must be kept still counts."""
@@ -57,7 +57,7 @@ def release(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> 
     say(f"released: {_blobs(len(chosen))}")
 
 
-@click.command()
+@click.command(short_help="Let nothing remove blobs before a day.")
 @_which
 @click.option("--until", "until", required=True, metavar="DATE", help="Such as 2030-12-31; or 7d, from now.")
 def keep(keys: tuple[str, ...], *, subject: str | None, kind: str | None, until: str) -> None:

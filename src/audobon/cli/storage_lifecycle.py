@@ -21,7 +21,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _REASONS = {"hold": "a hold", "term": "a time they must be kept", "needed": "jobs that need them"}
 
 
-@click.group()
+@click.group(short_help="Rules by which blobs move, and go.")
 def lifecycle() -> None:
     """Rules by which blobs move to cheaper places with age, and go.
 
@@ -30,7 +30,7 @@ def lifecycle() -> None:
     """
 
 
-@lifecycle.command()
+@lifecycle.command(short_help="Show the rules, and what lies in each tier.")
 @_json
 def show(*, as_json: bool) -> None:
     """Show the rules in force, what lies in each tier, and what it would cost a month in the cloud."""
@@ -58,7 +58,7 @@ def show(*, as_json: bool) -> None:
     click.echo(f"prices as of {prices.read_on}: {prices.source}")
 
 
-@lifecycle.command(name="set")
+@lifecycle.command(name="set", short_help="Put the rules of a file in force.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--defaults", "is_resetting", is_flag=True, help="Back to the rules that Audobon comes with.")
 def set_rules(file: Path | None, *, is_resetting: bool) -> None:
@@ -80,7 +80,7 @@ def set_rules(file: Path | None, *, is_resetting: bool) -> None:
     say(f"{count} rule{'' if count == 1 else 's'} in force; see: audobon storage lifecycle run --dry-run")
 
 
-@lifecycle.command()
+@lifecycle.command(short_help="Tell what is wrong with rules.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @_json
 def lint(file: Path | None, *, as_json: bool) -> None:
@@ -105,7 +105,7 @@ def lint(file: Path | None, *, as_json: bool) -> None:
         say(f"nothing is wrong with {len(rules)} rule{'' if len(rules) == 1 else 's'}")
 
 
-@lifecycle.command()
+@lifecycle.command(short_help="Do now what the rules ask for.")
 @click.option(
     "--dry-run", "is_dry", is_flag=True, help="Only tell what would be done, and what it would cost."
 )

@@ -2,7 +2,7 @@
 
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
-    "run-lifecycle": "move and remove blobs as the rules of `audobon storage lifecycle` say",
+    "run-lifecycle": "move blobs to cheaper places by the rules in force",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
 }
 """Each kind, and what it does in words."""
