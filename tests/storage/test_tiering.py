@@ -1,4 +1,4 @@
-"""Lifecycle rules at work: whole packs move and go, what must stay stays, and a kill at any point harms nothing."""
+"""Lifecycle rules at work: whole packs move and go, what must stay stays, and kills harm nothing."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import faults
 import pytest
 
+import faults
 from audobon.config import keyrings_folder
 from audobon.errors import AlreadyRunning, InvalidInput, OnHold
 from audobon.jobs.lifecycle import run_lifecycle

@@ -91,7 +91,7 @@ def _chosen(app: "App", keys: tuple[str, ...], subject: str | None, kind: Any) -
     return [blob_named(app, key) for key in keys]
 
 
-def _close(app: "App", event: str, **facts: object) -> None:
+def _close(app: "App", event: str, **facts: Any) -> None:
     """Put on record what was done, and let go of the files."""
     app.log.write("storage", event, **facts)
     app.log.close()

@@ -1,4 +1,4 @@
-"""The classes of Cloud Storage: which tier each is here, how long it must be paid for, and what it costs."""
+"""The classes of Cloud Storage: which tier each is here, and what it costs for how long at least."""
 
 import tomllib
 from functools import cache

@@ -290,6 +290,14 @@ class FolderObjectStore(ObjectStore):
         return self._folders[tier] / name
 
 
+def tier_folders(standard: Path, others: Mapping[Tier, Path]) -> dict[Tier, Path]:
+    """Return a folder for each tier; those that were not chosen lie beside standard's."""
+    beside: dict[Tier, Path] = {
+        tier: standard.with_name(f"{standard.name}-{tier}") for tier in TIERS if tier != "standard"
+    }
+    return {**beside, **others, "standard": standard}
+
+
 def _publish(temporary: Path, path: Path, name: str) -> None:
     """Give a written file its name, for good; or leave no trace of it."""
     try:

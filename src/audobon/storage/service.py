@@ -11,15 +11,15 @@ import blake3
 from msgspec import UNSET, UnsetType
 
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, OnHold
+from audobon.errors import AudobonError
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.sqlite import connect_to_look
 from audobon.storage import looking, notes
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
-from audobon.storage.collecting import DAY_SECONDS, Collected, Collector, remove_broken_off
-from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.collecting import Collected, Collector, remove_broken_off
+from audobon.storage.embedded import FolderObjectStore, tier_folders
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, empty
 from audobon.storage.looking import Wanted
@@ -31,7 +31,7 @@ from audobon.storage.port import Tier
 from audobon.storage.putting import Batch, Putting
 from audobon.storage.reading import Reader, key_bytes, not_found
 from audobon.storage.rebuild import Rebuilding, Rebuilt
-from audobon.storage.tiering import Done, LifecyclePlan, Tiering
+from audobon.storage.tiering import Done, LifecyclePlan, Tiering, demand_free
 
 _BATCH_BYTES = 4 << 20
 
@@ -61,14 +61,7 @@ class Storage:
         self._keys = keys
         self._tell = tell
         self._lock = folder / "locks" / "blobs.lock"
-        self.store = FolderObjectStore(
-            {
-                "nearline": folder / "blobs-nearline",
-                "archive": folder / "blobs-archive",
-                **(tiers or {}),
-                "standard": self._folder,
-            }
-        )
+        self.store = FolderObjectStore(tier_folders(self._folder, tiers or {}))
         self._index = Index(folder)
         self._ciphers = Ciphers(keys)
         creation = FileLock(folder / "locks" / "open-packs.lock", purpose="beginning a pack", wait=True)
@@ -311,14 +304,7 @@ class Storage:
             info = self.stat(key)
             if info.dead_at is not None:
                 raise not_found(key)
-            if info.event_hold or info.temporary_hold or (info.kept_until or 0) > now:
-                raise OnHold(f"blob {key[:12]}… is on hold", hint=f"audobon storage stat {key[:12]}")
-            if now - info.created_at < self._keep_days.get(info.kind, 0.0) * DAY_SECONDS:
-                days = self._keep_days[info.kind]
-                raise OnHold(
-                    f"blob {key[:12]}… must be kept for {days:g} days (storage.keep_days.{info.kind})",
-                    hint=f"audobon storage stat {key[:12]}",
-                )
+            demand_free(info, now, keep_days=self._keep_days.get(info.kind, 0.0))
         self._annotating.change([key_bytes(key) for key in wanted], changed(dead_at=now))
         self._collector.remove_dead_packs()
 

@@ -8,9 +8,10 @@ import msgspec
 
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
-from audobon.errors import ObjectNotFound
+from audobon.errors import ObjectNotFound, OnHold
 from audobon.storage.classes import CLASS_OF_TIER, TIER_OF_CLASS, price_list
 from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.facts import BlobInfo
 from audobon.storage.index import Index
 from audobon.storage.lifecycle_engine import DAY_SECONDS, Facts, decide, for_tiers
 from audobon.storage.lifecycle_rules import Rule, default_rules, read_rules, write_rules
@@ -252,6 +253,16 @@ class Tiering:
     def _rows_of(self, keys: Collection[str]) -> set[int]:
         found = (self._index.find(bytes.fromhex(key)) for key in keys)
         return {each.pack_row for each in found if each is not None}
+
+
+def demand_free(info: BlobInfo, now: float, *, keep_days: float) -> None:
+    """Refuse to remove a blob that a hold, a term or its age keeps. raises OnHold."""
+    hint = f"audobon storage stat {info.key[:12]}"
+    if info.event_hold or info.temporary_hold or (info.kept_until or 0.0) > now:
+        raise OnHold(f"blob {info.key[:12]}… is on hold", hint=hint)
+    if now - info.created_at < keep_days * DAY_SECONDS:
+        days = f"{keep_days:g} days (storage.keep_days.{info.kind})"
+        raise OnHold(f"blob {info.key[:12]}… must be kept for {days}", hint=hint)
 
 
 def tier_bytes(facts: Sequence[Facts]) -> dict[Tier, int]:
