@@ -89,7 +89,7 @@ def holds(condition: Condition, facts: Facts, now: float) -> bool:
 
 
 def for_tiers(rules: Sequence[Rule]) -> list[Rule]:
-    """Return rules for a store whose tiers are standard, nearline and archive: there COLDLINE is NEARLINE."""
+    """Return rules for a store of three tiers, in which COLDLINE is NEARLINE."""
     return [
         msgspec.structs.replace(
             rule,

@@ -1,4 +1,4 @@
-"""Does what lifecycle rules ask for: moves and removes whole packs, and can be broken off at any point."""
+"""Does what lifecycle rules ask for: moves and removes whole packs; a kill at any point does no harm."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
