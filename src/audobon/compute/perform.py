@@ -111,8 +111,9 @@ class Performer:
 
         def timed(blob: str | None, result: PageResult) -> None:
             result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
-            publish(blob, msgspec.json.encode(result).decode())
+            # First: once it is published, the run may be over, and this process ended.
             results.keep_page(blob, result)
+            publish(blob, msgspec.json.encode(result).decode())
 
         settings = parse_settings(operation_named(work.operation), work.settings)
         data = self._storage.get(work.blob)

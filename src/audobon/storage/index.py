@@ -110,6 +110,10 @@ class Index:
         """
         with self.lock, disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.exists and not self._mark.exists():
+                # Nothing is to be made, so nobody is to be waited for, and no file is touched.
+                with suppress(IndexDamaged):
+                    return self._open(None)
             with self._creation:
                 if self._mark.exists():
                     self._remove()
@@ -119,19 +123,21 @@ class Index:
                     self._remove()
                     return self._open(fill)
 
-    def _open(self, fill: Callable[[sqlite3.Connection], None]) -> bool:
+    def _open(self, fill: Callable[[sqlite3.Connection], None] | None) -> bool:
         if not self.exists:
             # What a file that somebody deleted left beside it.
             self._remove()
         connection = None
         try:
             with self.errors():
-                connection = connect(self.path, grouped=True)
+                connection = connect(self.path, durable=False)
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version > FORMAT:
                     raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
                 is_new = bool(version == 0)
-                if is_new:
+                if is_new and fill is None:
+                    raise IndexDamaged(f"{self.path} is empty")
+                if is_new and fill is not None:
                     with transaction(connection):
                         for statement in SCHEMA.split(";"):
                             connection.execute(statement)
@@ -211,8 +217,13 @@ class Index:
 
         is_hasty  a power cut may take it back, together with all that was changed in haste after it
         """
-        with self.lock, self.errors(), transaction(self.connection, is_hasty=is_hasty) as connection:
-            yield connection
+        with self.lock, self.errors():
+            is_inner = self.connection.in_transaction
+            if not is_inner:
+                # The log is synced with all that was committed in haste before.
+                self.connection.execute(f"PRAGMA synchronous = {'NORMAL' if is_hasty else 'FULL'}")
+            with transaction(self.connection) as connection:
+                yield connection
 
     @property
     def connection(self) -> sqlite3.Connection:
