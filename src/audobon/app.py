@@ -242,4 +242,5 @@ def _keeping(settings: Settings) -> Keeping:
         nearline="" if storage.nearline == Path() else str(storage.nearline),
         archive="" if storage.archive == Path() else str(storage.archive),
         keep_removed_days=storage.keep_removed_days,
+        keep_days=storage.keep_days,
     )

@@ -20,6 +20,7 @@ _PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
+_KINDS = ("page", "result", "other", "user")
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -29,12 +30,14 @@ class StorageSettings(msgspec.Struct, frozen=True):
     folder             database, pages under way, prepared models, logs
     nearline, archive  where blobs seldom read lie, such as on another disk; empty: beside the others
     keep_removed_days  for how long what was removed can be brought back
+    keep_days          by kind (page, result, other, user): what is younger is not removed
     """
 
     folder: Path = Path()
     nearline: Path = Path()
     archive: Path = Path()
     keep_removed_days: float = 0.0
+    keep_days: dict[str, float] = {}
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):
@@ -320,6 +323,8 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
                 value, origin = found[name]
                 if field.type == tuple[Path, ...] and isinstance(value, str):
                     value = [part for part in value.split(os.pathsep) if part]
+                if name == "storage.keep_days" and isinstance(value, str):
+                    value = _as_table(value)
                 try:
                     values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
                 except msgspec.ValidationError as error:
@@ -333,6 +338,14 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
     if faults:
         raise Misconfigured("; ".join(faults), hint="audobon config show")
     return settings
+
+
+def _as_table(text: str) -> Any:
+    """Return what a variable says as "page=30,result=7"; other text as it is, for its type to be refused."""
+    pairs = [pair.split("=") for pair in text.split(",") if pair.strip()]
+    if any(len(pair) != 2 for pair in pairs):
+        return text
+    return {name.strip(): value.strip() for name, value in pairs}
 
 
 def _as_path(kind: type, value: Any) -> Any:
@@ -368,6 +381,11 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
     if re.search(r"://[^/@]*:[^/@]*@|password=", settings.database.postgres_url):
         faults.append("database.postgres_url must not hold a password: put it into ~/.pgpass")
+    for kind, days in settings.storage.keep_days.items():
+        if kind not in _KINDS or not 0 <= days <= _LARGEST_NUMBER:
+            faults.append(
+                f"storage.keep_days must give {', '.join(_KINDS)} days from 0, not {kind} = {days:g}"
+            )
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

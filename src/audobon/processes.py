@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -51,10 +52,10 @@ class FileLock:
                 hint="wait for it to end, or stop that process",
             ) from error
         if not self._shared:
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+            # The number is for others to read; on a full disk the lock holds without it.
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
         self._file = file
         return self
 

@@ -58,7 +58,7 @@ def test_everything_comes_back(desk: Desk) -> None:
 
 def test_nothing_a_user_made_lies_readable_in_a_place(desk: Desk) -> None:
     desk.storage.put(b"a secret page of the comic" * 10, kind="page")
-    (desk.root / "audobon.toml").write_text('# a secret page of the comic\n')
+    (desk.root / "audobon.toml").write_text("# a secret page of the comic\n")
     desk.backups.make()
 
     for path in desk.place.rglob("*"):

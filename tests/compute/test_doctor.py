@@ -46,6 +46,8 @@ def test_away_from_a_terminal_every_finding_is_two_aligned_lines_and_the_last_li
         "                                Books open slowly.\n"
         f"{DEVICE_LINE}"
         f"tuning: {NO_TUNING}\n"
+        "tiers: nearline and archive lie on the disk of the rest, so moving there frees no room;"
+        " storage.nearline and storage.archive can name another\n"
         "Audobon runs on this machine; 1 of 2 parts are less than asked for, so it is slower.\n"
     )
 
@@ -67,6 +69,7 @@ def test_json_holds_every_field_of_every_finding(tmp_path: Path) -> None:
         },
         "tuning": None,
         "tuning_problem": NO_TUNING,
+        "tiers_on_the_same_disk": ["nearline", "archive"],
     }
 
 

@@ -1,13 +1,17 @@
 """Upkeep that schedules ask for."""
 
+import json
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.jobs.maintenance import Upkeep, maintain
+from audobon.jobs.records import JobRecords
 from audobon.keys.unlocking import open_keys
 from audobon.queue.embedded import SqliteQueue
+from audobon.storage.lifecycle_rules import parse_rules
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
@@ -26,4 +30,29 @@ def test_sweeping_leaves_the_pages_that_the_result_cache_names(tmp_path: Path, s
             maintain("sweep-blobs", Upkeep(connection, queue, storage, cache, keys, tmp_path))
             == '{"freed_bytes":19}'
         )
+    cache.close()
+
+
+def test_the_rules_of_the_lifecycle_leave_what_an_unfinished_job_needs(
+    tmp_path: Path, storage: Storage
+) -> None:
+    needed, old = storage.put(b"n" * (1 << 20), kind="page"), storage.put(b"o" * (1 << 20), kind="page")
+    with storage.index.changing() as index:
+        index.execute("UPDATE blob SET created_at = created_at - 100 * 86400")
+    storage.tiering.set_rules(
+        parse_rules(
+            b'{"rule":[{"action":{"type":"Delete"},"condition":{"age":90,"matchesPrefix":["page/"]}},'
+            b'{"action":{"type":"SetStorageClass","storageClass":"NEARLINE"},"condition":{"age":30}}]}'
+        )
+    )
+    cache = ResultCache(tmp_path, budget_bytes=64 << 20)
+    with closing(Database(tmp_path).open()) as connection, SqliteQueue(connection) as queue:
+        upkeep = Upkeep(connection, queue, storage, cache)
+        records = JobRecords(connection)
+        with patch.object(JobRecords, "needed_blobs", lambda self: {needed}):
+            told = json.loads(maintain("run-lifecycle", upkeep))
+        assert records.needed_blobs() == set()
+        assert (told["deleted_packs"], told["moved_packs"]) == (1, 0)
+        assert (storage.has(needed), storage.has(old)) == (True, False)
+        assert json.loads(maintain("run-lifecycle", upkeep))["deleted_packs"] == 1
     cache.close()

@@ -103,7 +103,7 @@ class BackupMaker:
         sources = self._sources
         # Blobs that the database names at the commit that is shipped must still be there when it is done.
         with self._repository.using(), sources.storage.sharing():
-            self._repository.store.clear_unfinished()
+            self._repository.store.clear_abandoned()
             newest = self._repository.newest()
             self._check_clock(newest)
             self._tell(Progress(self._place, "database"))

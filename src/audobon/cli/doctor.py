@@ -38,7 +38,7 @@ def doctor(
     sides of tiles, and changes only what is more than 5 % faster, and by more than chance. No pixel changes.
     """
     from audobon import config
-    from audobon.cli import doctor_tuning
+    from audobon.cli import doctor_tiers, doctor_tuning
     from audobon.cli.terminal import print_json
     from audobon.compute.hardware import examine
     from audobon.errors import Misconfigured
@@ -58,7 +58,8 @@ def doctor(
     findings = examine(folder)
     choice = prove(settings.models.device)
     if as_json:
-        print_json(_as_json(folder, findings, choice))
+        same_disk = doctor_tiers.tiers_on_one_disk(settings.storage)
+        print_json({**_as_json(folder, findings, choice), "tiers_on_the_same_disk": same_disk})
     elif sys.stdout.isatty():
         _print_table(folder, findings)
     else:
@@ -67,6 +68,7 @@ def doctor(
     if not as_json:
         click.echo(_device_line(choice))
         click.echo(doctor_tuning.in_one_line(folder))
+        click.echo(doctor_tiers.in_one_line(settings.storage))
         click.echo(_bottom_line(len(unfit), len(findings)))
     if strict and unfit:
         raise Misconfigured(f"this machine falls short of the minimum in: {', '.join(unfit)}")

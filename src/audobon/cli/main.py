@@ -54,7 +54,7 @@ def audobon() -> None:
 
 
 for command in (
-    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, logs, doctor,
     resources, config,
 ):  # fmt: skip
     audobon.add_command(command)

@@ -7,6 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from audobon.cli.storage_holds import hold, keep, release
+from audobon.cli.storage_lifecycle import lifecycle
 from audobon.cli.terminal import is_terminal, print_json, say
 
 if TYPE_CHECKING:
@@ -21,12 +23,16 @@ _KEY_CHARS = 64
 _PIECE_BYTES = 1 << 20
 
 
-@click.group(short_help="Look at, put, take out and look after what is kept.")
+@click.group(short_help="Look at and look after what is kept: blobs.")
 def storage() -> None:
     """Look at, put, take out and look after blobs: encrypted bytes under the hash of what they hold.
 
     A KEY may be cut short, as long as no other begins so.
     """
+
+
+for command in (lifecycle, hold, release, keep):
+    storage.add_command(command)
 
 
 @storage.command("list", short_help="List blobs, the newest last.")

@@ -5,6 +5,7 @@ A new kind is a line here, and one in `jobs/maintenance.py`.
 
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
+    "run-lifecycle": "move blobs to cheaper places by the rules in force",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
     "seal-rows": "seal what an earlier Audobon left readable",
     "apply-retention": "remove what is older than its policy allows",

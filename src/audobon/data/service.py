@@ -158,7 +158,7 @@ class DataRoom:
                 self._folder,
                 connection,
                 self._cache,
-                sweep=lambda: self._jobs.sweep(connection),
+                sweep=self._jobs.sweep,
                 now=self._clock(),
             )
             return retention.apply(is_dry=is_dry)

@@ -8,6 +8,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, UnknownOperation
+from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
@@ -80,9 +81,15 @@ def _apply_retention(upkeep: Upkeep) -> dict[str, int]:
     return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
+def _run_lifecycle(upkeep: Upkeep) -> dict[str, int]:
+    _, done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))
+    return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
+
+
 _DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
+    "run-lifecycle": _run_lifecycle,
 }

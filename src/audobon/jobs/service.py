@@ -226,10 +226,6 @@ class Jobs:
         """Return the lock that a run of a job holds, by the job's key."""
         return self._lock(key, purpose="this job")
 
-    def sweep(self, connection: sqlite3.Connection) -> int:
-        """Remove what no job needs any more; return how many bytes came free."""
-        return self._sweep(JobRecords(connection, self._rooms.keys))
-
     def _lock(self, key: str, *, purpose: str) -> FileLock:
         return FileLock(self._lock_path(key), purpose=purpose)
 

@@ -1,6 +1,6 @@
 """Removes blobs nobody needs, and packs in which too little lives. Safe beside readers and writers."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _SMALL_BYTES = 1 << 20
 
 # What a hold, a term or the user keeps is needed by nobody else, and stays all the same.
 _MAY_GO = """
-SELECT blob.key, blob.size_bytes FROM blob JOIN pack ON pack.id = blob.pack
+SELECT blob.key, blob.size_bytes, pack.kind, blob.created_at FROM blob JOIN pack ON pack.id = blob.pack
 WHERE blob.dead_at IS NULL AND pack.kind != 'user' AND blob.event_hold = 0 AND blob.temporary_hold = 0
 AND (blob.kept_until IS NULL OR blob.kept_until <= ?)
 """
@@ -90,12 +90,19 @@ class Collector:
         self._annotating = annotating
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
-    def mark(self, keep: Collection[str], *, is_dry: bool) -> int:
-        """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob."""
+    def mark(self, keep: Collection[str], *, keep_days: Mapping[str, float], is_dry: bool) -> int:
+        """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob.
+
+        keep_days  by kind: what is younger stays
+        """
         now = utc_now()
         kept = {bytes.fromhex(key) for key in keep}
         with self._index.changing(is_hasty=True) as connection:
-            gone = [row for row in connection.execute(_MAY_GO, (now,)).fetchall() if row[0] not in kept]
+            gone = [
+                row
+                for row in connection.execute(_MAY_GO, (now,)).fetchall()
+                if row[0] not in kept and now - row[3] >= keep_days.get(row[2], 0.0) * DAY_SECONDS
+            ]
             if gone and not is_dry:
                 connection.executemany(
                     "UPDATE blob SET dead_at = ? WHERE key = ?", [(now, row[0]) for row in gone]

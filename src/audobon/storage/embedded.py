@@ -1,18 +1,36 @@
 """Objects as files in folders, one folder for each tier, which may lie on different disks."""
 
+import errno
 import os
 import re
-import shutil
+import stat
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from audobon.atomic import disk_errors, is_alive, sync_folder, writing
-from audobon.errors import Denied, InvalidInput, ObjectExists, ObjectNotFound, OutputExists
+import blake3
+
+from audobon.atomic import disk_errors, is_alive, sync_folder, temporary_beside, write_bytes
+from audobon.errors import (
+    CorruptBlob,
+    Denied,
+    InvalidInput,
+    Misconfigured,
+    ObjectExists,
+    ObjectNotFound,
+    Unavailable,
+)
+from audobon.processes import FileLock
 from audobon.storage.port import TIERS, ObjectInfo, ObjectStore, Rights, Tier
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199})*")
+_LONGEST_NAME = 500
+_LOCKS = 256
+_PIECE_BYTES = 1 << 20
+_MARK = ".tier-of-audobon"
+_NO_SECOND_NAMES = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 # As `atomic.temporary_beside` names what is being written.
 _UNFINISHED = re.compile(r"\..*\.(\d{1,10})-[0-9a-f]{8}\.part")
@@ -21,50 +39,60 @@ _UNFINISHED = re.compile(r"\..*\.(\d{1,10})-[0-9a-f]{8}\.part")
 class FolderObjectStore(ObjectStore):
     """Objects as files below a folder for each tier.
 
-    folders  by tier; "standard" must be among them, a tier without a folder of its own lies there as well
+    folders  by tier; "standard" must be among them; a tier without a folder lies hidden inside standard's
     rights   what may be done through this object; `Denied` for the rest
+    raises   Misconfigured when a folder is, or lies in, that of another tier
+
+    Who creates, moves or deletes a name holds its lock, so that it is in one tier only; reading takes none.
     """
 
     def __init__(self, folders: Mapping[Tier, Path], *, rights: Rights = "full") -> None:
-        standard = folders["standard"]
+        self._standard = folders["standard"]
         self._folders: dict[Tier, Path] = {
-            tier: folders.get(tier, standard.parent / f"{standard.name}-{tier}") for tier in TIERS
+            tier: folders.get(tier, self._standard / f".{tier}") for tier in TIERS
         }
+        self._elsewhere: list[Tier] = [tier for tier in TIERS if tier != "standard" and tier in folders]
         self._rights = rights
-
-    @property
-    def folder(self) -> Path:
-        """Where the objects of the standard tier lie."""
-        return self._folders["standard"]
+        self._demand_apart()
 
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
         """Write a new object; see the port."""
         if self._rights == "read":
-            raise Denied(f"{self._folders['standard']} is opened for reading alone")
+            raise Denied(f"{self._standard} is opened for reading alone")
         return self._create(name, tier)
 
     @contextmanager
     def _create(self, name: str, tier: Tier) -> Iterator[IO[bytes]]:
         if self._find(name) is not None:
             raise _exists(name)
-        path = self._path(name, tier)
+        path = self._ready(name, tier)
+        temporary = temporary_beside(path)
         with disk_errors(path):
-            _make_folder(path.parent, below=self._folders[tier])
-        try:
-            with writing(path, replace=False) as file:
-                yield file
-        except OutputExists:
-            raise _exists(name) from None
+            try:
+                with temporary.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                with self._alone(name):
+                    if self._find(name) is not None:
+                        raise _exists(name)
+                    _publish(temporary, path, name)
+            finally:
+                # What cannot be removed now is hidden, and `clear_unfinished` finds it.
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def take_in(self, file: Path, name: str) -> None:
         """Make a whole, synced file of the same disk a new object; raises as `create`."""
-        if self._find(name) is not None:
-            raise _exists(name)
-        path = self._path(name, "standard")
-        with disk_errors(path):
-            _make_folder(path.parent, below=self.folder)
-            file.replace(path)
-            sync_folder(path.parent)
+        if self._rights == "read":
+            raise Denied(f"{self._standard} is opened for reading alone")
+        path = self._ready(name, "standard")
+        with disk_errors(path), self._alone(name):
+            if self._find(name) is not None:
+                raise _exists(name)
+            _publish(file, path, name)
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -94,65 +122,80 @@ class FolderObjectStore(ObjectStore):
                 break
             with disk_errors(found[1]):
                 try:
-                    return _info(name, found[0], found[1])
+                    return _info(name, found[0], found[1].stat())
                 except FileNotFoundError:
                     continue
         raise _missing(name)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose names begin so; see the port."""
+        folder, slash, _ = prefix.rpartition("/")
+        if slash and not _NAME.fullmatch(folder):
+            raise InvalidInput(
+                f"no name of an object begins with {prefix!r}", hint="use letters, digits and /"
+            )
+        self._demand_attached()
         seen: dict[str, ObjectInfo] = {}
-        for tier in TIERS:
+        # There and back: what moves while this looks is met on one of the two ways.
+        for tier in (*TIERS, *reversed(TIERS[:-1])):
             root = self._folders[tier]
-            start = root / prefix.rpartition("/")[0] if "/" in prefix else root
-            for folder, folders, files in os.walk(start):
-                folders[:] = [name for name in folders if not name.startswith(".")]
-                for file in files:
-                    if file.startswith("."):
-                        continue
-                    path = Path(folder, file)
+            with disk_errors(root):
+                for path, status in _files(root / folder):
                     name = path.relative_to(root).as_posix()
                     if name.startswith(prefix) and name not in seen:
-                        try:
-                            seen[name] = _info(name, tier, path)
-                        except FileNotFoundError:
-                            continue
+                        seen[name] = _info(name, tier, status)
         yield from (seen[name] for name in sorted(seen))
 
     def delete(self, name: str) -> None:
         """Remove an object; see the port."""
         self._demand_full("delete", name)
-        found = self._find(name)
-        if found is None:
+        if self._find(name) is None:
             raise _missing(name)
-        while found is not None:
-            with disk_errors(found[1]):
-                found[1].unlink(missing_ok=True)
-                sync_folder(found[1].parent)
+        with self._alone(name):
             # A move that was broken off leaves it twice.
-            found = self._find(name)
+            if not self._remove_but(None, name):
+                raise _missing(name)
 
     def set_tier(self, name: str, tier: Tier) -> None:
         """Move an object to a tier; see the port."""
         self._demand_full("move", name)
-        while (found := self._find(name, ahead=tier)) is not None:
-            if found[0] == tier:
-                break
-            source, target = found[1], self._path(name, tier)
-            with disk_errors(target):
-                _make_folder(target.parent, below=self._folders[tier])
-                status = source.stat()
-                with source.open("rb") as file, writing(target) as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
-                # The instant of its creation goes with it.
-                os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-        else:
+        found = self._find(name, ahead=tier)
+        if found is None:
             raise _missing(name)
-        for other in TIERS:
-            if other != tier and (path := self._path(name, other)).exists():
-                with disk_errors(path):
-                    path.unlink(missing_ok=True)
-                    sync_folder(path.parent)
+        target = self._ready(name, tier)
+        temporary = temporary_beside(target)
+        with disk_errors(target):
+            try:
+                if found[0] != tier:
+                    _duplicate(found[1], temporary)
+                with self._alone(name):
+                    found = self._find(name, ahead=tier)
+                    if found is None:
+                        raise _missing(name)
+                    if found[0] != tier:
+                        temporary.rename(target)
+                    # Also one who broke off before may have left the new name unsynced.
+                    sync_folder(target.parent)
+                    self._remove_but(tier, name)
+            except FileNotFoundError as error:
+                raise _missing(name) from error
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    def clear_unfinished(self, *, before: float) -> int:
+        """Remove what broken-off writes left; see the port."""
+        self._demand_full("clear", "unfinished objects")
+        freed = 0
+        for tier in TIERS:
+            root = self._folders[tier]
+            with disk_errors(root):
+                for path, status in _files(root, unfinished=True):
+                    if status.st_mtime < before:
+                        path.unlink(missing_ok=True)
+                        # A name linked but not yet rid of its first name takes no room of its own.
+                        freed += status.st_size if status.st_nlink == 1 else 0
+        return freed
 
     def path(self, name: str) -> Path:
         """Return where an object lies now; ObjectNotFound when there is none."""
@@ -161,50 +204,194 @@ class FolderObjectStore(ObjectStore):
             raise _missing(name)
         return found[1]
 
-    def clear_unfinished(self) -> None:
+    def clear_abandoned(self) -> None:
         """Remove what killed processes of this machine left half written; whole objects are never touched."""
-        for root in {self._folders[tier] for tier in TIERS}:
-            for folder, _, files in os.walk(root):
-                for file in files:
-                    match = _UNFINISHED.fullmatch(file)
+        for root in set(self._folders.values()):
+            with disk_errors(root):
+                for path, _ in _files(root, unfinished=True):
+                    match = _UNFINISHED.fullmatch(path.name)
                     if match is not None and not is_alive(int(match[1])):
-                        with disk_errors(Path(folder, file)):
-                            Path(folder, file).unlink(missing_ok=True)
+                        path.unlink(missing_ok=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the objects of the standard tier lie."""
+        return self._standard
+
+    def tier_folder(self, tier: Tier) -> Path:
+        """Return the folder of a tier, which may not exist before something lies there."""
+        return self._folders[tier]
 
     def _demand_full(self, deed: str, name: str) -> None:
         if self._rights != "full":
-            raise Denied(
-                f"not allowed to {deed} {name}: {self._folders['standard']} is opened to create objects only"
-            )
+            raise Denied(f"not allowed to {deed} {name}: {self._standard} is opened to {self._rights} only")
+
+    def _demand_apart(self) -> None:
+        places = {
+            tier: Path(os.path.realpath(self._folders[tier])) for tier in ("standard", *self._elsewhere)
+        }
+        for tier, place in places.items():
+            for other, its_place in places.items():
+                if tier != other and place.is_relative_to(its_place):
+                    raise Misconfigured(
+                        f"the tier {tier} may not lie in the folder of {other}: {self._folders[tier]}",
+                        hint=f"set storage.{other if tier == 'standard' else tier} to a folder of its own",
+                    )
+
+    def _demand_attached(self) -> None:
+        """Refuse to guess while the folder of a tier that is in use cannot be seen."""
+        for tier in self._elsewhere:
+            if self._note_of(tier).exists() and not (self._folders[tier] / _MARK).exists():
+                raise Unavailable(
+                    f"the folder of the tier {tier} is not there: {self._folders[tier]}",
+                    hint=f"attach its disk, or set storage.{tier} to where its files lie now",
+                )
+
+    def _note_of(self, tier: Tier) -> Path:
+        return self._standard / f".{tier}-is-used"
+
+    def _ready(self, name: str, tier: Tier) -> Path:
+        """Return the path of a name in a tier, with the folder that it needs."""
+        path, root = self._path(name, tier), self._folders[tier]
+        with disk_errors(path):
+            _make_folder(self._standard)
+            if tier in self._elsewhere and not ((root / _MARK).exists() and self._note_of(tier).exists()):
+                self._demand_attached()
+                _make_folder(root)
+                write_bytes(root / _MARK, f"the tier {tier} of {self._standard}\n".encode())
+                write_bytes(self._note_of(tier), f"{root}\n".encode())
+            try:
+                _make_folder(path.parent)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise ObjectExists(f"a part of the name {name} is an object itself") from error
+        return path
+
+    def _alone(self, name: str) -> FileLock:
+        number = zlib.crc32(name.encode()) % _LOCKS
+        lock = self._standard / ".locks" / f"{number:02x}.lock"
+        return FileLock(lock, purpose=f"work on {name}", wait=True)
 
     def _find(self, name: str, *, ahead: Tier | None = None) -> tuple[Tier, Path] | None:
         for tier in sorted(TIERS, key=lambda tier: tier != ahead):
-            if (path := self._path(name, tier)).is_file():
-                return tier, path
+            path = self._path(name, tier)
+            with disk_errors(path):
+                try:
+                    if stat.S_ISREG(path.stat().st_mode):
+                        return tier, path
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+        self._demand_attached()
         return None
+
+    def _remove_but(self, kept: Tier | None, name: str) -> bool:
+        """Remove a name from all tiers but one; tell whether there was any."""
+        removed = False
+        for tier in TIERS:
+            path = self._path(name, tier)
+            if tier != kept:
+                with disk_errors(path), suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
+                    removed = True
+                    sync_folder(path.parent)
+        return removed
 
     def _path(self, name: str, tier: Tier) -> Path:
         # Names come from manifests and commands too: none may leave the folder.
-        if not _NAME.fullmatch(name) or len(name) > 500:
+        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
             raise InvalidInput(f"{name!r} cannot name an object", hint="use letters, digits, . _ - and /")
         return self._folders[tier] / name
 
 
-def _info(name: str, tier: Tier, path: Path) -> ObjectInfo:
-    status = path.stat()
+def tier_folders(standard: Path, others: Mapping[Tier, Path]) -> dict[Tier, Path]:
+    """Return a folder for each tier; those that were not chosen lie beside standard's."""
+    beside: dict[Tier, Path] = {
+        tier: standard.with_name(f"{standard.name}-{tier}") for tier in TIERS if tier != "standard"
+    }
+    return {**beside, **others, "standard": standard}
+
+
+def _publish(temporary: Path, path: Path, name: str) -> None:
+    """Give a written file its name, for good; or leave no trace of it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise _exists(name) from None
+    except OSError as error:
+        if error.errno not in _NO_SECOND_NAMES:
+            raise
+        temporary.rename(path)
+    try:
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _duplicate(source: Path, target: Path) -> None:
+    """Give an object a second name, or copy it to another disk with the instant of its creation."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV and error.errno not in _NO_SECOND_NAMES:
+            raise
+    else:
+        return
+    copied = blake3.blake3()
+    with source.open("rb") as file, target.open("xb") as copy:
+        status = os.fstat(file.fileno())
+        while piece := file.read(_PIECE_BYTES):
+            copied.update(piece)
+            copy.write(piece)
+        copy.flush()
+        os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(copy.fileno())
+        if hasattr(os, "posix_fadvise"):
+            # So that what is compared comes from the disk, not from memory.
+            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    found = blake3.blake3()
+    with target.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            found.update(piece)
+    if found.digest() != copied.digest():
+        raise CorruptBlob(
+            f"the copy of {source} in {target.parent} is not what was written",
+            hint="the object stays where it was; check the other disk",
+        )
+
+
+def _files(folder: Path, *, unfinished: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files below a folder that are objects, or else those that were to become one."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        is_hidden = entry.name.startswith(".")
+        # What goes away while this looks is left out.
+        with suppress(FileNotFoundError):
+            if entry.is_dir(follow_symlinks=False):
+                if not is_hidden:
+                    yield from _files(Path(entry.path), unfinished=unfinished)
+            elif (
+                entry.is_file()
+                and is_hidden == unfinished
+                and (not unfinished or entry.name.endswith(".part"))
+            ):
+                yield Path(entry.path), entry.stat()
+
+
+def _info(name: str, tier: Tier, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(name, status.st_size, status.st_mtime, tier)
 
 
-def _make_folder(folder: Path, *, below: Path) -> None:
-    """Create a folder so that it lasts through a power cut."""
+def _make_folder(folder: Path) -> None:
+    """Create a folder, and those above it, so that it lasts through a power cut."""
     new = []
     while not folder.is_dir():
         new.append(folder)
-        if folder == below:
-            break
         folder = folder.parent
     for each in reversed(new):
-        each.mkdir(parents=True, exist_ok=True)
+        each.mkdir(exist_ok=True)
         sync_folder(each.parent)
 
 

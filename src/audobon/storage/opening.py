@@ -21,4 +21,11 @@ def open_storage(
         tiers["nearline"] = Path(keeping.nearline)
     if keeping.archive:
         tiers["archive"] = Path(keeping.archive)
-    return Storage(folder, keys, tiers=tiers, keep_removed_days=keeping.keep_removed_days, tell=tell)
+    return Storage(
+        folder,
+        keys,
+        tiers=tiers,
+        keep_removed_days=keeping.keep_removed_days,
+        keep_days=keeping.keep_days,
+        tell=tell,
+    )

@@ -30,13 +30,18 @@ class ObjectInfo(msgspec.Struct, frozen=True):
 
 
 class ObjectStore(ABC):
-    """Objects under names, for many processes at once. An object never changes once it is there."""
+    """Objects under names, for many processes at once. An object never changes once it is there.
+
+    Where a tier cannot be reached, as when its disk is not attached, what might lie there is neither missing
+    nor taken: every method that would have to know raises Unavailable.
+    """
 
     @abstractmethod
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
         """Write a new object; it is there, whole and durable, when the block ends well, else not at all.
 
-        raises  ObjectExists when the name is taken, also by one who was quicker; Denied, DiskFull
+        raises  InvalidInput for a name no object can have; ObjectExists when it is taken, in any tier,
+                also by one who was quicker; Denied, DiskFull
         """
 
     @abstractmethod
@@ -49,7 +54,10 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield all objects whose names begin so, in the order of their names."""
+        """Yield all objects whose names begin so, in the order of their names.
+
+        What is there from the first to the last is told, also when it changes its tier meanwhile.
+        """
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -57,4 +65,15 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def set_tier(self, name: str, tier: Tier) -> None:
-        """Move an object to a tier; broken off, it is still whole in one of both. raises as `delete`."""
+        """Move an object to a tier; it can be read all the while, and broken off it is whole in one of both.
+
+        The same call again finishes what was broken off.
+        raises  as `delete`; DiskFull; CorruptBlob when the copy is not what was read, and the object stays
+        """
+
+    @abstractmethod
+    def clear_unfinished(self, *, before: float) -> int:
+        """Remove what broken-off writes left, begun before a UTC instant; return the bytes that came free.
+
+        raises  Denied without full rights
+        """

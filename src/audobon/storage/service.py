@@ -11,7 +11,7 @@ import blake3
 from msgspec import UNSET, UnsetType
 
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, OnHold
+from audobon.errors import AudobonError
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.sqlite import connect_to_look
@@ -19,7 +19,7 @@ from audobon.storage import looking, notes
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
-from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.embedded import FolderObjectStore, tier_folders
 from audobon.storage.erasing import erase_subject, held_blobs
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, empty
@@ -32,6 +32,7 @@ from audobon.storage.port import Tier
 from audobon.storage.putting import Batch, Putting
 from audobon.storage.reading import Reader, key_bytes, not_found
 from audobon.storage.rebuild import Rebuilding, Rebuilt
+from audobon.storage.tiering import Done, LifecyclePlan, Tiering, demand_free
 
 _BATCH_BYTES = 4 << 20
 
@@ -43,6 +44,7 @@ class Storage:
     keeps one copy. Safe for many threads and processes at once.
     tiers  folders of the other tiers; see `FolderObjectStore`
     keep_removed_days  for how long what was removed can be brought back
+    keep_days  by kind: what is younger is not removed
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -53,13 +55,14 @@ class Storage:
         *,
         tiers: Mapping[Tier, Path] | None = None,
         keep_removed_days: float = 0.0,
+        keep_days: Mapping[str, float] | None = None,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._folder = folder / "blobs"
         self._keys = keys
         self._tell = tell
         self._lock = folder / "locks" / "blobs.lock"
-        self.store = FolderObjectStore({**(tiers or {}), "standard": self._folder})
+        self.store = FolderObjectStore(tier_folders(self._folder, tiers or {}))
         self._index = Index(folder)
         self._ciphers = Ciphers(keys)
         creation = FileLock(folder / "locks" / "open-packs.lock", purpose="beginning a pack", wait=True)
@@ -87,6 +90,8 @@ class Storage:
             self._annotating,
             keep_removed_days=keep_removed_days,
         )
+        self._keep_days = dict(keep_days or {})
+        self._tiering = Tiering(folder, self._index, self.store, self._care, keep_days=self._keep_days)
         self._id_keys: dict[str, bytes] = {}
         self._opening = threading.RLock()
         self._adopting = FileLock(folder / "locks" / "adopting.lock", purpose="adopting blobs", wait=True)
@@ -203,7 +208,7 @@ class Storage:
         """
         with FileLock(self._lock, purpose="work with blobs"):
             self._make_ready()
-            freed = self._collector.mark(needed(), is_dry=is_dry)
+            freed = self._collector.mark(needed(), keep_days=self._keep_days, is_dry=is_dry)
         if is_dry:
             return freed
         freed += remove_broken_off(self._putting.incoming, before=broken_before)
@@ -218,6 +223,24 @@ class Storage:
         """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
         self._make_ready()
         return erase_subject(self._index, self.store, self._ciphers, subject)
+
+    @property
+    def tiering(self) -> Tiering:
+        """What applies lifecycle rules; see `let_go` for what they delete."""
+        self._make_ready()
+        return self._tiering
+
+    def let_go(self, plan: LifecyclePlan, needed: Callable[[], Collection[str]]) -> Done:
+        """Remove the packs that a plan of lifecycle rules deletes, but for what is held or needed by now.
+
+        needed  asked for the keys that jobs need once nobody can add one
+        raises  AlreadyRunning when somebody is putting blobs on record right now
+        """
+        with FileLock(self._lock, purpose="work with blobs"):
+            self._make_ready()
+            done = self._tiering.let_go(plan, needed())
+        self._collector.remove_dead_packs()
+        return done
 
     def collect(
         self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
@@ -291,8 +314,7 @@ class Storage:
             info = self.stat(key)
             if info.dead_at is not None:
                 raise not_found(key)
-            if info.event_hold or info.temporary_hold or (info.kept_until or 0) > now:
-                raise OnHold(f"blob {key[:12]}… is on hold", hint=f"audobon storage stat {key[:12]}")
+            demand_free(info, now, keep_days=self._keep_days.get(info.kind, 0.0))
         self._annotating.change([key_bytes(key) for key in wanted], changed(dead_at=now))
         self._collector.remove_dead_packs()
 
