@@ -4,10 +4,10 @@ import random
 from contextlib import closing
 from pathlib import Path
 
+from audobon.backup.keyrings import from_folder
 from audobon.backup.places import Places
 from audobon.backup.repository import Repository, open_repository
 from audobon.backup.restoring import Point, Restorer
-from audobon.backup.keyrings import from_folder
 from audobon.backup.rules import KeepRules
 from audobon.backup.service import Backups
 from audobon.backup.sources import Sources, tell_nobody

@@ -51,14 +51,14 @@ def test_everything_comes_back(desk: Desk) -> None:
 
     assert _jobs(into) == ["one"]
     with closing(open_keys(into, unlock_folder=desk.unlock)) as keys, closing(Storage(into, keys)) as storage:
-        assert {key: storage.get(key) for key in storage.keys()} == expected
+        assert {key: storage.get(key) for key in expected} == expected
     assert (into / "user-models" / "mine" / "model.onnx").read_bytes() == b"weights" * 1000
     assert (into / "audobon.toml").read_text() == '[memory]\nbudget = "2GB"\n'
 
 
 def test_nothing_a_user_made_lies_readable_in_a_place(desk: Desk) -> None:
     desk.storage.put(b"a secret page of the comic" * 10, kind="page")
-    (desk.root / "audobon.toml").write_text('# a secret page of the comic\n')
+    (desk.root / "audobon.toml").write_text("# a secret page of the comic\n")
     desk.backups.make()
 
     for path in desk.place.rglob("*"):
@@ -132,7 +132,7 @@ def test_a_place_of_a_newer_audobon_is_refused(desk: Desk) -> None:
     envelope = msgspec.json.decode(card.read_bytes())
     envelope["body"]["format"] = 2
     card.write_bytes(msgspec.json.encode(envelope))
-    with pytest.raises(NewerFormat, match="upgrade|newer"):
+    with pytest.raises(NewerFormat, match="newer Audobon"):
         desk.backups.make()
 
 

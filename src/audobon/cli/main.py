@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from audobon import __version__
+from audobon.cli.backup import backup
 from audobon.cli.cache import cache
 from audobon.cli.config import config
 from audobon.cli.database import database
@@ -59,6 +60,7 @@ for command in (
     queue_group,
     models,
     cache,
+    backup,
     keys,
     database,
     logs,
