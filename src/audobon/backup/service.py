@@ -104,7 +104,7 @@ class Backups:
 
         def verify(each: Place) -> Verified:
             repository = self._open(each, "read")
-            verified = Verifier(repository, self.memory, tell, is_fast=is_fast).run()
+            verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=is_fast).run()
             if verified.faults:
                 self._log.write(
                     "backup",
