@@ -92,9 +92,7 @@ def test_a_fresh_machine_needs_a_place_and_the_words(audobon: Command, tmp_path:
     place, words = tmp_path / "disk", tmp_path / "words"
     audobon("backup", "add", place)
     audobon("backup", "now")
-    shown = audobon("keys", "export-recovery", tmp_path / "recovery.age", "--json")
-    assert shown.returncode == 0, shown.stderr
-    words.write_text(json.loads(shown.stdout)["words"])
+    assert audobon("keys", "export-recovery", "--yes", "--output", words).returncode == 0
 
     fresh = Command(tmp_path / "new")
     data = tmp_path / "new" / "data"

@@ -98,7 +98,7 @@ def restore(
 @click.argument("place", required=False, type=_path)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def drill(place: Path | None, *, as_json: bool) -> None:
-    """Restore from every place, or from PLACE, for trial, by the recovery words alone, and prove the result.
+    """Restore from every place, or from PLACE, by the recovery words alone, and prove what came back.
 
     Tells how much would be lost (RPO) and how long a restore takes (RTO). Ends with status 9 when anything
     could not be proved. Needs as much room beside the data folder as the data takes.
