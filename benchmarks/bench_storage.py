@@ -3,8 +3,8 @@
     python benchmarks/bench_storage.py [--rounds N] [--small]
 
 Each round does in turn: a plain copy with sync, a large put, a plain copy again; the ratio is to the mean
-of both copies. Then 10,000 objects of 10 KiB, half text and half noise: in one batch; 2,000 of them one by one
-from eight threads, and as plain files, each written, synced, renamed and its folder synced. Then a mix of
+of both copies. Then 10,000 objects of 10 KiB, half text and half noise: in one batch; 2,000 of them one by
+one from eight threads, and as plain files, each written, synced, renamed and its folder synced. Then a mix of
 large and small, one gibibyte. Every put ends durable, so the disk is in all figures; what is read again comes
 from the system's memory. Checked before any time is told: what was got equals what was put.
 """

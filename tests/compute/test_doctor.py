@@ -22,6 +22,7 @@ FINDINGS = [
 
 DEVICE_LINE = "models run on the processor: no CUDA here\n"
 NO_TUNING = "none; `audobon doctor --tune` measures what this machine does best"
+NO_BACKUPS = "backups: none; begin with: audobon backup add FOLDER"
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,7 @@ def test_away_from_a_terminal_every_finding_is_two_aligned_lines_and_the_last_li
         f"tuning: {NO_TUNING}\n"
         "tiers: nearline and archive lie on the disk of the rest, so moving there frees no room;"
         " storage.nearline and storage.archive can name another\n"
+        f"{NO_BACKUPS}\n"
         "Audobon runs on this machine; 1 of 2 parts are less than asked for, so it is slower.\n"
     )
 

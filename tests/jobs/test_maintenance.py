@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
 
+from audobon.backup.service import Backups
 from audobon.config import keyrings_folder
 from audobon.database.service import Database
 from audobon.jobs.maintenance import Upkeep, maintain
@@ -16,6 +17,10 @@ from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
 
+def no_backups() -> Backups:
+    raise AssertionError("upkeep of blobs opens no backups")
+
+
 def test_sweeping_leaves_the_pages_that_the_result_cache_names(tmp_path: Path, storage: Storage) -> None:
     keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
     cache = ResultCache(tmp_path, keys, budget_bytes=64 << 20)
@@ -23,11 +28,11 @@ def test_sweeping_leaves_the_pages_that_the_result_cache_names(tmp_path: Path, s
     cache.put(b"key", b"", kind="page", seconds=1.0, blob=kept, blob_bytes=19)
 
     with closing(Database(tmp_path).open()) as connection, SqliteQueue(connection) as queue:
-        swept = maintain("sweep-blobs", Upkeep(connection, queue, storage, cache, keys, tmp_path))
+        swept = maintain("sweep-blobs", Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups))
         assert (swept, storage.has(kept), storage.has(needless)) == ('{"freed_bytes":26}', True, False)
         cache.clear()
         assert (
-            maintain("sweep-blobs", Upkeep(connection, queue, storage, cache, keys, tmp_path))
+            maintain("sweep-blobs", Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups))
             == '{"freed_bytes":19}'
         )
     cache.close()
@@ -45,10 +50,11 @@ def test_the_rules_of_the_lifecycle_leave_what_an_unfinished_job_needs(
             b'{"action":{"type":"SetStorageClass","storageClass":"NEARLINE"},"condition":{"age":30}}]}'
         )
     )
-    cache = ResultCache(tmp_path, budget_bytes=64 << 20)
+    keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
+    cache = ResultCache(tmp_path, keys, budget_bytes=64 << 20)
     with closing(Database(tmp_path).open()) as connection, SqliteQueue(connection) as queue:
-        upkeep = Upkeep(connection, queue, storage, cache)
-        records = JobRecords(connection)
+        upkeep = Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups)
+        records = JobRecords(connection, keys)
         with patch.object(JobRecords, "needed_blobs", lambda self: {needed}):
             told = json.loads(maintain("run-lifecycle", upkeep))
         assert records.needed_blobs() == set()

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 import msgspec
 
 from audobon.backup.manifest import Manifest, Pruning, object_name
-from audobon.backup.repository import FILES, KEYSTORES, PACKS, PRUNINGS, Repository, Stored
+from audobon.backup.repository import FILES, KEYSTORES, PACKS, Repository, Stored, pruning_name
 from audobon.backup.rules import KeepRules, kept
 from audobon.backup.signed import signed
 from audobon.backup.sources import Progress, Tell
 from audobon.backup.verifying import needed_objects
 from audobon.clock import Clock
+from audobon.database.pruning import Pruned as Shipped
+from audobon.database.pruning import prune_shipped
 from audobon.errors import ClockBehind, CorruptBackup, ObjectNotFound
 from audobon.ids import new_id
 from audobon.keys.service import Keys
@@ -77,15 +79,25 @@ class Pruner:
                 self._remove([object_name(each.number) for each in leaving], "manifests")
                 self._remove(doomed, "packs")
                 self._remove(keystores, "keystores")
+            shipped = self._prune_database(staying, now, is_dry=is_dry)
             return Pruned(
                 place=str(self._repository.path),
                 is_dry=is_dry,
                 kept={each.manifest.id: reasons[each.number] for each in staying},
                 removed=[each.manifest.id for each in leaving],
-                objects=len(doomed),
+                objects=len(doomed) + shipped.objects,
                 keystores=len(keystores),
-                freed_bytes=freed_bytes,
+                freed_bytes=freed_bytes + shipped.size_bytes,
             )
+
+    def _prune_database(self, staying: list[Stored], now: float, *, is_dry: bool) -> Shipped:
+        """Remove what leads to no backup that stays; each commit since the oldest can be restored."""
+        if not staying:
+            return Shipped(0, 0)
+        age_days = (now - staying[0].manifest.database.at) / _DAY_SECONDS
+        return prune_shipped(
+            self._repository.store, keep_days=max(0.0, age_days) + 1, is_dry_run=is_dry, clock=self._clock
+        )
 
     def _is_whole(self, stored: Stored) -> bool:
         manifest: Manifest = stored.manifest
@@ -111,7 +123,8 @@ class Pruner:
                 at=now,
                 removed={each.number: each.digest for each in leaving},
             )
-            self._repository.write(f"{PRUNINGS}{new_id()}.json", signed(pruning, self._keys))
+            data = signed(pruning, self._keys)
+            self._repository.write(pruning_name(new_id(), data), data)
 
     def _remove(self, names: Iterable[str], step: str) -> None:
         for name in names:

@@ -121,15 +121,13 @@ class Repository:
 
     def prunings(self) -> list[Pruning]:
         """Return what was removed on purpose. raises CorruptBackup."""
-        return [
-            opened(
-                self.read(info.name),
-                Pruning,
-                public_key=self.card.public_key,
-                name=f"{self.path / info.name}",
-            )
-            for info in self.store.list(PRUNINGS)
-        ]
+        found = []
+        for info in self.store.list(PRUNINGS):
+            name, data = f"{self.path / info.name}", self.read(info.name)
+            found.append(opened(data, Pruning, public_key=self.card.public_key, name=name))
+            if info.name != pruning_name(info.name.removeprefix(PRUNINGS).rpartition("-")[0], data):
+                raise CorruptBackup(f"{name} is another record than was written there")
+        return found
 
     def add_manifest(self, manifest: Manifest, signer: Signer) -> Stored:
         """Write a manifest under its number. raises ObjectExists when another backup took the number."""
@@ -140,6 +138,11 @@ class Repository:
     def newest_keystore(self) -> str | None:
         """Return the name of the newest export of the keystore; None when there is none."""
         return max((info.name for info in self.store.list(KEYSTORES)), default=None)
+
+
+def pruning_name(pruning_id: str, data: bytes) -> str:
+    """Return the name of a record of pruning, which tells its bytes."""
+    return f"{PRUNINGS}{pruning_id}-{blake3.blake3(data).hexdigest(8)}.json"
 
 
 def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Repository:

@@ -22,7 +22,7 @@ from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import CorruptBackup, ObjectNotFound, OutputExists
+from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -243,3 +243,43 @@ def swap_in(new: Path, folder: Path) -> Path | None:
         raise
     sync_folder(folder.parent)
     return kept
+
+
+def choose_point(repository: Repository, name: str, at: str | None) -> Point:
+    """Return what a person asked to go back to.
+
+    name    the id of a backup, or "latest"
+    at      an instant as ISO text; UTC when it names no zone; with it the name must be "latest"
+    raises  BackupNotFound, InvalidInput, CorruptBackup
+    """
+    if at is None:
+        return Point([find_backup(repository, name)])
+    if name != "latest":
+        raise InvalidInput("a backup and an instant are two answers to one question", hint="say one of them")
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise InvalidInput(f"{at!r} is not an instant", hint="write it like 2026-01-31T18:00") from error
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    stored = repository.manifests()
+    before = [each for each in stored if each.manifest.at <= instant.timestamp()]
+    after = [each for each in stored if each.manifest.at > instant.timestamp()]
+    # What was needed then is in the backup after it, but for what was swept away in between.
+    around = after[:1] + before[-1:]
+    if not around:
+        raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
+    return Point(around, instant)
+
+
+def find_backup(repository: Repository, name: str) -> Stored:
+    """Return a backup by its id, or the "latest". raises BackupNotFound, CorruptBackup."""
+    if name == "latest":
+        newest = repository.newest()
+        if newest is None:
+            raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
+        return newest
+    for stored in reversed(repository.manifests()):
+        if stored.manifest.id == name:
+            return stored
+    raise BackupNotFound(f"{repository.path} holds no backup {name}", hint="audobon backup list")

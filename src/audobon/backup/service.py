@@ -15,11 +15,12 @@ from audobon.backup.memory import Memory
 from audobon.backup.places import Place, Places
 from audobon.backup.pruning import Pruned, Pruner
 from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
+from audobon.backup.restoring import find_backup
 from audobon.backup.rules import KeepRules
 from audobon.backup.signed import signed
 from audobon.backup.sources import Sources, Tell, tell_nobody
 from audobon.backup.standing import Limits, Standing, standing
-from audobon.backup.verifying import Verified, Verifier, refuse
+from audobon.backup.verifying import Verified, Verifier
 from audobon.errors import (
     AudobonError,
     BackupNotFound,
@@ -103,7 +104,7 @@ class Backups:
 
         def verify(each: Place) -> Verified:
             repository = self._open(each, "read")
-            verified = Verifier(repository, self.memory, tell, is_fast=is_fast).run()
+            verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=is_fast).run()
             if verified.faults:
                 self._log.write(
                     "backup",
@@ -199,7 +200,7 @@ class Backups:
         for each in self._chosen(place):
             try:
                 repository = self._open(each, "read")
-                found = find(repository, name)
+                found = find_backup(repository, name)
             except AudobonError as error:
                 refusals.append(error)
                 continue
@@ -309,25 +310,9 @@ class Backups:
         return open_repository(place.path, self.sources.keys, rights=rights)
 
 
-def find(repository: Repository, name: str) -> Stored:
-    """Return a backup by its id, or the "latest". raises BackupNotFound, CorruptBackup."""
-    if name == "latest":
-        newest = repository.newest()
-        if newest is None:
-            raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
-        return newest
-    for stored in reversed(repository.manifests()):
-        if stored.manifest.id == name:
-            return stored
-    raise BackupNotFound(f"{repository.path} holds no backup {name}", hint="audobon backup list")
-
-
 def refuse_late(standings: list[Standing]) -> None:
     """Raise BelowThreshold when anything is late or missing, naming the first of it."""
     alarms = [(each.place, alarm) for each in standings for alarm in each.alarms]
     if alarms:
         more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
         raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint="audobon backup now")
-
-
-__all__ = ["Backups", "Failure", "find", "refuse", "refuse_late"]

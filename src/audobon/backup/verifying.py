@@ -7,11 +7,17 @@ from pathlib import Path
 import msgspec
 
 from audobon.backup.copying import digest_of
+from audobon.backup.drill import DrillReport, report_name
 from audobon.backup.manifest import PackEntry, object_name
 from audobon.backup.memory import Memory, Remembered
-from audobon.backup.repository import FILES, KEYSTORES, PACKS, Repository, Stored
+from audobon.backup.repository import DRILLS, FILES, KEYSTORES, LEDGER, PACKS, Repository, Stored
+from audobon.backup.signed import opened
 from audobon.backup.sources import Progress, Tell
+from audobon.backup.verifying_database import ShippedVerifier
 from audobon.errors import AudobonError, CorruptBackup, ObjectNotFound
+from audobon.keys.ledger import FIRST, hash_of
+from audobon.keys.recovery import read_heading
+from audobon.keys.service import Keys
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -45,8 +51,11 @@ class Verifier:
     is_fast  leave out reading every byte
     """
 
-    def __init__(self, repository: Repository, memory: Memory, tell: Tell, *, is_fast: bool) -> None:
+    def __init__(
+        self, repository: Repository, keys: Keys, memory: Memory, tell: Tell, *, is_fast: bool
+    ) -> None:
         self._repository = repository
+        self._keys = keys
         self._memory = memory
         self._tell = tell
         self._is_fast = is_fast
@@ -62,6 +71,12 @@ class Verifier:
             self._check_chain(stored)
             strays = self._check_objects(stored)
             self._check_keystores(stored)
+            self._check_ledger(stored)
+            self._check_reports()
+            shipped = ShippedVerifier(
+                self._repository.store, self._keys, self._fault, self._note_read, is_fast=self._is_fast
+            )
+            self._objects += shipped.run(stored.values())
         return Verified(
             place=str(self._repository.path),
             backups=len(stored),
@@ -140,15 +155,58 @@ class Verifier:
 
     def _check_keystores(self, stored: dict[int, Stored]) -> None:
         present = {info.name for info in self._repository.store.list(KEYSTORES)}
-        if stored and not present:
-            self._fault(KEYSTORES, "no export of the keystore is left: the words alone would not restore")
-        for entry in {
-            each.manifest.keystore.name: each.manifest.keystore for each in stored.values()
-        }.values():
+        if stored:
+            # An erasure puts a later one in its place.
+            wanted = stored[max(stored)].manifest.keystore.name
+            if wanted not in present and not any(_stamp(name) >= _stamp(wanted) for name in present):
+                self._fault(wanted, "it is missing: the words alone would not restore this backup")
+        exports = {each.manifest.keystore.name: each.manifest.keystore for each in stored.values()}
+        for entry in exports.values():
             # Old ones go, so that keys that were destroyed do not live on.
             if entry.name in present:
                 self._objects += 1
                 self._check_digest(entry.name, entry.digest)
+
+        for name in present - exports.keys():
+            self._objects += 1
+            try:
+                read_heading(self._repository.read(name))
+            except AudobonError as error:
+                self._fault(name, error.message)
+
+    def _check_ledger(self, stored: dict[int, Stored]) -> None:
+        heads = set()
+        for info in self._repository.store.list(LEDGER):
+            self._objects += 1
+            try:
+                entries = self._keys.ledger.decode(self._repository.read(info.name))
+            except AudobonError as error:
+                self._fault(info.name, error.message)
+                continue
+            head = hash_of(entries[-1]) if entries else FIRST
+            if info.name != f"{LEDGER}{len(entries):012d}-{head[:16]}.jsonl":
+                self._fault(info.name, "it is not as long as it was written, or another's")
+            heads |= {hash_of(entry) for entry in entries} | {FIRST}
+        damaged = any(fault.object.startswith(LEDGER) for fault in self._faults)
+        if stored and stored[max(stored)].manifest.ledger_head not in heads and not damaged:
+            self._fault(LEDGER, "the ledger of erasures that the newest backup names is missing")
+
+    def _check_reports(self) -> None:
+        public_key = self._repository.card.public_key
+        for info in self._repository.store.list(DRILLS):
+            self._objects += 1
+            try:
+                report = opened(
+                    self._repository.read(info.name), DrillReport, public_key=public_key, name=info.name
+                )
+            except AudobonError as error:
+                self._fault(info.name, error.message)
+                continue
+            if info.name != report_name(report.id):
+                self._fault(info.name, "it is the report of another drill")
+
+    def _note_read(self, count: int) -> None:
+        self._read_bytes += count
 
     def _check_digest(self, name: str, digest: str) -> None:
         try:
@@ -165,6 +223,11 @@ class Verifier:
 
     def _fault(self, name: str, what: str) -> None:
         self._faults.append(Fault(name, what))
+
+
+def _stamp(name: str) -> str:
+    """Return the second in which an export was made, as its name has it."""
+    return name.removeprefix(KEYSTORES)[: len("20260102-150405")]
 
 
 def needed_objects(stored: Iterable[Stored], fault: Callable[[str, str], None]) -> dict[str, PackEntry]:

@@ -69,6 +69,7 @@ def doctor(
         click.echo(_device_line(choice))
         click.echo(doctor_tuning.in_one_line(folder))
         click.echo(doctor_tiers.in_one_line(settings.storage))
+        click.echo(_backup_line())
         click.echo(_bottom_line(len(unfit), len(findings)))
     if strict and unfit:
         raise Misconfigured(f"this machine falls short of the minimum in: {', '.join(unfit)}")
@@ -78,6 +79,22 @@ def _bottom_line(unfit: int, parts: int) -> str:
     if not unfit:
         return "Audobon runs on this machine as it should."
     return f"Audobon runs on this machine; {unfit} of {parts} parts are less than asked for, so it is slower."
+
+
+def _backup_line() -> str:
+    """Return how backups stand, in one line; looks only, and makes no keyring."""
+    from audobon.app import open_app
+    from audobon.errors import AudobonError
+
+    app = open_app()
+    try:
+        backups = app.backups()
+        if not backups.places.list():
+            return "backups: none; begin with: audobon backup add FOLDER"
+        alarms = [f"{each.place}: {alarm}" for each in backups.standings() for alarm in each.alarms]
+    except AudobonError as error:
+        return f"backups: {error.message}"
+    return "backups: " + ("; ".join(alarms) if alarms else "all places are up to date")
 
 
 def _device_line(choice: "Choice") -> str:

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from audobon import __version__
+from audobon.cli.backup import backup
 from audobon.cli.cache import cache
 from audobon.cli.config import config
 from audobon.cli.data import data
@@ -54,7 +55,7 @@ def audobon() -> None:
 
 
 for command in (
-    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, logs, doctor,
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
     resources, config,
 ):  # fmt: skip
     audobon.add_command(command)

@@ -1,13 +1,19 @@
 """Does the upkeep that the queue's schedules ask for."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from audobon.backup.drill import DrillReport
+from audobon.backup.making import Made
+from audobon.backup.service import Backups
+from audobon.backup.sources import Progress, Tell
+from audobon.backup.verifying import Verified, refuse
 from audobon.clock import utc_now
-from audobon.errors import AlreadyRunning, UnknownOperation
+from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
 from audobon.jobs.sealing_rows import seal_rows
@@ -16,12 +22,16 @@ from audobon.queue.port import Queue
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
+Step = Callable[[int, int], None]
+"""Told (done, total), in whatever the upkeep counts."""
+
+_STEP_SECONDS = 1.0
 _BROKEN_AFTER_SECONDS = 86_400.0
 _KEEP_TASKS_SECONDS = 30 * 86_400.0
 
 
 class Upkeep(msgspec.Struct, frozen=True):
-    """What upkeep works on."""
+    """What upkeep works on; `backups` opens them when they are needed."""
 
     connection: sqlite3.Connection
     queue: Queue
@@ -29,20 +39,22 @@ class Upkeep(msgspec.Struct, frozen=True):
     cache: ResultCache
     keys: Keys
     folder: Path
+    backups: Callable[[], Backups]
 
 
-def maintain(kind: str, upkeep: Upkeep) -> str:
+def maintain(kind: str, upkeep: Upkeep, step: Step = lambda done, total: None) -> str:
     """Do one kind of upkeep; return what came of it, as JSON.
 
+    step    told how far it is, so that long upkeep is not taken for a stalled one
     raises  UnknownOperation when nobody knows the kind
     """
     deed = _DEEDS.get(kind)
     if deed is None:
         raise UnknownOperation(f"no upkeep is named {kind!r}", hint="audobon queue schedule add --help")
-    return msgspec.json.encode(deed(upkeep)).decode()
+    return msgspec.json.encode(deed(upkeep, step)).decode()
 
 
-def _sweep_blobs(upkeep: Upkeep) -> dict[str, int]:
+def _sweep_blobs(upkeep: Upkeep, _: Step) -> dict[str, int]:
     records = JobRecords(upkeep.connection, upkeep.keys)
     try:
         freed = upkeep.storage.sweep(
@@ -55,11 +67,11 @@ def _sweep_blobs(upkeep: Upkeep) -> dict[str, int]:
     return {"freed_bytes": freed}
 
 
-def _prune_tasks(upkeep: Upkeep) -> dict[str, int]:
+def _prune_tasks(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
 
 
-def _seal_rows(upkeep: Upkeep) -> dict[str, int]:
+def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
     try:
         count = seal_rows(upkeep.connection, upkeep.keys, upkeep.folder)
     except AlreadyRunning:
@@ -67,7 +79,7 @@ def _seal_rows(upkeep: Upkeep) -> dict[str, int]:
     return {"sealed_rows": count}
 
 
-def _apply_retention(upkeep: Upkeep) -> dict[str, int]:
+def _apply_retention(upkeep: Upkeep, _: Step) -> dict[str, int]:
     # Seldom, and the worker's start shall not pay for it.
     from audobon.data.retention import Retention
 
@@ -75,21 +87,63 @@ def _apply_retention(upkeep: Upkeep) -> dict[str, int]:
         upkeep.folder,
         upkeep.connection,
         upkeep.cache,
-        sweep=lambda: _sweep_blobs(upkeep)["freed_bytes"],
+        sweep=lambda: _sweep_blobs(upkeep, _)["freed_bytes"],
         now=utc_now(),
     )
     return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
-def _run_lifecycle(upkeep: Upkeep) -> dict[str, int]:
-    _, done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))
+def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))[1]
     return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
 
 
-_DEEDS: dict[str, Callable[[Upkeep], dict[str, int]]] = {
+def _backup_now(upkeep: Upkeep, step: Step) -> list[Made]:
+    backups = upkeep.backups()
+    made = backups.make(tell=_telling(step))
+    backups.check()
+    backups.raise_failures()
+    return made
+
+
+def _backup_verify(upkeep: Upkeep, step: Step) -> list[Verified]:
+    backups = upkeep.backups()
+    found = backups.verify(tell=_telling(step))
+    refuse(found)
+    backups.raise_failures()
+    return found
+
+
+def _backup_drill(upkeep: Upkeep, step: Step) -> list[DrillReport]:
+    backups = upkeep.backups()
+    reports = backups.drill(tell=_telling(step))
+    backups.check()
+    for report in reports:
+        if not report.is_well:
+            raise CorruptBackup(f"the drill failed for {report.place}", hint="audobon backup drill")
+    backups.raise_failures()
+    return reports
+
+
+def _telling(step: Step) -> Tell:
+    told = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told > _STEP_SECONDS:
+            told = time.monotonic()
+            step(progress.done_bytes >> 20, max(1, progress.total_bytes >> 20))
+
+    return tell
+
+
+_DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
+    "backup-now": _backup_now,
+    "backup-verify": _backup_verify,
+    "backup-drill": _backup_drill,
 }

@@ -6,10 +6,15 @@ the process that started it is gone.
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from audobon import config
+from audobon.backup.opening import open_backups
+from audobon.backup.service import Backups
+from audobon.backup.sources import Sources
 from audobon.compute.codec import Codec
 from audobon.compute.fence import Fence
 from audobon.compute.orders import Orders
@@ -22,7 +27,7 @@ from audobon.compute.worker_messages import RECYCLE_STATUS, Hello
 from audobon.config import keyrings_folder
 from audobon.database.copies import ship_before_answers
 from audobon.database.service import Database
-from audobon.errors import AudobonError
+from audobon.errors import AudobonError, Cancelled, LeaseLost
 from audobon.jobs.maintenance import Upkeep, maintain
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import open_keys
@@ -31,8 +36,11 @@ from audobon.models.runtime import import_runtime, return_memory_at_once
 from audobon.models.service import Models
 from audobon.processes import end_with_parent
 from audobon.queue.embedded import SqliteQueue
+from audobon.queue.port import Queue
+from audobon.queue.tasks import Lease
 from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
+from audobon.telemetry.logs import Log
 
 
 def main() -> None:
@@ -72,12 +80,20 @@ def main() -> None:
             connection = database.open(grouped=True)
 
             with SqliteQueue(connection, keys=keys) as queue:
-                upkeep = Upkeep(connection, queue, storage, cache, keys, folder)
+                upkeep = Upkeep(
+                    connection,
+                    queue,
+                    storage,
+                    cache,
+                    keys,
+                    folder,
+                    lambda: _backups(Sources(folder=folder, keys=keys, storage=storage, database=database)),
+                )
                 work = WorkLoop(
                     queue,
                     performer,
                     hello,
-                    lambda lease: maintain(lease.kind, upkeep),
+                    lambda lease: maintain(lease.kind, upkeep, partial(_note_step, queue, lease)),
                     between_tasks=fence.settle,
                     prefetch=prefetch,
                 )
@@ -96,6 +112,21 @@ def main() -> None:
         storage.close()
     if performer.needs_recycling:
         sys.exit(RECYCLE_STATUS)
+
+
+def _backups(sources: Sources) -> Backups:
+    settings = config.load()
+    sources = msgspec.structs.replace(sources, settings_file=config.config_file())
+    log = Log(sources.folder, sources.keys.seal_text, level=settings.logs.level)
+    return open_backups(sources, settings.backup, log)
+
+
+def _note_step(queue: Queue, lease: Lease, done: int, total: int) -> None:
+    standing = queue.progress(lease, done, total)
+    if standing == "asked to stop":
+        raise Cancelled("called off while it was worked on")
+    if standing == "lost":
+        raise LeaseLost(f"task {lease.id} was handed on while it was being worked on")
 
 
 def _first_line() -> bytes:

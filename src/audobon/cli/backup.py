@@ -1,0 +1,269 @@
+"""`audobon backup`: copies in other places, and the proof that they can be restored."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audobon.cli.backup_restore import drill, restore
+from audobon.cli.backup_schedule import schedule
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from audobon.backup.service import Backups
+    from audobon.backup.standing import Standing
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
+_place = click.argument("place", required=False, type=click.Path(path_type=Path))
+
+
+@click.group()
+def backup() -> None:
+    """Keep copies in other places, and prove that they can be restored.
+
+    \b
+    Begin with:
+      audobon backup add /media/disk/audobon
+      audobon backup now
+      audobon backup drill
+    """
+
+
+backup.add_command(restore)
+backup.add_command(drill)
+backup.add_command(schedule)
+
+
+@backup.command(short_help="Begin backups in a folder.")
+@click.argument("place", type=click.Path(path_type=Path))
+@_json
+def add(place: Path, *, as_json: bool) -> None:
+    """Begin backups in a folder, best on another disk; it is made when it is not there."""
+    backups = _backups()
+    is_new = backups.add(place)
+    if as_json:
+        print_json({"place": str(place.absolute()), "is_new": is_new})
+    say(
+        f"{place.absolute()} "
+        + ("is a place for backups now" if is_new else "holds backups of this keyring already")
+        + "; fill it with: audobon backup now"
+    )
+
+
+@backup.command(short_help="Forget a place; what lies there stays.")
+@click.argument("place", type=click.Path(path_type=Path))
+@_json
+def remove(place: Path, *, as_json: bool) -> None:
+    """Forget a place; what lies there stays."""
+    _backups().places.remove(place)
+    if as_json:
+        print_json({"removed": str(place.absolute())})
+    say(f"{place.absolute()} is no place for backups any more; what lies there stays")
+
+
+@backup.command(short_help="Make a backup in every place, or in one.")
+@_place
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be copied.")
+@_json
+def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
+    """Make a backup in every place, or in PLACE; only what is not there yet is copied.
+
+    May be stopped, and run beside anything else; the next one goes on with what was copied.
+    """
+    from audobon.errors import PartlyFailed
+
+    backups = _backups()
+    with RunningLine() as line:
+        made = backups.make(place=place, is_dry=is_dry, tell=line.tell)
+    if as_json:
+        print_json({"backups": made, "failures": backups.failures, "is_dry_run": is_dry})
+    for each in made:
+        deed = "would copy" if is_dry else f"{each.id}: copied"
+        say(
+            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs,"
+            f" {amount_of(each.added_bytes)} of {amount_of(each.size_bytes)}"
+        )
+        for name, reason in each.lacking.items():
+            say(f"  left out: {name}: {reason}")
+    print_failures(backups)
+    backups.raise_failures()
+    lacking = sum(len(each.lacking) for each in made)
+    if lacking:
+        raise PartlyFailed(f"packs that could not be read here: {lacking}", hint="audobon storage scrub")
+
+
+@backup.command("list", short_help="List the backups of every place, or of one.")
+@_place
+@click.option("--check", is_flag=True, help="End with status 10 when anything is late or missing.")
+@_json
+def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
+    """List the backups of every place, or of PLACE."""
+    from audobon.backup.places import Place
+    from audobon.backup.service import refuse_late
+    from audobon.cli.durations import span
+    from audobon.cli.queue_words import columns, moment
+    from audobon.errors import AudobonError
+
+    backups = _backups()
+    standings = backups.standings()
+    if place is not None:
+        standings = [each for each in standings if each.place == str(place.absolute())]
+    rows, listed = [], []
+    for standing in standings:
+        try:
+            history = backups.history(Place(Path(standing.place), standing.origin))
+        except AudobonError:
+            # Why not is among its alarms.
+            history = []
+        entries = [
+            {
+                "id": each.manifest.id,
+                "at": each.manifest.at,
+                "size_bytes": each.manifest.size_bytes,
+                "added_bytes": each.manifest.added_bytes,
+                "jobs": each.manifest.counts.jobs,
+                "packs": len(each.manifest.packs),
+                "is_whole": not each.manifest.lacking,
+            }
+            for each in history
+        ]
+        listed.append({"standing": standing, "backups": entries})
+        rows += [
+            (
+                standing.place,
+                each.manifest.id,
+                moment(each.manifest.at),
+                span(max(0.0, backups.sources.clock() - each.manifest.at)),
+                amount_of(each.manifest.size_bytes),
+                amount_of(each.manifest.added_bytes),
+                str(each.manifest.counts.jobs),
+                f"lacks {len(each.manifest.lacking)}" if each.manifest.lacking else "whole",
+            )
+            for each in history
+        ]
+    if as_json:
+        print_json(listed)
+    elif rows:
+        headings = ("place", "id", "made", "age", "size", "added", "jobs", "state")
+        click.echo("\n".join(columns(headings, rows, right=("size", "added", "jobs"))))
+    elif not standings:
+        say("no places for backups; begin with: audobon backup add FOLDER")
+    _say_alarms(standings)
+    if check:
+        refuse_late(standings)
+
+
+@backup.command(short_help="Tell how every place stands; status 10 when anything is late.")
+@_json
+def status(*, as_json: bool) -> None:
+    """Tell how every place stands; ends with status 10 when anything is late or missing."""
+    from audobon.backup.service import refuse_late
+    from audobon.cli.durations import span
+    from audobon.cli.queue_words import columns
+
+    backups = _backups()
+    found = backups.check()
+    now_at = backups.sources.clock()
+
+    def age(at: float | None) -> str:
+        return "never" if at is None else f"{span(max(0.0, now_at - at))} ago"
+
+    if as_json:
+        print_json(found)
+    elif found:
+        rows = [
+            (
+                each.place,
+                "-" if each.backups is None else str(each.backups),
+                age(each.backup_at),
+                age(each.drilled_at),
+                age(each.verified_at),
+                "; ".join(each.alarms) or "well",
+            )
+            for each in found
+        ]
+        headings = ("place", "backups", "newest", "drill", "verified", "state")
+        click.echo("\n".join(columns(headings, rows, right=("backups",))))
+    else:
+        say("no places for backups; begin with: audobon backup add FOLDER")
+    refuse_late(found)
+
+
+@backup.command(short_help="Prove that every place holds its backups as they were written.")
+@_place
+@click.option("--fast", "is_fast", is_flag=True, help="Look at presence, sizes and signatures alone.")
+@click.option("--read-data", is_flag=True, help="Read every byte; this is what happens without --fast.")
+@_json
+def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool) -> None:
+    """Prove that every place, or PLACE, holds its backups as they were written.
+
+    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there.
+    """
+    from audobon.backup.verifying import refuse
+
+    if is_fast and read_data:
+        raise click.UsageError("--fast leaves out what --read-data asks for")
+    backups = _backups()
+    with RunningLine() as line:
+        found = backups.verify(place=place, is_fast=is_fast, tell=line.tell)
+    if as_json:
+        print_json({"places": found, "failures": backups.failures})
+    for each in found:
+        for fault in each.faults:
+            say(f"{each.place}/{fault.object}: {fault.what}")
+        state = "all as it was written" if not each.faults else f"{len(each.faults)} not as written"
+        read = "" if is_fast else f", {amount_of(each.read_bytes)} read"
+        say(f"{each.place}: {each.backups} backups, {each.objects} objects{read}: {state}")
+    print_failures(backups)
+    refuse(found)
+    backups.raise_failures()
+
+
+@backup.command(short_help="Remove old backups by rules; shows first what would go.")
+@_place
+@click.option("--keep-last", type=click.IntRange(min=0), help="So many of the newest.")
+@click.option("--keep-daily", type=click.IntRange(min=0), help="The newest of so many days.")
+@click.option("--keep-weekly", type=click.IntRange(min=0), help="The newest of so many weeks.")
+@click.option("--keep-monthly", type=click.IntRange(min=0), help="The newest of so many months.")
+@click.option("--keep-days", type=click.FloatRange(min=0), help="All that are younger than so many days.")
+@click.option("--yes", is_flag=True, help="Remove; without it, only tell what would go.")
+@_json
+def prune(place: Path | None, *, yes: bool, as_json: bool, **keep: float | None) -> None:
+    """Remove the backups of every place, or of PLACE, that no rule keeps; the settings have the rules.
+
+    Never the last whole backup. Without --yes nothing is removed. Needs the right to delete in the place,
+    which making backups does not.
+    """
+    import msgspec
+
+    backups = _backups()
+    said = {name.removeprefix("keep_"): value for name, value in keep.items() if value is not None}
+    rules = msgspec.structs.replace(backups.rules, **said)
+    with RunningLine() as line:
+        pruned = backups.prune(place=place, rules=rules, is_dry=not yes, tell=line.tell)
+    if as_json:
+        print_json({"places": pruned, "failures": backups.failures})
+    for each in pruned:
+        for backup_id in each.removed:
+            say(f"{each.place}: {backup_id} {'would go' if each.is_dry else 'is gone'}")
+        for backup_id, reasons in each.kept.items():
+            say(f"{each.place}: {backup_id} stays ({', '.join(reasons)})")
+        verb = "would come free" if each.is_dry else "came free"
+        say(f"{each.place}: {each.objects} objects, {amount_of(each.freed_bytes)} {verb}")
+    if pruned and not yes and any(each.removed or each.objects for each in pruned):
+        say("nothing was removed yet; say --yes")
+    print_failures(backups)
+    backups.raise_failures()
+
+
+def _say_alarms(standings: "list[Standing]") -> None:
+    for each in standings:
+        for alarm in each.alarms:
+            say(f"{each.place}: {alarm}")
+
+
+def _backups() -> "Backups":
+    from audobon.app import open_app
+
+    return open_app().backups()

@@ -1,0 +1,53 @@
+"""The words in which the command line speaks of backups."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from audobon.cli.terminal import is_terminal, one_line, say
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from audobon.backup.service import Backups
+    from audobon.backup.sources import Progress
+
+_SECONDS_BETWEEN = 0.2
+
+
+def amount_of(count_bytes: int) -> str:
+    """Return an amount on a disk: "12.3 MB", "4.5 GB"."""
+    return f"{count_bytes / 1e9:.1f} GB" if count_bytes >= 1e9 else f"{count_bytes / 1e6:.1f} MB"
+
+
+def print_failures(backups: "Backups") -> None:
+    """Say where the last command failed."""
+    for failure in backups.failures:
+        say(f"{failure.place}: failed: {failure.message}")
+
+
+class RunningLine:
+    """A line on a terminal that tells how far a command is; nothing where nobody watches."""
+
+    def __init__(self) -> None:
+        self._is_shown = is_terminal()
+        self._told = 0.0
+
+    def __enter__(self) -> "RunningLine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        if self._told:
+            click.echo("\r\033[K", err=True, nl=False)
+
+    def tell(self, progress: "Progress") -> None:
+        """Show a step."""
+        now = time.monotonic()
+        if not self._is_shown or now - self._told < _SECONDS_BETWEEN:
+            return
+        self._told = now
+        share = f" {progress.done_bytes / progress.total_bytes:.0%}" if progress.total_bytes else ""
+        click.echo(f"\r\033[K{one_line(progress.place)}: {progress.step}{share}", err=True, nl=False)
