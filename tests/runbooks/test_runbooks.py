@@ -1,4 +1,4 @@
-"""Every page of the runbooks is done as it stands: its scenario strikes, its commands run, all is well after."""
+"""Every page of the runbooks, done as it stands: its scenario strikes, its commands run, all is well."""
 
 import subprocess
 from pathlib import Path
