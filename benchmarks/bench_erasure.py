@@ -21,7 +21,7 @@ from audobon.app import App
 from audobon.backup.keyrings import from_words
 from audobon.backup.repository import KEYSTORES, open_repository
 from audobon.backup.restoring import Point, Restorer
-from audobon.config import BackupSettings, Settings, StorageSettings, keyrings_folder
+from audobon.config import keyrings_folder
 from audobon.errors import SubjectErased
 from audobon.ids import new_id
 from audobon.jobs.ingest import TakenEntry
@@ -30,6 +30,7 @@ from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import HereProtectors, open_keys
 from audobon.pages.documents import Entry
 from audobon.pages.picture_info import PictureInfo
+from audobon.settings import BackupSettings, Settings, StorageSettings
 from measuring import save, table, verdict
 
 GOAL_SECONDS = 60.0

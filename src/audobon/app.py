@@ -13,7 +13,6 @@ from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
 from audobon.compute.results import Results
 from audobon.config import (
-    Settings,
     cache_bytes,
     config_file,
     keyrings_folder,
@@ -35,6 +34,7 @@ from audobon.pages.picture_limits import PictureLimits
 from audobon.processes import available_bytes, family, family_resident_bytes
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
+from audobon.settings import Settings
 from audobon.storage.facts import Keeping
 from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache

@@ -3,6 +3,8 @@
 import pytest
 from queue_desk import Desk
 
+from audobon.compute.maintenance_kinds import MAINTENANCE_KINDS
+
 MAINTENANCE = """\
 queue            maintenance
 state            running
@@ -125,7 +127,7 @@ def test_a_rule_that_cannot_be_kept_changes_nothing(
 
 @pytest.mark.parametrize(
     ("kind", "hint"),
-    [("pgae", "did you mean page?"), ("sing", "one of: page, sweep-blobs, prune-tasks, seal-rows")],
+    [("pgae", "did you mean page?"), ("sing", f"one of: page, {', '.join(MAINTENANCE_KINDS)}")],
 )
 def test_a_kind_nobody_knows_is_refused(desk: Desk, kind: str, hint: str) -> None:
     outcome = desk.queue("configure", "batch", "--attempts", "2", "--kind", kind)

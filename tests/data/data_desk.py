@@ -9,7 +9,6 @@ import msgspec
 from audobon.app import App
 from audobon.backup.ledger_copies import learn_erasures
 from audobon.backup.repository import KEYSTORES, PACKS, initialise, open_repository
-from audobon.config import Settings, StorageSettings
 from audobon.data.service import DataRoom
 from audobon.ids import new_id
 from audobon.jobs.ingest import TakenEntry
@@ -18,6 +17,7 @@ from audobon.pages.documents import Entry
 from audobon.pages.picture_info import PictureInfo
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.tasks import Claimant, Needs, NewTask
+from audobon.settings import Settings, StorageSettings
 
 START = 1_767_225_600.0
 """1 January 2026, UTC."""

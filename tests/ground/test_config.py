@@ -7,21 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from audobon.config import (
+from audobon.config import Setting, config_file, explain, load, parse_bytes
+from audobon.errors import InvalidInput, Misconfigured
+from audobon.settings import (
     ArchiveSettings,
     LogSettings,
     MemorySettings,
     ModelSettings,
     PictureSettings,
-    Setting,
     Settings,
     StorageSettings,
-    config_file,
-    explain,
-    load,
-    parse_bytes,
 )
-from audobon.errors import InvalidInput, Misconfigured
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "reference" / "audobon.toml"
 

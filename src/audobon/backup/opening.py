@@ -5,7 +5,7 @@ from audobon.backup.rules import KeepRules
 from audobon.backup.service import Backups
 from audobon.backup.sources import Sources
 from audobon.backup.standing import Limits
-from audobon.config import BackupSettings
+from audobon.settings import BackupSettings
 from audobon.telemetry.logs import Log
 
 

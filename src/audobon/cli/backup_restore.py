@@ -50,7 +50,7 @@ def restore(
       audobon backup restore --into ~/restored
       audobon backup restore --in-place
       audobon backup restore --file page01.png --into ~/found
-      audobon backup restore --from /media/disk/audobon --into ~/.local/share/audobon
+      audobon backup restore --from /media/disk/audobon --into ~/audobon-data
 
     Whoever was erased stays erased, whatever the backup holds. Settings are restored as a proposal only.
     """

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audobon.config import StorageSettings
+    from audobon.settings import StorageSettings
 
 
 def tiers_on_one_disk(storage: "StorageSettings") -> list[str]:

@@ -19,6 +19,7 @@ DEFAULT_SCHEDULES: dict[str, str] = {
     "sweep-blobs": "17 3 * * *",
     "prune-tasks": "27 3 * * *",
     "apply-retention": "37 3 * * *",
+    "run-lifecycle": "57 3 * * *",
     "seal-rows": "47 3 * * 0",
 }
 """The kinds that are scheduled when an engine first meets them, each under its own name, and when (UTC)."""

@@ -69,7 +69,7 @@ class _Files(msgspec.Struct):
 
 
 class JobRecords:
-    """The job and entry tables; what they hold of names and contents is sealed for the subject of the job.
+    """The job and entry tables; what they hold of names and contents is sealed for the job's subject.
 
     Of a job whose subject was erased, names are told as erased.
     """

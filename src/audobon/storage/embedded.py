@@ -1,6 +1,5 @@
 """Objects as files in folders, one folder for each tier, which may lie on different disks."""
 
-import errno
 import os
 import re
 import stat
@@ -10,11 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import blake3
-
 from audobon.atomic import disk_errors, is_alive, sync_folder, temporary_beside, write_bytes
 from audobon.errors import (
-    CorruptBlob,
     Denied,
     InvalidInput,
     Misconfigured,
@@ -23,14 +19,13 @@ from audobon.errors import (
     Unavailable,
 )
 from audobon.processes import FileLock
+from audobon.storage.folder_files import NO_SECOND_NAMES, duplicate, files_below, make_folder
 from audobon.storage.port import TIERS, ObjectInfo, ObjectStore, Rights, Tier
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199})*")
 _LONGEST_NAME = 500
 _LOCKS = 256
-_PIECE_BYTES = 1 << 20
 _MARK = ".tier-of-audobon"
-_NO_SECOND_NAMES = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 # As `atomic.temporary_beside` names what is being written.
 _UNFINISHED = re.compile(r"\..*\.(\d{1,10})-[0-9a-f]{8}\.part")
@@ -140,7 +135,7 @@ class FolderObjectStore(ObjectStore):
         for tier in (*TIERS, *reversed(TIERS[:-1])):
             root = self._folders[tier]
             with disk_errors(root):
-                for path, status in _files(root / folder):
+                for path, status in files_below(root / folder):
                     name = path.relative_to(root).as_posix()
                     if name.startswith(prefix) and name not in seen:
                         seen[name] = _info(name, tier, status)
@@ -167,7 +162,7 @@ class FolderObjectStore(ObjectStore):
         with disk_errors(target):
             try:
                 if found[0] != tier:
-                    _duplicate(found[1], temporary)
+                    duplicate(found[1], temporary)
                 with self._alone(name):
                     found = self._find(name, ahead=tier)
                     if found is None:
@@ -190,7 +185,7 @@ class FolderObjectStore(ObjectStore):
         for tier in TIERS:
             root = self._folders[tier]
             with disk_errors(root):
-                for path, status in _files(root, unfinished=True):
+                for path, status in files_below(root, unfinished=True):
                     if status.st_mtime < before:
                         path.unlink(missing_ok=True)
                         # A name linked but not yet rid of its first name takes no room of its own.
@@ -208,7 +203,7 @@ class FolderObjectStore(ObjectStore):
         """Remove what killed processes of this machine left half written; whole objects are never touched."""
         for root in set(self._folders.values()):
             with disk_errors(root):
-                for path, _ in _files(root, unfinished=True):
+                for path, _ in files_below(root, unfinished=True):
                     match = _UNFINISHED.fullmatch(path.name)
                     if match is not None and not is_alive(int(match[1])):
                         path.unlink(missing_ok=True)
@@ -254,14 +249,14 @@ class FolderObjectStore(ObjectStore):
         """Return the path of a name in a tier, with the folder that it needs."""
         path, root = self._path(name, tier), self._folders[tier]
         with disk_errors(path):
-            _make_folder(self._standard)
+            make_folder(self._standard)
             if tier in self._elsewhere and not ((root / _MARK).exists() and self._note_of(tier).exists()):
                 self._demand_attached()
-                _make_folder(root)
+                make_folder(root)
                 write_bytes(root / _MARK, f"the tier {tier} of {self._standard}\n".encode())
                 write_bytes(self._note_of(tier), f"{root}\n".encode())
             try:
-                _make_folder(path.parent)
+                make_folder(path.parent)
             except (FileExistsError, NotADirectoryError) as error:
                 raise ObjectExists(f"a part of the name {name} is an object itself") from error
         return path
@@ -317,7 +312,7 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
     except FileExistsError:
         raise _exists(name) from None
     except OSError as error:
-        if error.errno not in _NO_SECOND_NAMES:
+        if error.errno not in NO_SECOND_NAMES:
             raise
         temporary.rename(path)
     try:
@@ -327,72 +322,8 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
         raise
 
 
-def _duplicate(source: Path, target: Path) -> None:
-    """Give an object a second name, or copy it to another disk with the instant of its creation."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV and error.errno not in _NO_SECOND_NAMES:
-            raise
-    else:
-        return
-    copied = blake3.blake3()
-    with source.open("rb") as file, target.open("xb") as copy:
-        status = os.fstat(file.fileno())
-        while piece := file.read(_PIECE_BYTES):
-            copied.update(piece)
-            copy.write(piece)
-        copy.flush()
-        os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.fsync(copy.fileno())
-        if hasattr(os, "posix_fadvise"):
-            # So that what is compared comes from the disk, not from memory.
-            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    found = blake3.blake3()
-    with target.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            found.update(piece)
-    if found.digest() != copied.digest():
-        raise CorruptBlob(
-            f"the copy of {source} in {target.parent} is not what was written",
-            hint="the object stays where it was; check the other disk",
-        )
-
-
-def _files(folder: Path, *, unfinished: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the files below a folder that are objects, or else those that were to become one."""
-    try:
-        entries = list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        is_hidden = entry.name.startswith(".")
-        # What goes away while this looks is left out.
-        with suppress(FileNotFoundError):
-            if entry.is_dir(follow_symlinks=False):
-                if not is_hidden:
-                    yield from _files(Path(entry.path), unfinished=unfinished)
-            elif (
-                entry.is_file()
-                and is_hidden == unfinished
-                and (not unfinished or entry.name.endswith(".part"))
-            ):
-                yield Path(entry.path), entry.stat()
-
-
 def _info(name: str, tier: Tier, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(name, status.st_size, status.st_mtime, tier)
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder, and those above it, so that it lasts through a power cut."""
-    new = []
-    while not folder.is_dir():
-        new.append(folder)
-        folder = folder.parent
-    for each in reversed(new):
-        each.mkdir(exist_ok=True)
-        sync_folder(each.parent)
 
 
 def _exists(name: str) -> ObjectExists:
