@@ -17,6 +17,8 @@ ALL = (
     "resources",
     "prefetch",
     "result_cache",
+    "keys",
+    "postgres_recovery",
 )
 
 

@@ -23,6 +23,7 @@ from audobon.config import (
 )
 from audobon.database.copies import continuous_shipping
 from audobon.database.service import Database
+from audobon.jobs.report import NEW_SUBJECT
 from audobon.jobs.rooms import JobLimits, Rooms
 from audobon.jobs.service import Jobs
 from audobon.keys.passphrase import Ask, Passphrase, ask_at_terminal
@@ -44,8 +45,7 @@ from audobon.telemetry.resources import ResourceMonitor
 
 if TYPE_CHECKING:
     from audobon.backup.service import Backups
-
-_NOT_KNOWN = "new"
+    from audobon.data.service import DataRoom
 
 
 class App:
@@ -88,6 +88,17 @@ class App:
         self.log.write("storage", "storage was mended", level="warning", words=words)
 
     @property
+    def data(self) -> "DataRoom":
+        """What is kept of whom."""
+        from audobon.backup.places import Places
+        from audobon.data.service import DataRoom
+
+        def places() -> list[Path]:
+            return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
+
+        return DataRoom(self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places)
+
+    @property
     def models_folder(self) -> Path:
         """Where prepared models lie."""
         return self.folder / "models"
@@ -104,7 +115,7 @@ class App:
     def subject(self, project: str | None, *, is_made: bool = True) -> str:
         """Return the id of whom work is for: the project named, or set, else the user's own person.
 
-        is_made  one that is not known is made; otherwise an id is returned for which nothing is kept
+        is_made  one that is not known is made; otherwise it is NEW_SUBJECT
         raises   InvalidInput
         """
         name = project or self.settings.data.project
@@ -114,7 +125,7 @@ class App:
             return self.keys.subject(name)
         known = self.keys.subjects() if self.keys.exists else []
         found = [subject.id for subject in known if subject.name == name and subject.erased_at is None]
-        return found[0] if found else _NOT_KNOWN
+        return found[0] if found else NEW_SUBJECT
 
     @contextmanager
     def queue(self) -> Iterator[Queue]:
@@ -151,6 +162,9 @@ class App:
         tell    told what happens to the workers
         """
         self.jobs.seal_what_is_clear()
+        self.jobs.schedule_upkeep()
+        # A restore may have brought back what was erased.
+        self.data.settle_ledger()
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder, self.keys.passphrase),
             idle_seconds=self.settings.compute.idle_seconds,

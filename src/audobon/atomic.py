@@ -35,14 +35,14 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
             if replace:
                 temporary.replace(path)
             else:
-                _take_free_name(temporary, path)
+                take_free_name(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
 
 
-def _take_free_name(temporary: Path, path: Path) -> None:
+def take_free_name(temporary: Path, path: Path) -> None:
     """Give a file its final name unless something has that name, even something that came just now."""
     try:
         os.link(temporary, path)

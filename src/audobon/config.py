@@ -40,14 +40,18 @@ class StorageSettings(msgspec.Struct, frozen=True):
 class DatabaseSettings(msgspec.Struct, frozen=True):
     """How the database is shipped, so that it can be restored to any commit.
 
-    shipping      async: soon after a commit; sync: before it is acknowledged; off: not at all
-    ship_seconds  how soon, at most
-    keep_days     for how long each commit can be restored; after that, one state of each day for a month
+    shipping           async: soon after a commit; sync: before it is acknowledged; off: not at all
+    ship_seconds       how soon, at most
+    keep_days          for how long each commit can be restored; after that, one state of each day for a month
+    postgres_url       of the server that `audobon database postgres` copies; its password lies in ~/.pgpass
+    postgres_binaries  folder of pg_basebackup and its like; empty: the PATH is searched
     """
 
     shipping: str = "async"
     ship_seconds: float = 0.1
     keep_days: float = 7.0
+    postgres_url: str = ""
+    postgres_binaries: Path = Path()
 
 
 class KeySettings(msgspec.Struct, frozen=True):
@@ -323,8 +327,8 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
         sections[section.name] = section.type(**values)
     settings = Settings(**sections)
     if settings.storage.folder == Path():
-        folder = StorageSettings(folder=default_folder())
-        settings = msgspec.structs.replace(settings, storage=folder)
+        storage = msgspec.structs.replace(settings.storage, folder=default_folder())
+        settings = msgspec.structs.replace(settings, storage=storage)
     faults += _contradictions(settings)
     if faults:
         raise Misconfigured("; ".join(faults), hint="audobon config show")
@@ -362,6 +366,8 @@ def _contradictions(settings: Settings) -> list[str]:
             faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
     if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
         faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
+    if re.search(r"://[^/@]*:[^/@]*@|password=", settings.database.postgres_url):
+        faults.append("database.postgres_url must not hold a password: put it into ~/.pgpass")
     if settings.models.threads < 0:
         faults.append("models.threads must not be negative")
     if not 1 <= settings.models.max_megabytes <= _LARGEST_NUMBER:

@@ -52,6 +52,19 @@ class Connection(sqlite3.Connection):
             _leave(path)
 
 
+class _LookingConnection(sqlite3.Connection):
+    """A connection that reads alone."""
+
+    path: str | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        path, self.path = self.path, None
+        if path is not None:
+            _leave(path)
+
+
 @contextmanager
 def keeping_log(path: str) -> Iterator[None]:
     """Have the log outlast the connections that close in the block.
@@ -78,8 +91,9 @@ def kept_open(path: str, *, database: str) -> int:
     source  sqlite.org/howtocorrupt.html, section 2.2
     """
     with _held:
-        if database not in _connections:
+        if _real(database) not in _connections:
             raise ValueError(f"no connection to {database} is open")
+        path = _real(path)
         if (descriptor := _kept_open.get(path)) is not None:
             is_same = False
             with suppress(FileNotFoundError):
@@ -90,12 +104,27 @@ def kept_open(path: str, *, database: str) -> int:
         return descriptor
 
 
+def read_index_head(database: Path, count: int) -> bytes:
+    """Return the first bytes of the index of a log, whether or not this process has the database open."""
+    with _held:
+        if _real(database) not in _connections:
+            return Path(f"{database}-shm").read_bytes()[:count]
+    return os.pread(kept_open(f"{database}-shm", database=str(database)), count, 0)
+
+
+def _real(path: str | Path) -> str:
+    # However it is spelled: the locks are the file's.
+    return os.path.realpath(path)
+
+
 def _enter(path: str) -> None:
+    path = _real(path)
     with _held:
         _connections[path] = _connections.get(path, 0) + 1
 
 
 def _leave(path: str) -> None:
+    path = _real(path)
     with _held:
         _connections[path] -= 1
         if not _connections[path]:
@@ -212,8 +241,16 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
     # Without a log nobody has it open, and SQLite need not make one to take part.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    connection = sqlite3.connect(_address(path, mode), uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        _address(path, mode),
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        factory=_LookingConnection,
+    )
     connection.row_factory = sqlite3.Row
+    connection.path = str(path)
+    _enter(connection.path)
     return connection
 
 

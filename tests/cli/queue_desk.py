@@ -44,6 +44,10 @@ class Desk:
         self.now = 0.0
         self._run = run
 
+    def audobon(self, *arguments: object) -> Outcome:
+        """Type `audobon` with arguments."""
+        return Outcome(*self._run(tuple(map(str, arguments))))
+
     def queue(self, *arguments: object) -> Outcome:
         """Type `audobon queue` with arguments."""
         return Outcome(*self._run(("queue", *map(str, arguments))))

@@ -159,4 +159,4 @@ def test_help_names_the_kinds_of_upkeep(desk: Desk) -> None:
     outcome = desk.queue("schedule", "add", "--help")
 
     assert outcome.status == 0
-    assert "  sweep-blobs  free the room of finished pages that no job needs any more\n" in outcome.out
+    assert "  sweep-blobs     free the room of finished pages that no job needs any more\n" in outcome.out

@@ -103,16 +103,18 @@ def test_a_page_whose_blob_is_damaged_or_gone_is_not_there(
     results: Results, storage: Storage, cache: ResultCache, tmp_path: Path
 ) -> None:
     blob = storage.put(b"the pixels")
-    path = tmp_path / "blobs" / blob[:2] / blob[2:]
     results.of_task(WORK, subject=PERSONAL).keep_page(blob, PAGE)
-    path.write_bytes(b"the piXels")
+    path = storage.store.path(storage.stat(blob).pack)
+    damaged = bytearray(path.read_bytes())
+    damaged[-20] ^= 1
+    path.write_bytes(damaged)
 
     assert found(results) is None
     assert cache.figures().pages == 0
     assert storage.put(b"the pixels") == blob
     results.of_task(WORK, subject=PERSONAL).keep_page(blob, PAGE)
     assert found(results) is not None
-    path.unlink()
+    storage.store.path(storage.stat(blob).pack).unlink()
     assert found(results) is None
 
 

@@ -83,10 +83,12 @@ class Desk:
 
 def content(connection: sqlite3.Connection) -> Content:
     """Return all rows of all tables, and the schema."""
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    tables = [
+        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
+    ]
     found: Content = [tuple(row) for row in connection.execute("SELECT sql FROM sqlite_master ORDER BY 1")]
     for table in tables:
-        rows = [tuple(row) for row in connection.execute(f'SELECT * FROM "{table}"')]  # noqa: S608
+        rows = [tuple(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
         found += [(table, *row) for row in sorted(rows, key=repr)]
     return found
 

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from audobon.database.copies import own_copy
 from audobon.database.continuous import ContinuousShipping
+from audobon.database.copies import own_copy
 from audobon.database.shipping import Shipper
 from audobon.keys.unlocking import open_keys
 from audobon.sqlite import connect, transaction
@@ -21,12 +21,12 @@ def shipper(folder: Path) -> Shipper:
     return Shipper(folder / "audobon.db", own_copy(folder), keys)
 
 
-def write(folder: Path, name: str, mode: str) -> None:
+def write(folder: Path, name: str, mode: str, seconds: float) -> None:
     path = folder / "audobon.db"
     connection = connect(path, grouped=True)
     connection.execute("CREATE TABLE IF NOT EXISTS row (writer TEXT, number INTEGER, at REAL, filling BLOB)")
     if mode != "off":
-        ContinuousShipping(path, lambda: shipper(folder), mode=mode, seconds=0.05).attach(connection)  # type: ignore[arg-type]
+        ContinuousShipping(path, lambda: shipper(folder), mode=mode, seconds=seconds).attach(connection)  # type: ignore[arg-type]
     number = 0
     while True:
         number += 1
@@ -39,7 +39,6 @@ def write(folder: Path, name: str, mode: str) -> None:
 
 
 def ship(folder: Path) -> None:
-    connection = connect(folder / "audobon.db")
     ships = shipper(folder)
     os.write(1, b"ready\n")
     while True:
@@ -50,5 +49,5 @@ def ship(folder: Path) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
     if sys.argv[1] == "write":
-        write(folder, sys.argv[3], sys.argv[4])
+        write(folder, sys.argv[3], sys.argv[4], float((sys.argv[5:] or [0.05])[0]))
     ship(folder)

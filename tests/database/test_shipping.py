@@ -2,13 +2,14 @@
 
 import random
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 from shipped_desk import Desk, number_in, random_deed
 
+from audobon.database.checkpoints import Checkpoints
 from audobon.sqlite import transaction
 
 
@@ -36,9 +37,7 @@ def test_every_commit_can_be_restored_exactly(desk: Desk) -> None:
         assert found == desk.seen[number_in(found)]
         numbers[commit] = number_in(found)
     # Each commit is one further than that before; those that only begin the log anew change nothing.
-    steps = [
-        (numbers[commit + 1] - number) for commit, number in numbers.items() if commit + 1 in numbers
-    ]
+    steps = [(numbers[commit + 1] - number) for commit, number in numbers.items() if commit + 1 in numbers]
     assert len(steps) > 100
     assert set(steps) <= {0, 1}
     assert steps.count(0) <= last - first - 260
@@ -50,7 +49,9 @@ def test_the_log_is_begun_anew_again_and_again_in_one_generation(desk: Desk) -> 
     sizes = []
     for _ in range(8):
         for _ in range(60):
-            desk.write("INSERT INTO note (text) VALUES (hex(randomblob(12000)))", "DELETE FROM note WHERE id % 3 = 0")
+            desk.write(
+                "INSERT INTO note (text) VALUES (hex(randomblob(12000)))", "DELETE FROM note WHERE id % 3 = 0"
+            )
         desk.ship()
         sizes.append(desk.path.with_name("audobon.db-wal").stat().st_size)
     assert len(desk.generations()) == 1
@@ -104,12 +105,17 @@ def test_what_was_rolled_back_is_not_shipped(desk: Desk) -> None:
     desk.ship()
     before = desk.ship().commit
     desk.connection.execute("PRAGMA cache_size = 10")
-    with pytest.raises(ZeroDivisionError), transaction(desk.connection):
-        for _ in range(300):
-            desk.connection.execute("INSERT INTO note (text) VALUES (hex(randomblob(2000)))")
-        # More than its cache holds: its pages are in the log already, though nothing is committed.
-        assert desk.ship().commit == before
-        raise ZeroDivisionError
+
+    def give_up() -> None:
+        with transaction(desk.connection):
+            for _ in range(300):
+                desk.connection.execute("INSERT INTO note (text) VALUES (hex(randomblob(2000)))")
+            # More than its cache holds: its pages are in the log already, though nothing is committed.
+            assert desk.ship().commit == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        give_up()
     assert desk.ship().commit == before
     desk.write_many(1)
     assert desk.ship().commit == before + 1
@@ -130,12 +136,16 @@ def test_pages_spilled_before_the_commit_arrive_with_it(desk: Desk) -> None:
 
 
 def test_savepoints_arrive_as_they_ended(desk: Desk) -> None:
+    def give_up() -> None:
+        with transaction(desk.connection):
+            desk.connection.execute("INSERT INTO note (text) VALUES ('taken back')")
+            raise ZeroDivisionError
+
     desk.ship()
     with transaction(desk.connection):
         desk.connection.execute("INSERT INTO note (text) VALUES ('kept')")
-        with pytest.raises(ZeroDivisionError), transaction(desk.connection):
-            desk.connection.execute("INSERT INTO note (text) VALUES ('taken back')")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            give_up()
     desk.write_many(1)
     desk.ship()
     assert desk.restored() == desk.seen[desk.number]
@@ -199,7 +209,9 @@ def test_a_reader_that_stays_long_keeps_nothing_from_being_shipped(desk: Desk) -
         reader.execute("SELECT count(*) FROM note").fetchone()
         for _ in range(5):
             for _ in range(100):
-                desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 4")
+                desk.write(
+                    "INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 4"
+                )
             desk.ship()
         reader.execute("ROLLBACK")
     desk.write_many(2)
@@ -212,7 +224,9 @@ def test_a_new_snapshot_bounds_what_a_restore_has_to_read(desk: Desk) -> None:
     desk.ship()
     for _ in range(14):
         for _ in range(40):
-            desk.write("INSERT INTO note (text) VALUES (hex(randomblob(20000)))", "DELETE FROM note WHERE id % 3")
+            desk.write(
+                "INSERT INTO note (text) VALUES (hex(randomblob(20000)))", "DELETE FROM note WHERE id % 3"
+            )
         desk.ship()
     (generation,) = desk.generations()
     assert len(generation.snapshots) >= 2
@@ -312,3 +326,92 @@ def test_commits_count_on_over_generations(desk: Desk) -> None:
     second = desk.ship()
     assert second.generation > first.generation
     assert second.commit > first.commit
+
+
+def between_the_locks(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: Callable[[], None],
+    before: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Have something done just when the log is in the database and the lock is free for a moment."""
+    kept_out = Checkpoints.writers_kept_out
+    entered: list[str] = []
+
+    def entering(checkpoints: Checkpoints) -> AbstractContextManager[sqlite3.Connection]:
+        entered.append("")
+        if len(entered) == 2:
+            deed()
+        return kept_out(checkpoints)
+
+    desk.ship()
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    before()
+    monkeypatch.setattr(Checkpoints, "writers_kept_out", entering)
+    desk.ship()
+    return entered
+
+
+def test_who_begins_the_log_anew_in_our_place_is_shipped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = between_the_locks(desk, monkeypatch, lambda: desk.write_many(2))
+    assert len(entered) == 2
+    assert_recovered(desk, generations=1)
+
+
+def test_what_was_written_and_overwritten_meanwhile_makes_a_new_generation(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deed() -> None:
+        desk.write_many(2)
+        foreign(desk, "PRAGMA wal_checkpoint(TRUNCATE)")
+        desk.write_many(2)
+
+    entered = between_the_locks(desk, monkeypatch, deed)
+    assert len(entered) >= 2
+    assert_recovered(desk, generations=2)
+
+
+def test_commits_that_a_reader_kept_in_the_old_round_are_missed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = sqlite3.connect(desk.path, isolation_level=None)
+
+    def deed() -> None:
+        # A reader keeps the round from being begun anew, so these commits go into the old one ...
+        desk.write_many(2)
+        reader.execute("ROLLBACK")
+        # ... and are gone with it: only the count of commits tells, the salts are the next ones.
+        foreign(desk, "PRAGMA wal_checkpoint(PASSIVE)")
+        desk.write_many(2)
+
+    def reading() -> None:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM note").fetchone()
+
+    entered = between_the_locks(desk, monkeypatch, deed, before=reading)
+    reader.close()
+    assert len(entered) >= 2
+    assert_recovered(desk, generations=2)
+
+
+def test_a_log_is_only_begun_anew_once_everything_is_shipped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As litestream#1164: a commit that came between the last ship and the checkpoint was lost."""
+    copy, late = Checkpoints._copy, []
+
+    def copying(checkpoints: Checkpoints) -> tuple[int, int]:
+        if not late:
+            # The first copy is made while others write.
+            late.append(desk.number)
+            desk.write_many(3)
+        return copy(checkpoints)
+
+    desk.ship()
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    monkeypatch.setattr(Checkpoints, "_copy", copying)
+    desk.ship()
+    assert late
+    assert_recovered(desk, generations=1)

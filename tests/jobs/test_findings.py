@@ -138,3 +138,11 @@ def test_findings_are_told_in_words_page_by_page(
 
     expected = ["1.png", *([] if said is None else [said]), "2.png", "  could not be done: no"]
     assert words == "\n".join(expected)
+
+
+def test_a_page_that_was_called_off_is_not_told_as_one_that_failed(storage: Storage) -> None:
+    page = Page(taken("1.png"), task("failed", code="cancelled", message="its run was stopped"))
+
+    words = findings_text(gather_findings("letters", "fox", [page], storage))
+
+    assert words == "1.png\n  called off: its run was stopped"

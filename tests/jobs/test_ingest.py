@@ -183,7 +183,7 @@ def test_another_file_that_is_damaged_is_taken_with_its_fault(storage: Storage, 
 def test_a_full_disk_is_nobodys_fault_but_the_disks(
     storage: Storage, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_self: Storage, _data: bytes) -> str:
+    def full(_self: Storage, _data: bytes, **_ways: str) -> str:
         raise DiskFull("no room left")
 
     monkeypatch.setattr(Storage, "put", full)

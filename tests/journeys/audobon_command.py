@@ -8,15 +8,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audobon.jobs.records import entry_row
+from audobon.keys.service import Keys
+from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
 from audobon.models.preparing import prepare_apart
 from audobon.models.store import is_prepared
+from audobon.queue.sealing import cell_context
 
 PROGRAM = Path(sys.executable).with_name("audobon")
 DEADLINE_SECONDS = 20.0
@@ -118,11 +123,20 @@ class Audobon:
     def done_events(self) -> list[tuple[str, int]]:
         """Return how often each page was finished by work of its own, over all jobs."""
         rows = self.query(
-            "SELECT entry.name, count(*) FROM task"
+            "SELECT entry.name, entry.job_id, entry.ordinal FROM task"
             " JOIN entry ON entry.job_id = task.job_id AND entry.ordinal = task.ordinal"
-            " WHERE task.state = 'done' AND task.attempt > 0 GROUP BY entry.name ORDER BY entry.name"
+            " WHERE task.state = 'done' AND task.attempt > 0"
         )
-        return [(str(name), int(count)) for name, count in rows]
+        with closing(self.keys()) as keys:
+            names = [
+                keys.unseal_text(name, context=cell_context("entry.name", entry_row(job_id, ordinal)))
+                for name, job_id, ordinal in rows
+            ]
+        return sorted(Counter(names).items())
+
+    def keys(self) -> Keys:
+        """Return the keyring of the data folder, as its owner has it."""
+        return open_keys(self.data, unlock_folder=self.home / "config" / "audobon" / "keyrings")
 
     def finished_pages(self) -> int:
         return int(self.query("SELECT count(*) FROM task WHERE state = 'done'")[0][0])
@@ -169,7 +183,7 @@ class Audobon:
     def leftovers(self) -> list[str]:
         """Return unfinished files, wherever the command may have put them."""
         parts = [path for path in self.folder.rglob("*") if path.name.endswith(".part")]
-        incoming = list((self.data / "blobs" / "incoming").glob("*"))
+        incoming = list((self.data / "blobs" / ".incoming").glob("*"))
         return [str(path) for path in parts + incoming]
 
     def files(self) -> list[str]:

@@ -88,7 +88,7 @@ def test_after_a_killed_command_the_next_one_finishes_what_was_left(
 def test_a_command_killed_while_it_takes_the_book_in_leaves_no_half_job(audobon: Audobon) -> None:
     book_of(audobon.folder / "fox.cbz", 6)
     process = audobon.start(*COMMAND)
-    wait_until(lambda: list((audobon.data / "blobs").glob("??/*")), "a page is stored")
+    wait_until(lambda: list((audobon.data / "blobs").rglob("*.pack")), "a page is stored")
 
     process.kill()
     process.communicate()

@@ -106,6 +106,11 @@ class PostgresServer:
         return self._folder
 
     @property
+    def binaries(self) -> Path:
+        """The folder of its programs, where its user can run them."""
+        return self._binaries
+
+    @property
     def pid(self) -> int:
         """The server's process; 0 while it does not run."""
         return self._process.pid if self._process else 0

@@ -4,7 +4,7 @@ option batch  tasks a worker claims at once; the last batch is finished and the 
 """
 
 from place import Place, here
-from systems.ours_sqlite import OursAdapter, work
+from systems.ours_sqlite import OursAdapter, keys_of, work
 
 from audobon.queue.port import Queue
 from audobon.queue.postgres import PostgresQueue
@@ -12,7 +12,7 @@ from audobon.queue.postgres import PostgresQueue
 
 def open_queue(place: Place) -> Queue:
     """Open the queue of a place."""
-    return PostgresQueue(place.postgres_url)
+    return PostgresQueue(place.postgres_url, keys=keys_of(place))
 
 
 class Adapter(OursAdapter):

@@ -12,6 +12,8 @@ from place import Place, here
 from system import System
 
 from audobon.database.service import Database
+from audobon.keys.service import Keys
+from audobon.keys.unlocking import open_keys
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.port import Queue
 from audobon.queue.rules import QueueRules
@@ -23,8 +25,13 @@ IDLE_SECONDS = 0.5
 
 
 def open_queue(place: Place) -> Queue:
-    """Open the queue of a place, with group commit."""
-    return SqliteQueue(Database(Path(place.folder)).open(grouped=True))
+    """Open the queue of a place, with group commit; what its tasks say is sealed, as in earnest."""
+    return SqliteQueue(Database(Path(place.folder)).open(grouped=True), keys=keys_of(place))
+
+
+def keys_of(place: Place) -> Keys:
+    """Return the keys of a place."""
+    return open_keys(Path(place.folder), unlock_folder=Path(place.folder) / "unlock")
 
 
 class OursAdapter(System):

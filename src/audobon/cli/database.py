@@ -3,11 +3,14 @@
 import click
 
 from audobon.cli.database_migrate import migrate
+from audobon.cli.database_postgres import postgres
+from audobon.cli.database_shipped import check, points, restore, status
 
 
 @click.group("database")
 def database() -> None:
-    """Bring the database up to date, or back."""
+    """Look after the database: its state, its copy, and the ways back."""
 
 
-database.add_command(migrate)
+for _command in (status, check, points, restore, migrate, postgres):
+    database.add_command(_command)

@@ -141,6 +141,28 @@ def protect(protector: str, passphrase_file: Path | None, *, is_dry: bool, as_js
     say(f"the keyring {'would be' if is_dry else 'is'} protected by {protector}; before: {before}")
 
 
+@keys.command("mend-ledger", short_help="Write the ledger of erasures anew when it is damaged.")
+@_DRY
+@_JSON
+def mend_ledger(*, is_dry: bool, as_json: bool) -> None:
+    """Write the ledger of erasures anew from what is erased here; the damaged file is kept beside it.
+
+    A sound ledger is left alone. Copies at backup places make it whole again at the next backup.
+    """
+    from audobon.app import open_app
+
+    ring = open_app().keys
+    fault = ring.status().ledger_fault
+    if fault is not None and not is_dry:
+        ring.mend_ledger()
+    if as_json:
+        print_json({"fault": fault, "is_dry_run": is_dry})
+    elif fault is None:
+        say("the ledger is sound")
+    else:
+        say(f"{'would write' if is_dry else 'wrote'} the ledger anew: {fault}")
+
+
 def _new_passphrase(file: Path | None) -> "Passphrase":
     from audobon.app import keyring_protectors
     from audobon.config import load

@@ -1,4 +1,4 @@
-"""`audobon keys export-recovery | check-recovery | import-recovery`: the words for when all else is lost."""
+"""`audobon keys export-recovery | check-recovery | import-recovery`: for when all else is lost."""
 
 import sys
 from pathlib import Path

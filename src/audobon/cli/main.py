@@ -12,6 +12,7 @@ from audobon import __version__
 from audobon.cli.backup import backup
 from audobon.cli.cache import cache
 from audobon.cli.config import config
+from audobon.cli.data import data
 from audobon.cli.database import database
 from audobon.cli.doctor import doctor
 from audobon.cli.jobs import jobs
@@ -22,6 +23,7 @@ from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
 from audobon.cli.resources import resources
 from audobon.cli.run import run
+from audobon.cli.storage import storage
 from audobon.cli.terminal import complain, forget_json, has_printed_json, print_json
 from audobon.cli.up import up
 from audobon.errors import AudobonError, InvalidInput, UnknownOperation
@@ -53,21 +55,9 @@ def audobon() -> None:
 
 
 for command in (
-    run,
-    plan,
-    up,
-    jobs,
-    queue_group,
-    models,
-    cache,
-    backup,
-    keys,
-    database,
-    logs,
-    doctor,
-    resources,
-    config,
-):
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
+    resources, config,
+):  # fmt: skip
     audobon.add_command(command)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audobon.queue.schedule import Misfire, Schedule
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
-_KINDS_IN_WORDS = "\n".join(f"  {kind:<12} {words}" for kind, words in MAINTENANCE_KINDS.items())
+_KINDS_IN_WORDS = "\n".join(f"  {kind:<15} {words}" for kind, words in MAINTENANCE_KINDS.items())
 
 
 @click.group()

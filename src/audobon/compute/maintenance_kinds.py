@@ -1,11 +1,23 @@
-"""The kinds of upkeep a schedule can ask for."""
+"""The kinds of upkeep a schedule can ask for.
+
+A new kind is a line here, and one in `jobs/maintenance.py`.
+"""
 
 MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
+    "seal-rows": "seal what an earlier Audobon left readable",
+    "apply-retention": "remove what is older than its policy allows",
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
-    "backup-drill": "restore from every place, for trial, and prove what came back",
-    "seal-rows": "seal what an earlier Audobon left readable in the database",
+    "backup-drill": "restore from every place for trial, and prove it",
 }
 """Each kind, and what it does in words."""
+
+DEFAULT_SCHEDULES: dict[str, str] = {
+    "sweep-blobs": "17 3 * * *",
+    "prune-tasks": "27 3 * * *",
+    "apply-retention": "37 3 * * *",
+    "seal-rows": "47 3 * * 0",
+}
+"""The kinds that are scheduled when an engine first meets them, each under its own name, and when (UTC)."""

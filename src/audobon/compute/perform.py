@@ -26,7 +26,6 @@ from audobon.compute.work import (
     result_info,
 )
 from audobon.errors import DiskFull, Exhausted, MemoryTooSmall
-from audobon.keys.service import PERSONAL
 from audobon.models.devices import Choice
 from audobon.models.service import Models, replaced_meanwhile
 from audobon.pages.letters import LetterModels, read_letters
@@ -104,7 +103,6 @@ class Performer:
         publish: Publish,
         memory: PageMemory,
         alone: Callable[[], None],
-        subject: str = PERSONAL,
     ) -> LastStep | None:
         """Do what a task asks, but for the last step if there is one; only one may be left at a time.
 
@@ -112,16 +110,16 @@ class Performer:
         publish  called once with the blob (None when there is none) and the JSON of a PageResult,
                  while the blob is safe from being removed
         alone    called before work that needs all the room there is; returns when no last step is left
-        subject  whose the page is, and what is made of it
         raises   an AudobonError saying what is wrong with the page
         """
         started = time.monotonic()
-        results = self._results.of_task(work, subject=subject)
+        results = self._results.of_task(work, subject=self._storage.subject_of(work.blob))
 
         def timed(blob: str | None, result: PageResult) -> None:
             result = msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
-            publish(blob, msgspec.json.encode(result).decode())
+            # First: once the last page is published, its run may end this process at any instant.
             results.keep_page(blob, result)
+            publish(blob, msgspec.json.encode(result).decode())
 
         settings = parse_settings(operation_named(work.operation), work.settings)
         data = self._storage.get(work.blob)

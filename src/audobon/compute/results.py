@@ -107,7 +107,7 @@ class TaskResults:
         return msgspec.structs.replace(result, tiles=self._tiles.asked, cached_tiles=self._tiles.found)
 
     def keep_page(self, blob: str | None, result: PageResult) -> None:
-        """Keep a page that was published; `Storage.sharing` is held for its blob."""
+        """Keep a page that was made; `Storage.sharing` is held for its blob."""
         if not (self._is_used and self._is_as_wanted):
             return
         # What its tiles would have taken, had they not been there, is what the page is worth.

@@ -165,7 +165,6 @@ class WorkLoop:
             publish=publish,
             alone=self._await_last_step,
             memory=self._allowance.of_task(lease),
-            subject=lease.subject,
         )
 
     def _take_last_step(self, lease: Lease, step: LastStep) -> None:

@@ -1,1 +1,1 @@
-"""What is kept of a person or a project: exported, erased, and forgotten when its time is over."""
+"""What is kept of a person or a project: shown, handed out, erased, kept no longer than it may."""

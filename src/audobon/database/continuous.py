@@ -1,6 +1,7 @@
 """Ships a database for as long as this process has it open: beside its work, or before each answer."""
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,7 @@ class ContinuousShipping:
         self._after_snapshot = after_snapshot
         self._failure = FailureFile(path)
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._shipper: Shipper | None = None
         self._connections = 0
         self._ended = threading.Event()
@@ -53,7 +55,8 @@ class ContinuousShipping:
 
     def attach(self, connection: Connection) -> None:
         """Ship what a connection commits, until it is closed."""
-        if self._mode == "off":
+        # Elsewhere the log cannot be read beside SQLite.
+        if self._mode == "off" or sys.platform == "win32":
             return
         connection.before_close = self._detach
         if self._mode == "sync":
@@ -90,7 +93,11 @@ class ContinuousShipping:
 
     def _ship_before_answer(self) -> None:
         try:
-            self._opened().ship(takes_snapshots=False)
+            shipper = self._opened()
+            shipper.ship(takes_snapshots=False)
+            if shipper.is_without_snapshot:
+                # What nothing can be restored from yet is not in a copy.
+                shipper.snapshot(waits=True)
         except sqlite3.Error as error:
             raise Unavailable(f"what was written is here, but not in the copy: {error}") from error
 
@@ -113,17 +120,22 @@ class ContinuousShipping:
         except (AudobonError, sqlite3.Error, OSError) as error:
             self._failed(error)
             return False
-        if self._failure.read() is not None:
-            self._failure.clear()
-            self._tell("the database is shipped again")
+        if not self._opened().is_without_snapshot:
+            self._worked()
         return True
 
     def _take_snapshot(self) -> None:
         try:
             self._opened().snapshot()
+            self._worked()
             self._after_snapshot()
         except (AudobonError, sqlite3.Error, OSError) as error:
             self._failed(error)
+
+    def _worked(self) -> None:
+        if self._failure.read() is not None:
+            self._failure.clear()
+            self._tell("the database is shipped again")
 
     def _failed(self, error: Exception) -> None:
         words = error.message if isinstance(error, AudobonError) else str(error)
@@ -132,6 +144,7 @@ class ContinuousShipping:
         self._failure.write(Failure(utc_now(), words))
 
     def _opened(self) -> Shipper:
-        if self._shipper is None:
-            self._shipper = self._open_shipper()
-        return self._shipper
+        with self._opening:
+            if self._shipper is None:
+                self._shipper = self._open_shipper()
+            return self._shipper

@@ -17,7 +17,7 @@ def own_copy(folder: Path) -> FolderObjectStore:
 
 
 def ship_before_answers(folder: Path, keys: "Keys") -> "ContinuousShipping":
-    """Return what ships the database of a data folder before what is committed counts, and prunes nothing."""
+    """Return what ships the database of a data folder before what is committed counts; prunes nothing."""
     from audobon.database.continuous import ContinuousShipping
     from audobon.database.shipping import Shipper
 

@@ -74,6 +74,12 @@ class Address:
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
 
+    def for_programs(self, **extra: str) -> tuple[str, dict[str, str]]:
+        """Return the address for PostgreSQL's own programs, and its password for their environment."""
+        parts = {k: v for k, v in conninfo_to_dict(self._conninfo).items() if k != "password"}
+        secrets = {"PGPASSWORD": self._password} if self._password else {}
+        return make_conninfo("", **(parts | extra)), secrets
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn the complaints of PostgreSQL in the block into ours, naming the database and what to do."""

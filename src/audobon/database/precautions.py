@@ -77,9 +77,10 @@ def prove_sound(path: Path) -> None:
 
 
 def keep_copy(path: Path, revision: str) -> KeptCopy:
-    """Keep a consistent copy of a database and return it; of each revision and in all, only the newest stay.
+    """Keep a consistent copy of a database and return it.
 
-    Taken in one step, so that writers neither wait for it nor make it begin anew.
+    Taken in one step, so that writers neither wait for it nor make it begin anew. Of each revision the newest
+    stays, and the newest three of all.
     """
     folder = copies_folder(path)
     with disk_errors(folder):

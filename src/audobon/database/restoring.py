@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from audobon.atomic import disk_errors, exists_already, sync_folder, temporary_beside
+from audobon.atomic import disk_errors, exists_already, sync_folder, take_free_name, temporary_beside
 from audobon.database.generations import Chosen, Position, check_follows, choose
 from audobon.database.shipped import Info, ShippedObject, naming
 from audobon.database.wal_format import FRAME_HEADER_BYTES
@@ -66,7 +66,11 @@ def restore_database(
             # A log that lies there belongs to the file that was.
             for name in (f"{into}-wal", f"{into}-shm"):
                 Path(name).unlink(missing_ok=True)
-            temporary.replace(into)
+            sync_folder(into.parent)
+            if overwrite:
+                temporary.replace(into)
+            else:
+                take_free_name(temporary, into)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -119,7 +123,7 @@ class _Building:
             at = synced = 0
             for data in shipped.plain():
                 # Zeros need no room: a hole in the file reads as such.
-                if data.strip(b"\0") if len(data) < 64 else any(data[:64]) or data.count(0) != len(data):
+                if data[:64].strip(b"\0") or data.count(0) != len(data):
                     _write_all(self._file, data, at)
                 at += len(data)
                 if at - synced >= _SYNC_EVERY_BYTES:

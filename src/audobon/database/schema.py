@@ -28,6 +28,13 @@ metadata = MetaData()
 # SQLite counts rows in its own INTEGER alone; PostgreSQL's is too small for bytes.
 _COUNT = BigInteger().with_variant(Integer, "sqlite")
 
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
+)
+
 job = Table(
     "job",
     metadata,
@@ -204,13 +211,6 @@ once = Table(
     metadata,
     Column("deed", Text, primary_key=True, comment="what was done once to all rows there were"),
     Column("done_at", Float, nullable=False),
-)
-
-schema_floor = Table(
-    "schema_floor",
-    metadata,
-    Column("id", Integer, primary_key=True, comment="always 1"),
-    Column("revision", Text, nullable=False, comment="the oldest whose code may work with this schema"),
 )
 
 backup_mark = Table(

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from audobon.atomic import disk_errors
 from audobon.database import precautions
 from audobon.database.revisions import SCHEMA_REVISION, must_migrate
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from audobon.database.precautions import KeptCopy
 
 _LITTLE_ROOM_BYTES = 4 << 20
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True):
+    """A database as its files tell of it; revision is None when it has no schema of ours."""
+
+    path: str
+    size_bytes: int
+    log_bytes: int
+    revision: str | None
+    journal: str
 
 
 class Database:
@@ -76,6 +88,20 @@ class Database:
                 raise
             connection.close()
             return None
+
+    def facts(self) -> "DatabaseFacts | None":
+        """Return what its files tell, whatever its schema; None when there is none. raises as `look`."""
+        if not self.path.exists():
+            return None
+        with self.errors(), closing(connect_to_look(self.path)) as connection:
+            log = Path(f"{self.path}-wal")
+            return DatabaseFacts(
+                str(self.path),
+                self.path.stat().st_size,
+                log.stat().st_size if log.exists() else 0,
+                _revision(connection),
+                str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
+            )
 
     @contextmanager
     def errors(self) -> Iterator[None]:

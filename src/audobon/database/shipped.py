@@ -1,10 +1,11 @@
 """The objects a database is shipped as: snapshots and segments of its log, sealed and named."""
 
+import io
 import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 import msgspec
 import zstandard
@@ -80,8 +81,9 @@ class ShippedWriter:
 
     def __init__(self, file: IO[bytes], key: DataKey, name: str) -> None:
         head = msgspec.msgpack.encode(Head(key.id, key.subject, key.subject_version, key.wrapped))
-        file.write(_MAGIC + _HEAD.pack(len(head)) + head)
-        self._sealing = EncryptingWriter(file, key.key, context=_CONTEXT + name.encode())
+        start = _MAGIC + _HEAD.pack(len(head)) + head
+        file.write(start)
+        self._sealing = EncryptingWriter(file, key.key, context=_context(name, start))
         self._packing = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -105,28 +107,24 @@ class ShippedObject:
         with naming(name):
             head, start = _head(file, name)
             key = keys.open_data_key(head.key_id, head.subject, head.subject_version, head.wrapped)
-            length = file.seek(0, 2) - start
+            length = file.seek(0, 2) - len(start)
             self._stream = DecryptingReader(
-                file, key, context=_CONTEXT + name.encode(), start=start, length=length
+                file, key, context=_context(name, start), start=len(start), length=length
             )
             self.key = DataKey(head.key_id, head.subject, head.subject_version, head.wrapped, key)
             self.info = self._info()
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the bytes it holds."""
-        unpacking = zstandard.ZstdDecompressor().decompressobj()
+        """Yield the bytes it holds, in pieces of at most a mebibyte."""
         with naming(self.name):
-            self._stream.seek(0)
-            left = self._packed_bytes
-            while left:
-                piece = self._stream.read(min(_READ_BYTES, left))
-                if not piece:
-                    raise Corrupt("it ends too early")
-                left -= len(piece)
-                if data := unpacking.decompress(piece):
+            packed = _Packed(self._stream, self._packed_bytes)
+            source = cast(IO[bytes], packed)
+            # Not by what goes in: a little of it may unfold to all of a database.
+            with zstandard.ZstdDecompressor().stream_reader(source, closefd=False) as unpacking:
+                while data := unpacking.read(_READ_BYTES):
                     yield data
-            if not unpacking.eof:
-                raise Corrupt("it ends too early")
+            if packed.left:
+                raise Corrupt("there is something behind its end")
 
     def _info(self) -> Info:
         size = self._stream.size_bytes
@@ -142,6 +140,31 @@ class ShippedObject:
         if object_name(info.generation, info.first, info.kind) != self.name:
             raise Corrupt("it stands under another's name")
         return info
+
+
+class _Packed(io.RawIOBase):
+    """The first bytes of a stream, which are packed."""
+
+    def __init__(self, stream: DecryptingReader, count: int) -> None:
+        super().__init__()
+        stream.seek(0)
+        self._stream = stream
+        self.left = count
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        """Fill a buffer, as far as there is something."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if not self.left:
+            return 0
+        count = self._stream.readinto(view[: self.left])
+        if not count:
+            raise Corrupt("it ends too early")
+        self.left -= count
+        return count
 
 
 def read_info(store: ObjectStore, keys: Keys, name: str) -> tuple[Info, DataKey]:
@@ -177,14 +200,21 @@ def new_key(keys: Keys) -> DataKey:
     return keys.new_data_key(SYSTEM)
 
 
-def _head(file: IO[bytes], name: str) -> tuple[Head, int]:
+def _context(name: str, start: bytes) -> bytes:
+    # With the wrapped key: else what was changed there would show only to those who have not opened it yet.
+    return _CONTEXT + name.encode() + b"\0" + start
+
+
+def _head(file: IO[bytes], name: str) -> tuple[Head, bytes]:
+    """Return the head, and all bytes before the stream."""
     start = _read(file, len(_MAGIC) + _HEAD.size)
     if start[: len(_MAGIC)] != _MAGIC:
         if start[:6] == _MAGIC[:6]:
             raise NewerFormat(f"{name} was written by a newer Audobon", hint="upgrade Audobon")
         raise Corrupt("it does not begin as one")
     length = _HEAD.unpack(start[len(_MAGIC) :])[0]
-    return msgspec.msgpack.decode(_read(file, length), type=Head), len(start) + length
+    head = _read(file, length)
+    return msgspec.msgpack.decode(head, type=Head), start + head
 
 
 def _read(file: IO[bytes] | DecryptingReader, count: int) -> bytes:

@@ -1,6 +1,7 @@
 """Ships a database: everything that is committed, in order, into a store of objects."""
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,7 +67,9 @@ class Shipper:
         with self._shipping(waits=waits):
             index = self._ship_all()
             if index.frames >= TURN_FRAMES + self._shut_out_frames:
-                self._turn()
+                # Everything is shipped; that others kept the lock, or the disk is full, only puts this off.
+                with suppress(sqlite3.OperationalError):
+                    self._turn()
             state = self._known()
         if takes_snapshots and state.needs_snapshot:
             self.snapshot()
@@ -82,9 +85,12 @@ class Shipper:
         """Whether `ship` has found that nothing of what it ships can be restored yet."""
         return self._state is not None and not self._state.has_snapshot
 
-    def snapshot(self) -> None:
-        """Take a snapshot; segments may be shipped meanwhile. Does nothing while another is being taken."""
-        with suppress(AlreadyRunning), self._lock("snapshot", waits=False):
+    def snapshot(self, *, waits: bool = False) -> None:
+        """Take a snapshot, if one is due; segments may be shipped meanwhile.
+
+        waits  while another process takes one; otherwise nothing is done then
+        """
+        with suppress(AlreadyRunning), self._lock("snapshot", waits=waits):
             with self._shipping(waits=True):
                 self._ship_all()
                 if not self._known().needs_snapshot:
@@ -200,10 +206,11 @@ class Shipper:
             shipped_changes.append(index.changes)
             return index
 
+        # If somebody reads in the log for long: to try again costs, so not at once.
+        self._shut_out_frames = self._checkpoints.index().frames
         self._checkpoints.turn(ship, began_anew)
-        index = self._ship_all()
-        # Somebody reads in the log for long: to try again costs, so not at once.
-        self._shut_out_frames = index.frames if index.frames >= TURN_FRAMES else 0
+        if self._ship_all().frames < TURN_FRAMES:
+            self._shut_out_frames = 0
 
     def _begun(self, index: LogIndex, before: ShippingState | None, why: str) -> ShippingState:
         """Return the state in which a new generation begins; nothing is stored yet."""

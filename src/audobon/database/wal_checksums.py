@@ -15,7 +15,7 @@ from audobon.database.wal_format import FRAME_HEADER_BYTES, Checksum
 
 _MASK = 0xFFFFFFFF
 # Below, loading numpy (0.1 s, 20 MB) costs more than it saves.
-_MANY_FRAMES = 400
+_MANY_FRAMES = 64
 _SALTED_WORDS = 2
 
 

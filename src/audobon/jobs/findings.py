@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import msgspec
 
+from audobon.errors import Cancelled
 from audobon.jobs.assemble import Page, page_report, write_bytes
 from audobon.jobs.target import Piece
 from audobon.storage.service import Storage
@@ -46,7 +47,9 @@ def findings_text(findings: dict[str, Any]) -> str:
     for page in findings["pages"]:
         lines.append(page["name"])
         if "error" in page:
-            lines.append(f"  could not be done: {page['error']['message']}")
+            is_called_off = page["error"]["code"] == Cancelled.code
+            words = "called off" if is_called_off else "could not be done"
+            lines.append(f"  {words}: {page['error']['message']}")
         elif page.get("balloons") == []:
             lines.append("  no lettering found")
         for number, balloon in enumerate(page.get("balloons", []), start=1):

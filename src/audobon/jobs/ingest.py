@@ -65,6 +65,7 @@ class Ingest:
     peaks     tells what models take
     subject   whose they are
     is_trial  nothing is stored: pages get the key that their blob would have, and their memory is not asked
+    is_compared  a trial's pages may be looked for among others; else they need no key, and no keyring
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Ingest:
         remedy: Callable[[int], str] = lambda megabytes: f"--memory {megabytes}MB",
         peaks: Peaks = card_peak,
         is_trial: bool = False,
+        is_compared: bool = True,
         subject: str = PERSONAL,
     ) -> None:
         self._storage = storage
@@ -88,6 +90,7 @@ class Ingest:
         self._remedy = remedy
         self._peaks = peaks
         self._is_trial = is_trial
+        self._is_compared = is_compared
         self._subject = subject
 
     def take(self, document: Document, entry: Entry) -> TakenEntry:
@@ -122,7 +125,7 @@ class Ingest:
 
     def _take_page(self, data: bytes) -> str:
         if self._is_trial:
-            return self._storage.key_of(data, subject=self._subject)
+            return self._storage.key_of(data, subject=self._subject) if self._is_compared else ""
         return self._storage.put(data, subject=self._subject, kind="page")
 
     def _check(self, info: PictureInfo) -> None:

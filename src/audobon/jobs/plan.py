@@ -150,6 +150,7 @@ class Planning:
             remedy=self._room.remedy,
             peaks=self._foresight.peaks,
             is_trial=True,
+            is_compared=self._records is not None,
             subject=request.subject,
         )
         others = [entry.name for entry in document.entries if not entry.is_page]

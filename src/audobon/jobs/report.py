@@ -9,6 +9,9 @@ from audobon.errors import Cancelled
 from audobon.keys.service import PERSONAL
 from audobon.pages.operations import Operation, Settings
 
+NEW_SUBJECT = "new"
+"""Stands for a person or project that a run would make: nothing is kept for it yet."""
+
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on one document.

@@ -14,11 +14,12 @@ from audobon.compute.engine import engine_lock
 from audobon.compute.work import check_settings
 from audobon.database.service import Database
 from audobon.errors import AlreadyRunning, InvalidInput, JobNotFound, PartlyFailed, Unavailable, by_code
+from audobon.jobs.default_schedules import put_default_schedules
 from audobon.jobs.job_keys import job_key, place_key
 from audobon.jobs.page_names import PageNames
 from audobon.jobs.plan import Plan, Planning
 from audobon.jobs.records import UNFINISHED, JobRecords, JobSummary
-from audobon.jobs.report import JobOutcome, JobReport, JobRequest, Watcher
+from audobon.jobs.report import NEW_SUBJECT, JobOutcome, JobReport, JobRequest, Watcher
 from audobon.jobs.rooms import Rooms
 from audobon.jobs.run import Run
 from audobon.jobs.sealing_rows import are_rows_sealed, seal_rows
@@ -62,6 +63,7 @@ class Jobs:
             connection = self._database.open()
             with closing(connection), self._database.errors(), ExitStack() as locks:
                 self._seal_what_is_clear(connection, on_stage=watcher.stage)
+                self._schedule_upkeep(connection)
                 key = _job_key(self._rooms.keys, request, target)
                 locks.enter_context(self._lock(key, purpose="this very job"))
                 if target is not None:
@@ -71,8 +73,18 @@ class Jobs:
                 outcome = run.go(document, hold_orphans=lambda queue: self._hold_orphans(connection, queue))
                 locks.close()
                 self._sweep(JobRecords(connection, self._rooms.keys))
+                self._storage.close()
                 self._rooms.cache.close()
                 return outcome
+
+    def schedule_upkeep(self) -> None:
+        """Schedule the upkeep that was never scheduled here before; at once when there is nothing to add."""
+        with closing(self._database.open()) as connection, self._database.errors():
+            self._schedule_upkeep(connection)
+
+    def _schedule_upkeep(self, connection: sqlite3.Connection) -> None:
+        with SqliteQueue(connection, keys=self._rooms.keys) as queue:
+            put_default_schedules(connection, queue)
 
     def seal_what_is_clear(self) -> None:
         """Seal what an earlier Audobon left in clear in the data folder; at once when there is nothing."""
@@ -115,8 +127,10 @@ class Jobs:
                 held.enter_context(closing(connection))
                 held.enter_context(self._database.errors())
                 queue = held.enter_context(SqliteQueue(connection, keys=self._rooms.keys))
-                records = JobRecords(connection, self._rooms.keys)
-                earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
+                if self._rooms.keys.exists and request.subject != NEW_SUBJECT:
+                    # Else there is nothing on record that could be found again.
+                    records = JobRecords(connection, self._rooms.keys)
+                    earlier = records.unfinished(_job_key(self._rooms.keys, request, target))
             engine_pid = engine_lock(self._folder).living_holder()
             pages = sum(entry.is_page for entry in document.entries)
             if pages > 1:
@@ -208,17 +222,34 @@ class Jobs:
             self._sweep(records)
         return kept
 
+    def lock_of(self, key: str) -> FileLock:
+        """Return the lock that a run of a job holds, by the job's key."""
+        return self._lock(key, purpose="this job")
+
+    def sweep(self, connection: sqlite3.Connection) -> int:
+        """Remove what no job needs any more; return how many bytes came free."""
+        return self._sweep(JobRecords(connection, self._rooms.keys))
+
     def _lock(self, key: str, *, purpose: str) -> FileLock:
         return FileLock(self._lock_path(key), purpose=purpose)
 
     def _lock_path(self, key: str) -> Path:
         return self._folder / "locks" / f"run-{key[:32]}.lock"
 
-    def _sweep(self, records: JobRecords) -> int:
+    def sweep(self, *, is_dry: bool = False) -> int:
+        """Remove blobs that no job and no result kept from before needs; return how many bytes they held.
+
+        is_dry  only tell
+        """
+        with self._records() as records:
+            return self._sweep(records, is_dry=is_dry)
+
+    def _sweep(self, records: JobRecords, *, is_dry: bool = False) -> int:
         try:
             return self._storage.sweep(
                 lambda: records.needed_blobs() | self._rooms.cache.blobs(),
                 broken_before=utc_now() - _BROKEN_AFTER_SECONDS,
+                is_dry=is_dry,
             )
         except AlreadyRunning:
             # Another run is taking pages in. What is left behind goes with the next sweep.

@@ -3,8 +3,8 @@
 import msgspec
 
 from audobon.errors import AudobonError, Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
-from audobon.keys.keystore import HINT
-from audobon.keys.ledger import Ledger, LedgerEntry, Reason, hash_of
+from audobon.keys.ledger import HINT as LEDGER_HINT
+from audobon.keys.ledger import Ledger, LedgerEntry, Reason, encode, hash_of
 from audobon.keys.ring import Ring, new_subject_id
 from audobon.keys.subjects import PERSONAL, SYSTEM
 
@@ -63,18 +63,18 @@ def settle(ring: Ring, ledger: Ledger) -> list[str]:
     with ring.lock:
         size = ledger.size_bytes()
         known = _head(ring)
-        if size == known[2]:
+        if size <= known[2]:
+            # What a shorter one lacks is erased here all the same; whoever needs the ledger is told.
             return []
-        if size < known[2]:
-            # What it lacks is erased here all the same; whoever needs the ledger is told.
-            return []
-        entries = ledger.entries()
+        # Of a damaged one, what can be believed; it stays unknown to the keystore, and is told of.
+        entries = ledger.sound_entries()
         living = {
             row[0]
             for row in ring.store.connection().execute("SELECT id FROM subject WHERE erased_at IS NULL")
         }
         again = [entry for entry in entries if entry.subject in living]
-        _destroy(ring, ledger, again)
+        if again or (entries and hash_of(entries[-1]) != known[1]):
+            _destroy(ring, ledger, again)
         return [entry.subject for entry in again]
 
 
@@ -84,11 +84,11 @@ def check_ledger(ring: Ring, ledger: Ledger) -> list[LedgerEntry]:
     with ring.lock:
         count, digest, _ = _head(ring)
         if count and (len(entries) < count or hash_of(entries[count - 1]) != digest):
-            raise CorruptKeyring("the ledger of erasures lacks entries", hint="audobon backup verify")
+            raise CorruptKeyring("the ledger of erasures lacks entries", hint=LEDGER_HINT)
         noted = {entry.subject for entry in entries}
         rows = ring.store.connection().execute("SELECT id FROM subject WHERE erased_at IS NOT NULL")
         if missing := [row[0] for row in rows if row[0] not in noted]:
-            raise CorruptKeyring(f"the ledger of erasures lacks {', '.join(missing)}", hint=HINT)
+            raise CorruptKeyring(f"the ledger of erasures lacks {', '.join(missing)}", hint=LEDGER_HINT)
     return entries
 
 
@@ -132,7 +132,8 @@ def _head(ring: Ring) -> tuple[int, str, int]:
 
 
 def _set_head(ring: Ring, ledger: Ledger) -> None:
-    entries, size = ledger.entries(), ledger.size_bytes()
+    entries = ledger.sound_entries()
+    size = sum(len(encode(entry)) for entry in entries)
     head = (len(entries), hash_of(entries[-1]) if entries else "", size)
     ring.store.set_meta(_HEAD, msgspec.json.encode(head))
 

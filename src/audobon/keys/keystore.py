@@ -1,4 +1,4 @@
-"""The file of wrapped keys: tenant keys, the subjects and their keys, data keys that were wrapped anew."""
+"""The file of wrapped keys: of tenants, of subjects, and data keys that were wrapped anew."""
 
 import os
 import secrets
@@ -33,8 +33,7 @@ CREATE TABLE subject_key (
 -- Data keys are wrapped where their data lies. Those that were wrapped anew since then stand here.
 CREATE TABLE data_key (
     id BLOB PRIMARY KEY, subject_id TEXT NOT NULL, subject_version INTEGER NOT NULL, wrapped BLOB NOT NULL
-);
-CREATE INDEX data_key_by_subject ON data_key (subject_id, subject_version);
+) WITHOUT ROWID;
 """
 
 
@@ -93,7 +92,7 @@ class Keystore:
     def meta(self, name: str) -> bytes | None:
         """Return a value by its name."""
         row = self.row("SELECT value FROM meta WHERE name = ?", name)
-        return None if row is None else bytes(row[0])
+        return None if row is None else as_bytes(row[0])
 
     def set_meta(self, name: str, value: bytes | None) -> None:
         """Set a value, or remove it."""
@@ -117,7 +116,7 @@ class Keystore:
             return True
         with self.errors():
             now = self._now()
-        if now[:2] != (self._seen or now)[:2]:
+        if now[:2] != (self._seen or now)[:2] and not self.is_in_transaction:
             self.close()
             return True
         is_changed, self._seen = now != self._seen, now
@@ -128,6 +127,9 @@ class Keystore:
         """Turn SQLite's complaints in the block into ours."""
         try:
             yield
+        except UnicodeDecodeError as error:
+            # SQLite names what is wrong, and the name itself is damaged.
+            raise CorruptKeyring(f"{self.path} is not as it was written", hint=HINT) from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             # Its schema is ours and was there: a table that is missing now was damaged.
@@ -191,7 +193,7 @@ class Keystore:
                 make_schema(connection, keyring_id=self._new_id or secrets.token_hex(8))
             found = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
             if found is not None and known is None:
-                write_marker(self.folder, bytes(found[0]).decode("ascii", "replace"))
+                write_marker(self.folder, as_bytes(found[0]).decode("ascii", "replace"))
         except BaseException:
             connection.close()
             raise
@@ -206,11 +208,31 @@ def keystore_path(folder: Path) -> Path:
 def connect_keystore(path: Path) -> sqlite3.Connection:
     """Open a keystore's file as it is always opened."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # No log beside it: a key that is destroyed shall be gone from the one file there is.
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = EXTRA")
-    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        # No log beside it: a key that is destroyed shall be gone from the one file there is.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute("PRAGMA secure_delete = ON")
+        # Room for all that one batch of rewrapping changes: else readers are shut out long before its end.
+        connection.execute("PRAGMA cache_size = -16384")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def as_bytes(cell: object) -> bytes:
+    """Return a cell that has to hold bytes. raises CorruptKeyring."""
+    if not isinstance(cell, bytes):
+        raise CorruptKeyring("a cell of the keyring is not as it was written", hint=HINT)
+    return cell
+
+
+def as_number(cell: object) -> int:
+    """Return a cell that has to hold a whole number. raises CorruptKeyring."""
+    if not isinstance(cell, int):
+        raise CorruptKeyring("a cell of the keyring is not as it was written", hint=HINT)
+    return cell
 
 
 def make_schema(connection: sqlite3.Connection, *, keyring_id: str) -> None:

@@ -24,7 +24,7 @@ Reason = Literal["asked", "retention"]
 
 FIRST = "0" * 64
 _PURPOSE = b"audobon erasure ledger\0"
-_HINT = "audobon backup verify"
+HINT = "audobon keys mend-ledger"
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
@@ -58,6 +58,10 @@ class Ledger:
         """Return all entries, oldest first. raises CorruptKeyring when one is not as it was written."""
         return self.decode(read_private(self.path) or b"")
 
+    def sound_entries(self) -> list[LedgerEntry]:
+        """Return the entries before the first that is not as it was written."""
+        return self._sound(read_private(self.path) or b"")[0]
+
     def size_bytes(self) -> int:
         """Return how long the file is."""
         with disk_errors(self.path):
@@ -65,10 +69,19 @@ class Ledger:
 
     def decode(self, data: bytes) -> list[LedgerEntry]:
         """Return the entries of a copy of the ledger, each proved. raises CorruptKeyring."""
+        entries, is_whole = self._sound(data)
+        if not is_whole:
+            raise CorruptKeyring(
+                f"line {len(entries) + 1} of the ledger of erasures is not as it was written", hint=HINT
+            )
+        return entries
+
+    def _sound(self, data: bytes) -> tuple[list[LedgerEntry], bool]:
         # A line without its end was never acknowledged.
         lines = data.split(b"\n")[:-1]
-        entries, previous = [], FIRST
-        for number, line in enumerate(lines, 1):
+        entries: list[LedgerEntry] = []
+        previous = FIRST
+        for line in lines:
             try:
                 entry = msgspec.json.decode(line, type=LedgerEntry)
                 is_sound = encode(entry) == line + b"\n" and entry.previous == previous
@@ -76,12 +89,10 @@ class Ledger:
             except (msgspec.DecodeError, ValueError):
                 is_sound = False
             if not is_sound:
-                raise CorruptKeyring(
-                    f"line {number} of the ledger of erasures is not as it was written", hint=_HINT
-                )
+                return entries, False
             entries.append(entry)
             previous = hash_of(entry)
-        return entries
+        return entries, True
 
     def append(self, subject: str, reason: Reason, *, erased_at: float | None = None) -> LedgerEntry:
         """Add an erasure, unless it is there, and return its entry; on the disk when this returns."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audobon.clock import utc_now
 from audobon.errors import CorruptKeyring, KeyringLost, SubjectErased, SubjectNotFound
-from audobon.keys.keystore import HINT, Keystore
+from audobon.keys.keystore import HINT, Keystore, as_bytes, as_number
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector, Protectors
 from audobon.keys.subjects import PERSONAL, SYSTEM
@@ -53,8 +53,14 @@ class Ring:
     def changing(self) -> Iterator[sqlite3.Connection]:
         """Commit what the block does to the keystore, or nothing of it; then no key of it is held either."""
         with self.lock:
+            is_inner = self.store.is_in_transaction
+            if not is_inner and self.store.has_changed():
+                self.forget()
             try:
                 with self.store.changing() as connection:
+                    if not is_inner and self.store.has_changed():
+                        # Others were before us in waiting: what they changed must not be taken from memory.
+                        self.forget()
                     yield connection
             except BaseException:
                 self.forget()
@@ -143,7 +149,7 @@ class Ring:
                     )
                 self.make_subject(subject, PERSONAL if subject != SYSTEM else SYSTEM)
                 return self.newest(subject)
-            version = self._newest[subject] = int(row[0])
+            version = self._newest[subject] = as_number(row[0])
             return version
 
     def subject_key(self, subject: str, version: int) -> bytes:
@@ -224,7 +230,7 @@ class Ring:
         connection = self.store.connection()
         newest = connection.execute("SELECT max(version) FROM tenant_key").fetchone()[0]
         if newest is not None:
-            return int(newest)
+            return as_number(newest)
         protector = self.protector()
         self.store.set_meta("protector", protector.encode())
         tenant = self.add_tenant_key(1, self.kek())
@@ -250,7 +256,7 @@ class Ring:
             row = self.store.row("SELECT wrapped FROM tenant_key WHERE version = ?", version)
             if row is None:
                 raise CorruptKeyring(f"the keyring lacks its tenant key {version}", hint=HINT)
-            key = self.kek().unwrap(bytes(row[0]), context=self.tenant_context(version))
+            key = self.kek().unwrap(as_bytes(row[0]), context=self.tenant_context(version))
             self._tenant[version] = key
             return key
 
@@ -267,15 +273,15 @@ class Ring:
         if row is None:
             self._demand_alive(subject, version)
             raise SubjectNotFound(f"there is no person or project {subject}", hint="audobon data subjects")
-        tenant = self.tenant_key(int(row[0]))
-        return unwrap(tenant, bytes(row[1]), subject_context(subject, version))
+        tenant = self.tenant_key(as_number(row[0]))
+        return unwrap(tenant, as_bytes(row[1]), subject_context(subject, version))
 
     def _load_secret(self, name: Secret) -> bytes:
         row = self.store.row("SELECT tenant_version, wrapped FROM secret WHERE name = ?", name)
         if row is None:
             raise CorruptKeyring(f"the keyring lacks its secret {name}", hint=HINT)
-        tenant = self.tenant_key(int(row[0]))
-        return unwrap(tenant, bytes(row[1]), secret_context(name))
+        tenant = self.tenant_key(as_number(row[0]))
+        return unwrap(tenant, as_bytes(row[1]), secret_context(name))
 
     def _demand_alive(self, subject: str, version: int | None = None) -> None:
         row = self.store.row("SELECT erased_at FROM subject WHERE id = ?", subject)

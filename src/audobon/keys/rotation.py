@@ -1,4 +1,4 @@
-"""Keys replaced by fresh ones: what is above the data keys at once, data keys wrapped anew in batches."""
+"""Keys replaced by fresh ones: those above the data keys at once, data keys in batches."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,6 +8,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
+from audobon.keys.keystore import as_bytes, as_number
 from audobon.keys.passphrase import Passphrase, PassphraseFile
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector
@@ -22,6 +23,7 @@ Read = Callable[[str], bytes]
 
 # Short enough that nobody waits long for the right to write, long enough that the disk is not what it takes.
 _BATCH = 1000
+_REST_SHARE = 0.25
 # Copies of the data folder that are younger than this many rotations open with what unlocks it now.
 _KEPT_KEK_VERSIONS = 8
 # Another process may wrap with the version before for a moment, and its pack be listed a while later.
@@ -65,8 +67,8 @@ def open_data_key(ring: Ring, key_id: bytes, subject: str, version: int, wrapped
     context = data_key_context(key_id, subject)
     if anew is not None:
         try:
-            cipher = ring.cipher(subject, anew[0], b"wrap")
-            return opened_by(cipher, bytes(anew[1]), context, what="a wrapped data key")
+            cipher = ring.cipher(subject, as_number(anew[0]), b"wrap")
+            return opened_by(cipher, as_bytes(anew[1]), context, what="a wrapped data key")
         except CorruptKeyring:
             # What lies beside the bytes may open still.
             pass
@@ -92,27 +94,30 @@ def rotate(ring: Ring) -> Rotated:
                 sealed_name = ring.seal(subject, version + 1, name, b"subject name")
                 connection.execute("UPDATE subject SET sealed_name = ? WHERE id = ?", (sealed_name, subject))
         ring.forget()
-        for version in kek.versions()[:-_KEPT_KEK_VERSIONS]:
-            kek.destroy(version)
+        # Once the change is for good; and alone, since another process may be making a version.
+        with ring.changing():
+            for version in kek.versions()[:-_KEPT_KEK_VERSIONS]:
+                kek.destroy(version)
         return Rotated(kek_version, tenant_version, len(rows))
 
 
 def protect(ring: Ring, protector: Protector, passphrase: Passphrase | None) -> None:
     """Wrap the tenant key, made anew, by another KEK; destroy the one before."""
     with ring.lock:
-        with ring.changing():
-            ring.newest_tenant()
-        finish_leaving(ring)
-        before = ring.protector()
-        if protector == before:
-            kek = ring.kek()
-            if not isinstance(kek, PassphraseFile) or passphrase is None:
-                raise Conflict(f"the keyring is protected by {protector} already", hint="audobon keys rotate")
-            kek.change(passphrase)
-            ring.protectors.passphrase = passphrase
-            ring.forget()
-            return
         with ring.store.leaving_nothing(), ring.changing():
+            ring.newest_tenant()
+            finish_leaving(ring)
+            before = ring.protector()
+            if protector == before:
+                kek = ring.kek()
+                if not isinstance(kek, PassphraseFile) or passphrase is None:
+                    raise Conflict(
+                        f"the keyring is protected by {protector} already", hint="audobon keys rotate"
+                    )
+                kek.change(passphrase)
+                ring.protectors.passphrase = passphrase
+                ring.forget()
+                return
             # All keys are loaded by the old KEK before the new one is known.
             for name in ("signing", "recovery"):
                 ring.secret(name)
@@ -125,14 +130,22 @@ def protect(ring: Ring, protector: Protector, passphrase: Passphrase | None) -> 
         finish_leaving(ring)
 
 
-def finish_leaving(ring: Ring) -> None:
-    """Destroy the KEK that protected the keyring before, if that was not done yet."""
+def finish_leaving(ring: Ring, *, is_opening: bool = False) -> None:
+    """Destroy the KEK that protected the keyring before, if that was not done yet.
+
+    is_opening  only what needs nobody else: a secret store may be locked
+    """
     leaving = ring.store.meta("leaving")
-    if leaving is not None:
-        name = leaving.decode("ascii", "replace")
-        if name != ring.protector():
-            ring.protectors.kek(ring.store, msgspec.convert(name, Protector), may_be_new=True).discard()
-        ring.store.set_meta("leaving", None)
+    if leaving is None or (is_opening and leaving == b"secret-store"):
+        return
+    # Alone: another process may be about to protect the keyring by that very one.
+    with ring.changing():
+        leaving = ring.store.meta("leaving")
+        if leaving is not None:
+            name = leaving.decode("ascii", "replace")
+            if name != ring.protector():
+                ring.protectors.kek(ring.store, msgspec.convert(name, Protector), may_be_new=True).discard()
+            ring.store.set_meta("leaving", None)
 
 
 def rewrap(ring: Ring, held: Iterable[Wrapped], *, report: Report | None, dry_run: bool) -> Rewrapped:
@@ -141,6 +154,7 @@ def rewrap(ring: Ring, held: Iterable[Wrapped], *, report: Report | None, dry_ru
     damaged: list[str] = []
     looked_at, pending = 0, iter(held)
     while batch := list(islice(pending, _BATCH)):
+        begun = time.monotonic()
         ring.refresh()
         # Within the transaction no other process can erase a subject whose keys we are about to keep.
         with ring.changing():
@@ -152,8 +166,8 @@ def rewrap(ring: Ring, held: Iterable[Wrapped], *, report: Report | None, dry_ru
         looked_at += len(batch)
         if report is not None:
             report(looked_at)
-        # Whoever waits for the lock has a turn.
-        time.sleep(0)
+        # Whoever waits, in this process or another, has a turn.
+        time.sleep((time.monotonic() - begun) * _REST_SHARE)
     return Rewrapped(looked_at, damaged=damaged, **counts)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from audobon.clock import utc_now
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
 from audobon.keys.attempts import try_every_key
-from audobon.keys.keystore import Keystore
+from audobon.keys.keystore import Keystore, as_bytes
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
@@ -86,7 +87,9 @@ class Keys:
             return [
                 Subject(
                     row[0],
-                    row[0] if row[3] is not None else ring.unseal(row[0], row[1], b"subject name").decode(),
+                    row[0]
+                    if row[3] is not None
+                    else ring.unseal(row[0], as_bytes(row[1]), b"subject name").decode(),
                     row[2],
                     row[3],
                 )
@@ -113,7 +116,8 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         version = ring.newest(subject)
-        key, key_id = new_key(), os.urandom(16)
+        # Ids rise with time, so that keys wrapped anew in that order are appended to their table.
+        key, key_id = new_key(), int(utc_now() * 1000).to_bytes(6, "big") + os.urandom(10)
         cipher = ring.cipher(subject, version, b"wrap")
         wrapped = sealed_by(cipher, key, rotation.data_key_context(key_id, subject))
         ring.remember_data_key(key_id, subject, key)
@@ -261,8 +265,16 @@ class Keys:
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
 
+    def mend_ledger(self) -> int:
+        """Write a damaged or lost ledger anew from what is erased here; return how many entries it has.
+
+        What copies elsewhere have beyond that comes back by `replay`.
+        """
+        erasure.mend_ledger(self._opened(), self.ledger)
+        return len(self.ledger.entries())
+
     def recovery_words(self, *, are_shown: bool = True) -> str:
-        """Return the 24 words that open every export; note that they were shown, unless it is for a trial."""
+        """Return the 24 words that open every export; note that they are shown, unless it is for a trial."""
         return recovery.words_of(self._opened(), are_shown=are_shown)
 
     def recovery_recipient(self) -> str:
@@ -288,6 +300,7 @@ class Keys:
         return self._ring
 
     def _settle(self) -> None:
+        rotation.finish_leaving(self._ring, is_opening=True)
         erasure.settle(self._ring, self.ledger)
 
     def _signing(self) -> Ed25519PrivateKey:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from audobon.atomic import disk_errors, sync_folder, temporary_beside
+from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
 from audobon.keys.versions import KeptVersions, decode_versions, encode_versions
 
 
@@ -41,6 +41,7 @@ def write_private(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        clear_leftovers(path)
         try:
             with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(data)
@@ -56,6 +57,7 @@ def write_private(path: Path, data: bytes) -> None:
 def remove_private(path: Path) -> None:
     """Overwrite a file and remove it; what the disk moved elsewhere by itself is out of reach."""
     with disk_errors(path):
+        clear_leftovers(path)
         try:
             with path.open("r+b") as file:
                 file.write(bytes(path.stat().st_size))

@@ -1,4 +1,4 @@
-"""How a key is derived from another, and wrapped by it: HKDF-SHA256 and AES-256-GCM with random nonces."""
+"""How keys come from others and are wrapped by them: HKDF-SHA256, AES-256-GCM with random nonces."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Notes holds, terms, instants, removals and damage of blobs so that they survive the loss of the index."""
+"""Notes of blobs what must survive the loss of the index: holds, terms, removals, damage."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ class Annotating:
         with self._lock:
             rows = self._index.rows(
                 "SELECT note.key FROM note JOIN blob ON blob.key = note.key"
-                " WHERE note.pack = ? AND blob.pack != ?",
+                " WHERE note.pack = ? AND blob.pack != ? AND (blob.dead_at IS NULL OR removed_at NOT NULL)",
                 pack_row,
                 pack_row,
             )
@@ -61,11 +61,12 @@ class Annotating:
 
 
 def _place(connection: sqlite3.Connection, key: bytes) -> tuple[str, Kind] | None:
-    return connection.execute(
+    found = connection.execute(
         "SELECT subject, kind FROM pack JOIN (SELECT pack FROM blob WHERE key = ? UNION ALL"
         " SELECT pack FROM damaged WHERE key = ?) AS held ON held.pack = pack.id LIMIT 1",
         (key, key),
     ).fetchone()
+    return None if found is None else (found[0], found[1])
 
 
 def changed(**changes: object) -> Change:

@@ -20,6 +20,8 @@ from audobon.storage.pack_reading import Ciphers, read_plain
 DAY_SECONDS = 86_400.0
 _LIVE_SHARE = 0.5
 _MOVE_BYTES = 8 << 20
+# Smaller ones that are written to are left to grow.
+_SMALL_BYTES = 1 << 20
 
 # What a hold, a term or the user keeps is needed by nobody else, and stays all the same.
 _MAY_GO = """
@@ -46,7 +48,7 @@ _SPARSE = """
 SELECT pack.id, pack.name, pack.subject, pack.kind, pack.size_bytes,
        (SELECT coalesce(sum(stored_bytes), 0) FROM blob WHERE blob.pack = pack.id
         AND (blob.dead_at IS NULL OR blob.dead_at > ?)) AS live_bytes
-FROM pack WHERE state = 'sealed' AND tier = 'standard' AND live_bytes > 0
+FROM pack WHERE (state = 'sealed' OR size_bytes > ?) AND tier = 'standard' AND live_bytes > 0
 AND live_bytes < pack.size_bytes * ?
 """
 
@@ -88,13 +90,13 @@ class Collector:
         self._annotating = annotating
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
-    def mark(self, keep: Collection[str]) -> int:
+    def mark(self, keep: Collection[str], *, is_dry: bool) -> int:
         """Mark what is not kept as dead; return the size of it. Nobody may be about to need a blob."""
         now = utc_now()
         kept = {bytes.fromhex(key) for key in keep}
         with self._index.changing(is_hasty=True) as connection:
             gone = [row for row in connection.execute(_MAY_GO, (now,)).fetchall() if row[0] not in kept]
-            if gone:
+            if gone and not is_dry:
                 connection.executemany(
                     "UPDATE blob SET dead_at = ? WHERE key = ?", [(now, row[0]) for row in gone]
                 )
@@ -126,7 +128,7 @@ class Collector:
 
         on_step  called as on_step(done, total) after every pack
         """
-        sparse = self._index.rows(_SPARSE, utc_now() - self._keep_seconds, _LIVE_SHARE)
+        sparse = self._index.rows(_SPARSE, utc_now() - self._keep_seconds, _SMALL_BYTES, _LIVE_SHARE)
         if is_dry:
             dead = self._index.rows(
                 "SELECT count(*), coalesce(sum(size_bytes), 0) FROM pack"
@@ -143,6 +145,7 @@ class Collector:
         before = 0
         for done, row in enumerate(sparse, start=1):
             before += row["live_bytes"]
+            self._care.seal(row["id"])
             moved += self._move_out(row["id"], row["name"])
             if on_step is not None:
                 on_step(done, len(sparse))
@@ -200,7 +203,8 @@ class Collector:
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
                     " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
                     " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id))",
+                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
+                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
                     (row, size),
                 ).fetchone()
                 if is_needed:

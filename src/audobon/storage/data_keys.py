@@ -8,7 +8,7 @@ from audobon.storage.service import Storage
 
 
 def data_keys(storage: Storage) -> Iterator[tuple[bytes, str, int, bytes]]:
-    """Yield of each pack its data key: id, subject, version of the key that wrapped it, and the wrapped key.
+    """Yield the data key of each pack: id, subject, version of the key that wrapped it, wrapped key.
 
     One whose head cannot be read is left out; `audobon storage scrub` finds it.
     """

@@ -27,6 +27,7 @@ FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
 """
 
 # A blob that is alive stays where it is: then the new record is one too many, and collected some day.
+# What a person puts is never swept, so it takes the place of what a job put.
 _ADD = """
 INSERT INTO blob (key, pack, offset, stored_bytes, size_bytes, flags, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -34,7 +35,9 @@ ON CONFLICT (key) DO UPDATE SET
     pack = excluded.pack, offset = excluded.offset, stored_bytes = excluded.stored_bytes,
     size_bytes = excluded.size_bytes, flags = excluded.flags, created_at = excluded.created_at,
     custom_time = NULL, dead_at = NULL
-WHERE blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at
+WHERE (blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at)
+OR ((SELECT kind FROM pack WHERE id = excluded.pack) = 'user'
+    AND (SELECT kind FROM pack WHERE id = blob.pack) != 'user')
 """
 
 
@@ -107,6 +110,10 @@ class Index:
         """
         with self.lock, disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.exists and not self._mark.exists():
+                # Nothing is to be made, so nobody is to be waited for, and no file is touched.
+                with suppress(IndexDamaged):
+                    return self._open(None)
             with self._creation:
                 if self._mark.exists():
                     self._remove()
@@ -116,19 +123,21 @@ class Index:
                     self._remove()
                     return self._open(fill)
 
-    def _open(self, fill: Callable[[sqlite3.Connection], None]) -> bool:
+    def _open(self, fill: Callable[[sqlite3.Connection], None] | None) -> bool:
         if not self.exists:
             # What a file that somebody deleted left beside it.
             self._remove()
         connection = None
         try:
             with self.errors():
-                connection = connect(self.path, grouped=True)
+                connection = connect(self.path, durable=False)
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version > FORMAT:
                     raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
-                is_new = version == 0
-                if is_new:
+                is_new = bool(version == 0)
+                if is_new and fill is None:
+                    raise IndexDamaged(f"{self.path} is empty")
+                if is_new and fill is not None:
                     with transaction(connection):
                         for statement in SCHEMA.split(";"):
                             connection.execute(statement)
@@ -208,8 +217,13 @@ class Index:
 
         is_hasty  a power cut may take it back, together with all that was changed in haste after it
         """
-        with self.lock, self.errors(), transaction(self.connection, is_hasty=is_hasty) as connection:
-            yield connection
+        with self.lock, self.errors():
+            is_inner = self.connection.in_transaction
+            if not is_inner:
+                # The log is synced with all that was committed in haste before.
+                self.connection.execute(f"PRAGMA synchronous = {'NORMAL' if is_hasty else 'FULL'}")
+            with transaction(self.connection) as connection:
+                yield connection
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -224,8 +238,11 @@ class Index:
 
     def find(self, key: bytes) -> Found | None:
         """Return where a blob lies, alive or dead; None when it is not known."""
-        with self.lock, self.errors():
-            row = self.connection.execute(_BLOB, (key,)).fetchone()
+        with self.lock:
+            try:
+                row = self.connection.execute(_BLOB, (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise self._named(error) from error
         return None if row is None else Found._make(row)
 
     def cursor(self, name: str) -> str | None:
@@ -275,7 +292,7 @@ def add_pack(
 
 
 def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
-    """Note the blobs of a pack by offset and head, within `changing`; blobs that are alive stay elsewhere."""
+    """Note the blobs of a pack, within `changing`; those that are alive elsewhere stay there."""
     bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
     if bad:
         records = [record for record in records if record[0] not in {row[0] for row in bad}]
@@ -294,7 +311,7 @@ def move_blobs(
     old_row: int,
     places: Sequence[tuple[bytes, int]],
 ) -> None:
-    """Note that blobs lie in another pack now, within `changing`; one that left its old place stays there.
+    """Note that blobs lie in another pack now, within `changing`; others that moved stay.
 
     places  key and offset in the old pack, of each record
     """
@@ -323,3 +340,11 @@ def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset:
     where = (key, pack_row, offset)
     connection.execute("INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?)", (*where, at))
     connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)
+
+
+def empty(connection: sqlite3.Connection) -> None:
+    """Forget all packs and blobs, within `changing`."""
+    connection.execute("DELETE FROM note")
+    connection.execute("DELETE FROM damaged")
+    connection.execute("DELETE FROM blob")
+    connection.execute("DELETE FROM pack")

@@ -64,8 +64,11 @@ def blob(index: Index, key: bytes) -> BlobInfo | None:
     return _info(found[0]) if found else None
 
 
-def blobs(index: Index, wanted: Wanted, *, limit: int | None = None) -> list[BlobInfo]:
-    """Return the blobs that are looked for, oldest first."""
+def blobs(index: Index, wanted: Wanted, *, newest: int | None = None) -> list[BlobInfo]:
+    """Return the blobs that are looked for, oldest first.
+
+    newest  at most so many, the newest of them
+    """
     where = ["blob.dead_at IS NOT NULL" if wanted.is_dead else "blob.dead_at IS NULL"]
     values: list[Any] = []
     if wanted.prefix:
@@ -83,11 +86,9 @@ def blobs(index: Index, wanted: Wanted, *, limit: int | None = None) -> list[Blo
         if value is not None:
             where.append(condition)
             values.append(value)
-    query = f"{_BLOBS} WHERE {' AND '.join(where)} ORDER BY blob.created_at, blob.key"
-    if limit is not None:
-        query += " LIMIT ?"
-        values.append(limit)
-    return [_info(row) for row in index.rows(query, *values)]
+    query = f"{_BLOBS} WHERE {' AND '.join(where)} ORDER BY blob.created_at DESC, blob.key DESC LIMIT ?"
+    found = index.rows(query, *values, -1 if newest is None else newest)
+    return [_info(row) for row in reversed(found)]
 
 
 def packs(index: Index, *, sealed_only: bool = True) -> Iterator[PackInfo]:

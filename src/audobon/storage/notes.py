@@ -1,4 +1,4 @@
-"""What is noted of blobs so that it survives the loss of the index: holds, terms, instants, removals, damage.
+"""What is noted of blobs in the packs, so that it survives the loss of the index.
 
 A note tells the whole state of one blob, and lies encrypted among the records of a pack of its subject and
 kind. The last one counts: they are numbered.
@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterable
 
 import msgspec
-
-_STATE = "custom_time, event_hold, temporary_hold, kept_until"
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,7 +40,7 @@ def decode(data: bytes | memoryview) -> list[Note]:
 
 
 def next_number(connection: sqlite3.Connection) -> int:
-    """Return the number of a new note, above all before it even after a power cut took back the last ones."""
+    """Return the number of a new note: above all others, even those that a power cut took back."""
     last = connection.execute("SELECT max(number) FROM note").fetchone()[0]
     return max((last or 0) + 1, time.time_ns() // 1000)
 
@@ -53,7 +51,7 @@ def apply(connection: sqlite3.Connection, pack_row: int, notes: Iterable[Note]) 
         key = bytes.fromhex(note.key)
         state = (note.custom_time, note.event_hold, note.temporary_hold, note.kept_until)
         changed = connection.execute(
-            f"INSERT INTO note (key, pack, number, {_STATE}, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO note VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (key) DO UPDATE SET pack = excluded.pack, number = excluded.number,"
             " custom_time = excluded.custom_time, event_hold = excluded.event_hold,"
             " temporary_hold = excluded.temporary_hold, kept_until = excluded.kept_until,"
@@ -84,7 +82,8 @@ def inherit(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
     if connection.execute("SELECT 1 FROM note LIMIT 1").fetchone() is None:
         return
     connection.executemany(
-        f"UPDATE blob SET ({_STATE}) = (SELECT {_STATE} FROM note WHERE note.key = blob.key)"
+        "UPDATE blob SET (custom_time, event_hold, temporary_hold, kept_until) ="
+        " (SELECT custom_time, event_hold, temporary_hold, kept_until FROM note WHERE note.key = blob.key)"
         " WHERE key = ? AND EXISTS (SELECT 1 FROM note WHERE note.key = blob.key)",
         [(key,) for key in keys],
     )
@@ -92,13 +91,10 @@ def inherit(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
 
 def note_of(connection: sqlite3.Connection, key: bytes, number: int) -> Note:
     """Return the state of a blob, as the index has it, as a new note."""
-    row = connection.execute(f"SELECT {_STATE}, removed_at FROM note WHERE key = ?", (key,)).fetchone() or (
-        None,
-        0,
-        0,
-        None,
-        None,
-    )
+    row = connection.execute(
+        "SELECT custom_time, event_hold, temporary_hold, kept_until, removed_at FROM note WHERE key = ?",
+        (key,),
+    ).fetchone() or (None, 0, 0, None, None)
     damaged = connection.execute(
         "SELECT pack.pack_id, offset FROM damaged JOIN pack ON pack.id = damaged.pack WHERE key = ?", (key,)
     ).fetchall()

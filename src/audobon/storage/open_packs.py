@@ -310,10 +310,9 @@ def _append(pack: _Open, cipher: PackCipher, records: Sequence[NewRecord]) -> Wr
 def _sealed(cipher: PackCipher, record: NewRecord) -> tuple[bytes, Head, bytes]:
     plain: bytes | memoryview = record.data
     flags = record.flags
-    if zstd_frames.helps(plain):
-        packed = zstd_frames.compress(plain)
-        if len(packed) < len(plain):
-            plain, flags = packed, flags | ZSTD
+    packed = zstd_frames.compressed_if_it_helps(plain)
+    if packed is not None:
+        plain, flags = packed, flags | ZSTD
     stream = encrypt(cipher.key, plain, context=cipher.context)
     head = Head(record.type, flags, record.blob_id, len(record.data), len(stream), record.created_at)
     return cipher.seal_head(head, stream[:STREAM_HEADER_BYTES]), head, stream

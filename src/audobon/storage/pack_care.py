@@ -14,7 +14,7 @@ from audobon.errors import AudobonError, Corrupt, ObjectNotFound, SubjectErased
 from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index, add_blobs, advance, set_aside
-from audobon.storage.pack_format import PackCipher
+from audobon.storage.pack_format import HEAD_BYTES, PackCipher
 from audobon.storage.pack_reading import Ciphers, Scan, read_footer, scan
 
 if sys.platform != "win32":
@@ -79,18 +79,20 @@ class PackCare:
         """Note that a pack has its footer; the file is locked. False when it is not as it was sealed."""
         os.fsync(descriptor)
         footer = read_footer(descriptor, cipher)
-        if footer is None or _digest(descriptor, footer[2])[1] != footer[1]:
-            return False
-        size, digest = _digest(descriptor)
-        found = whole.notes(descriptor, cipher)
+        digest = None
+        if footer is not None:
+            body_digest, found = _digests(descriptor, footer[2])
+            # Without a digest nobody takes it for whole; what can be read of it is read.
+            digest = found if body_digest == footer[1] else None
+        noted = whole.notes(descriptor, cipher)
         with self._index.changing() as connection:
             add_blobs(connection, row, whole.blobs)
             connection.execute(
                 "UPDATE pack SET state = 'sealed', size_bytes = ?, digest = ? WHERE id = ?",
-                (size, digest.hex(), row),
+                (os.fstat(descriptor).st_size, digest, row),
             )
-            notes.apply(connection, row, found)
-        return True
+            notes.apply(connection, row, noted)
+        return digest is not None
 
     def heal(self) -> list[str]:
         """Note what open packs know and the index does not; return what was found amiss.
@@ -151,7 +153,8 @@ class PackCare:
         """Note that nobody is to write to an open pack, and that what lay beyond its size is lost."""
         with self._index.changing() as connection:
             lost = connection.execute(
-                "SELECT key, offset FROM blob WHERE pack = ? AND offset + stored_bytes > ?", (row, size)
+                "SELECT key, offset FROM blob WHERE pack = ? AND offset + ? + stored_bytes > ?",
+                (row, HEAD_BYTES, size),
             ).fetchall()
             for key, offset in lost:
                 set_aside(connection, key, row, offset, utc_now())
@@ -198,15 +201,19 @@ def _gone(name: str) -> ObjectNotFound:
 
 def _write_footer(descriptor: int, cipher: PackCipher, whole: Scan) -> None:
     os.ftruncate(descriptor, whole.end)
-    os.fsync(descriptor)
-    footer = cipher.seal_footer(whole.records, _digest(descriptor)[1])
+    footer = cipher.seal_footer(whole.records, _digests(descriptor, whole.end)[0])
     os.pwrite(descriptor, footer, whole.end)
 
 
-def _digest(descriptor: int, end: int = sys.maxsize) -> tuple[int, bytes]:
+def _digests(descriptor: int, end: int) -> tuple[bytes, str]:
+    """Return the hash of what lies before a place, and that of the whole file in hexadecimal."""
     found = blake3.blake3()
     at = 0
-    while piece := os.pread(descriptor, min(_PIECE_BYTES, end - at), at):
+    while at < end and (piece := os.pread(descriptor, min(_PIECE_BYTES, end - at), at)):
         found.update(piece)
         at += len(piece)
-    return at, found.digest()
+    before = found.digest()
+    while piece := os.pread(descriptor, _PIECE_BYTES, at):
+        found.update(piece)
+        at += len(piece)
+    return before, found.hexdigest()

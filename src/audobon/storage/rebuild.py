@@ -16,7 +16,7 @@ from audobon.storage.pack_format import Head, Header, parse_header
 from audobon.storage.pack_reading import Ciphers, Scan, read_footer, scan
 from audobon.storage.port import ObjectInfo
 
-# The newest record of a key counts; of two of the same age, that in the newer pack: the other was moved there.
+# The newest record of a key counts; of two of one age, that in the newer pack: it was moved there.
 _ADD = """
 INSERT INTO blob (key, pack, offset, stored_bytes, size_bytes, flags, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -67,7 +67,6 @@ class ResultCache:
     ) -> None:
         self._folder = folder
         self._keys = keys
-        self._hash_keys: dict[str, bytes] = {}
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._disk_share = disk_share
@@ -197,16 +196,11 @@ class ResultCache:
     def _put(self, connection: sqlite3.Connection, new: New) -> None:
         if self._uses:
             self._note_uses(connection)
-        try:
-            cache_entries.add(connection, self._keys, new, limit_bytes=self._limit_bytes(connection))
-        except (SubjectErased, SubjectNotFound):
-            return
+        cache_entries.add(connection, self._keys, new, limit_bytes=self._limit_bytes(connection))
 
     def _bound(self, subject: str, key: bytes) -> bytes:
         """Return a key that is the subject's own; without the keyring nobody can tell what it was made of."""
-        if (hash_key := self._hash_keys.get(subject)) is None:
-            blob_id_key = self._keys.blob_id_key(subject)
-            hash_key = self._hash_keys[subject] = blake3.blake3(b"cache", key=blob_id_key).digest()
+        hash_key = blake3.blake3(b"cache", key=self._keys.blob_id_key(subject)).digest()
         return blake3.blake3(key, key=hash_key).digest()
 
     def _note_uses(self, connection: sqlite3.Connection) -> None:
@@ -233,6 +227,9 @@ class ResultCache:
                 return otherwise
             try:
                 return act(self._file.open())
+            except (SubjectErased, SubjectNotFound):
+                # Nothing is kept for one who is gone.
+                return otherwise
             except sqlite3.Error as error:
                 if not is_damage(error):
                     if not is_busy(error):

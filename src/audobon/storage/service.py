@@ -10,62 +10,30 @@ from typing import IO
 import blake3
 from msgspec import UNSET, UnsetType
 
-from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.errors import AudobonError, OnHold
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.sqlite import connect_to_look
-from audobon.storage import looking, notes, zstd_frames
+from audobon.storage import looking, notes
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore
+from audobon.storage.erasing import erase_subject, held_blobs
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
-from audobon.storage.index import Found, Index, add_blobs, add_pack
+from audobon.storage.index import Found, Index, empty
 from audobon.storage.looking import Wanted
-from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
+from audobon.storage.open_packs import OpenPacks
 from audobon.storage.pack_care import PackCare
-from audobon.storage.pack_format import BLOB, LEGACY
 from audobon.storage.pack_reading import Ciphers
-from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
+from audobon.storage.pack_writer import BlobWriter
 from audobon.storage.port import Tier
+from audobon.storage.putting import Batch, Putting
 from audobon.storage.reading import Reader, key_bytes, not_found
 from audobon.storage.rebuild import Rebuilding, Rebuilt
 
 _BATCH_BYTES = 4 << 20
-
-
-class Batch:
-    """Many small blobs that become durable together, when the block that puts them ends well."""
-
-    def __init__(self, storage: "Storage", subject: str, kind: Kind) -> None:
-        self._storage = storage
-        self._subject = subject
-        self._kind: Kind = kind
-        self._waiting: list[NewRecord] = []
-        self._waiting_bytes = 0
-        self._known: set[bytes] = set()
-        self.written: list[Written] = []
-
-    def put(self, data: bytes) -> str:
-        """Keep some bytes; return the key that they will have."""
-        if len(data) >= LONE_BYTES:
-            return self._storage.put(data, subject=self._subject, kind=self._kind)
-        key, created_at = self._storage.place_of(data, self._subject, self._kind)
-        if created_at is not None and key not in self._known:
-            self._known.add(key)
-            self._waiting.append(NewRecord(BLOB, key, data, 0, created_at))
-            self._waiting_bytes += len(data)
-            if self._waiting_bytes >= _BATCH_BYTES:
-                self.write()
-        return key.hex()
-
-    def write(self) -> None:
-        """Append what waits to the open pack, without waiting for the disk."""
-        if self._waiting:
-            self.written.append(self._storage.open_packs.write(self._subject, self._kind, self._waiting))
-            self._waiting, self._waiting_bytes = [], 0
 
 
 class Storage:
@@ -106,6 +74,9 @@ class Storage:
             self._id_key,
             lambda key: self._annotating.change([key], lambda note: note),
         )
+        self._putting = Putting(
+            self._index, self.store, self._ciphers, self._open_packs, self._reader, keys, self._id_key
+        )
         self._rebuilding = Rebuilding(self.store, self._ciphers)
         self._collector = Collector(
             self._index,
@@ -120,7 +91,6 @@ class Storage:
         self._opening = threading.RLock()
         self._adopting = FileLock(folder / "locks" / "adopting.lock", purpose="adopting blobs", wait=True)
         self._is_ready = False
-        self._has_legacy = False
 
     @contextmanager
     def writing(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[BlobWriter]:
@@ -129,102 +99,20 @@ class Storage:
         raises  DiskFull, Denied, SubjectErased
         """
         self._make_ready()
-        hashes = [blake3.blake3(key=self._id_key(subject))]
-        if self._has_legacy:
-            hashes.append(blake3.blake3())
-
-        with disk_errors(self._folder):
-            writer = BlobWriter(
-                tuple(hashes), lambda is_packed: self._begin_lone(subject, kind, is_packed=is_packed)
-            )
-            try:
-                yield writer
-                writer.key = self._finish(writer, subject, kind)
-            except BaseException:
-                writer.abandon()
-                raise
-
-    def _finish(self, writer: BlobWriter, subject: str, kind: Kind) -> str:
-        digests = writer.digests()
-        key, created_at = self._place(digests, kind)
-        if created_at is None:
-            writer.abandon()
-        elif writer.lone is None:
-            record = NewRecord(BLOB, key, bytes(writer.start), 0, created_at)
-            self._open_packs.append(subject, kind, [record])
-        else:
-            self._take_in(writer.lone, key, created_at)
-        return key.hex()
-
-    def _begin_lone(self, subject: str, kind: Kind, *, is_packed: bool) -> LonePack:
-        header, cipher = new_pack(self._keys, self._ciphers, subject, kind)
-        return LonePack(self._incoming, header, cipher, is_packed=is_packed)
-
-    def _take_in(self, lone: LonePack, key: bytes, created_at: float, *, flags: int = 0) -> None:
-        head, size_bytes, digest = lone.finish(key, flags, created_at)
-        header = lone.header
-        self.store.take_in(lone.path, header.name)
-        with self._index.changing() as connection:
-            row = add_pack(
-                connection,
-                header,
-                tier="standard",
-                tier_since=header.created_at,
-                state="sealed",
-                size_bytes=size_bytes,
-                digest=digest,
-            )
-            add_blobs(connection, row, [(len(header.data), head)])
-            is_first = connection.execute("SELECT pack = ? FROM blob WHERE key = ?", (row, key)).fetchone()[0]
-            if not is_first:
-                # Another process stored the same bytes meanwhile.
-                connection.execute("DELETE FROM pack WHERE id = ?", (row,))
-        if not is_first:
-            self.store.delete(header.name)
+        with self._putting.writing(subject, kind) as writer:
+            yield writer
 
     def put(self, data: bytes, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
         """Keep some bytes; return their key."""
-        key, created_at = self.place_of(data, subject, kind)
-        if created_at is None:
-            return key.hex()
-        if len(data) < LONE_BYTES:
-            with disk_errors(self._folder):
-                self._open_packs.append(subject, kind, [NewRecord(BLOB, key, data, 0, created_at)])
-            return key.hex()
-        with self.writing(subject=subject, kind=kind) as writer:
-            writer.write(data)
-        return writer.key
+        self._make_ready()
+        return self._putting.put(data, subject, kind)
 
     @contextmanager
     def batch(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[Batch]:
         """Put many small blobs that become durable together; their keys hold when the block ends well."""
-        batch = Batch(self, subject, kind)
-        with disk_errors(self._folder):
-            yield batch
-            batch.write()
-            if batch.written:
-                self._open_packs.settle(batch.written)
-
-    def place_of(self, data: bytes, subject: str, kind: Kind) -> tuple[bytes, float | None]:
-        """Return the key of some bytes, and when they are stored; None: they are there already."""
         self._make_ready()
-        digests = [blake3.blake3(data, key=self._id_key(subject)).digest()]
-        if self._has_legacy:
-            digests.append(blake3.blake3(data).digest())
-        return self._place(digests, kind)
-
-    def _place(self, digests: list[bytes], kind: Kind) -> tuple[bytes, float | None]:
-        now = utc_now()
-        for digest in reversed(digests):
-            found = self.index.find(digest)
-            if self._reader.is_there(found):
-                return digest, None
-            if found is not None and found.dead_at is None:
-                self._reader.set_aside(digest.hex(), found)
-            elif found is not None and found.dead_at is not None:
-                # It must count as newer than its end, whatever the clock says.
-                now = max(now, found.dead_at + 0.001)
-        return digests[0], now
+        with self._putting.batch(subject, kind) as batch:
+            yield batch
 
     def key_of(self, data: bytes, *, subject: str = PERSONAL) -> str:
         """Return the key that these bytes of a subject have, or would have, in storage; writes nothing."""
@@ -301,21 +189,35 @@ class Storage:
         with FileLock(self._lock, purpose="removing blobs", wait=True, shared=True):
             yield
 
-    def sweep(self, needed: Callable[[], Collection[str]], *, broken_before: float) -> int:
+    def sweep(
+        self, needed: Callable[[], Collection[str]], *, broken_before: float, is_dry: bool = False
+    ) -> int:
         """Remove blobs nobody needs, and writes broken off long ago; return how many bytes they held.
 
         Blobs in a pack with living ones take their room until `collect`. What a person put, and what a hold
         or a term keeps, stays.
         needed         asked for the keys still needed once nobody can add one
         broken_before  UTC instant; unfinished writes older than it have no writer any more
+        is_dry         only tell
         raises         AlreadyRunning when somebody is putting blobs on record right now
         """
         with FileLock(self._lock, purpose="work with blobs"):
             self._make_ready()
-            freed = self._collector.mark(needed())
-        freed += remove_broken_off(self._incoming, before=broken_before)
+            freed = self._collector.mark(needed(), is_dry=is_dry)
+        if is_dry:
+            return freed
+        freed += remove_broken_off(self._putting.incoming, before=broken_before)
         self._collector.remove_dead_packs()
         return freed
+
+    def held(self, subject: str) -> list[str]:
+        """Return the keys of a subject's blobs that a hold or a term forbids to remove."""
+        return held_blobs(self.index, subject, now=utc_now())
+
+    def erase_subject(self, subject: str) -> int:
+        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
+        self._make_ready()
+        return erase_subject(self._index, self.store, self._ciphers, subject)
 
     def collect(
         self, *, is_dry: bool = False, on_step: Callable[[int, int], None] | None = None
@@ -337,9 +239,9 @@ class Storage:
             raise not_found(key)
         return found
 
-    def find(self, wanted: Wanted, *, limit: int | None = None) -> list[BlobInfo]:
-        """Return the blobs that are looked for, oldest first."""
-        return looking.blobs(self.index, wanted, limit=limit)
+    def find(self, wanted: Wanted, *, newest: int | None = None) -> list[BlobInfo]:
+        """Return the blobs that are looked for, oldest first; of more than `newest` the newest."""
+        return looking.blobs(self.index, wanted, newest=newest)
 
     def usage(self) -> list[Usage]:
         """Return what blobs take, by subject, kind and tier."""
@@ -358,10 +260,10 @@ class Storage:
         self,
         keys: Iterable[str],
         *,
-        custom_time: float | None | UnsetType = UNSET,
+        custom_time: float | UnsetType | None = UNSET,
         event_hold: bool | UnsetType = UNSET,
         temporary_hold: bool | UnsetType = UNSET,
-        kept_until: float | None | UnsetType = UNSET,
+        kept_until: float | UnsetType | None = UNSET,
     ) -> None:
         """Note something of blobs; it is durable, and survives the loss of the index. What is not said stays.
 
@@ -418,8 +320,7 @@ class Storage:
         """
         self._make_ready()
         with self._index.changing() as connection:
-            for table in ("note", "damaged", "blob", "pack"):
-                connection.execute(f"DELETE FROM {table}")
+            empty(connection)
             told = self._rebuilding.fill(connection, on_step)
         self._care.seal_all_but_open()
         return told
@@ -437,12 +338,6 @@ class Storage:
         """The index, opened when it is first needed."""
         self._make_ready()
         return self._index
-
-    @property
-    def open_packs(self) -> OpenPacks:
-        """What appends to open packs."""
-        self._make_ready()
-        return self._open_packs
 
     def _make_ready(self) -> None:
         if self._is_ready and self._index.is_current:
@@ -471,53 +366,13 @@ class Storage:
             self._tell(words)
         if (before := ClearBlobs(self._folder)).exist:
             self._adopt(before)
-        self._has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
+        self._putting.has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
 
     def _adopt(self, before: ClearBlobs) -> None:
         with self._adopting:
-            count = before.adopt(
-                self._adopt_small, self._adopt_large, self._adopt_damaged, large_bytes=LONE_BYTES
-            )
+            count = self._putting.adopt(before, self._tell)
         if count:
             self._tell(f"{count} blobs of before, which lay in clear, were encrypted")
-
-    def _adopt_small(self, bunch: list[tuple[bytes, bytes]]) -> None:
-        now = utc_now()
-        records = [NewRecord(BLOB, key, data, LEGACY, now) for key, data in bunch]
-        self._open_packs.append(PERSONAL, "other", records)
-
-    def _adopt_large(self, key: bytes, path: Path) -> None:
-        with path.open("rb") as source:
-            lone = self._begin_lone(PERSONAL, "other", is_packed=zstd_frames.helps(source.read(LONE_BYTES)))
-            source.seek(0)
-            try:
-                while piece := source.read(LONE_BYTES):
-                    lone.write(piece)
-                self._take_in(lone, key, utc_now(), flags=LEGACY)
-            except BaseException:
-                lone.abandon()
-                raise
-
-    def _adopt_damaged(self, path: Path) -> None:
-        # Nothing is thrown away; a person may look at it. It is under the key of the bytes it has now.
-        key = self._store_anew(path)
-        self._tell(f"the damaged blob {path.name} of before was kept as {key}")
-
-    def _store_anew(self, path: Path) -> str:
-        hashed = blake3.blake3(key=self._id_key(PERSONAL))
-        data = path.read_bytes()
-        key = hashed.update(data).digest()
-        if len(data) < LONE_BYTES:
-            self._open_packs.append(PERSONAL, "user", [NewRecord(BLOB, key, data, 0, utc_now())])
-        else:
-            lone = self._begin_lone(PERSONAL, "user", is_packed=False)
-            lone.write(data)
-            self._take_in(lone, key, utc_now())
-        return key.hex()
-
-    @property
-    def _incoming(self) -> Path:
-        return self._folder / ".incoming"
 
     def _id_key(self, subject: str) -> bytes:
         if (key := self._id_keys.get(subject)) is None:

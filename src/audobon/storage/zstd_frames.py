@@ -1,4 +1,4 @@
-"""Compression in pieces of one mebibyte, so that large blobs are read in little memory and at any place.
+"""Compression in pieces of a mebibyte: large blobs are read in little memory and at any place.
 
 Each piece is a Zstandard frame of its own; the lengths of all frames follow the last one, and their count.
 Level 1, and only where it helps (docs/decisions/0019).
@@ -37,6 +37,15 @@ def compressed(piece: bytes | bytearray | memoryview) -> bytes:
 def table(lengths: list[int]) -> bytes:
     """Return what follows the last frame."""
     return b"".join(_NUMBER.pack(length) for length in [*lengths, len(lengths)])
+
+
+def compressed_if_it_helps(data: bytes | memoryview) -> bytes | None:
+    """Return a whole blob compressed; None when that is not worth the while."""
+    if len(data) > _TRIAL_BYTES:
+        return compress(data) if helps(data) else None
+    frame = compressed(data)
+    whole = frame + table([len(frame)])
+    return whole if len(whole) < len(data) * _WORTH else None
 
 
 def compress(data: bytes | memoryview) -> bytes:

@@ -14,7 +14,7 @@ from audobon.atomic import write_bytes
 from audobon.errors import AlreadyRunning, SubjectErased
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model", "backup", "storage", "database"]
+Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20
@@ -61,9 +61,9 @@ class Log:
 
     def close(self) -> None:
         """Let go of the file; the next event opens it again."""
-        if self._file is not None:
-            self._file.close()
-        self._logger = self._file = None
+        file, self._file, self._logger = self._file, None, None
+        if file is not None:
+            file.close()
 
     def _open(self) -> Any:
         # Dear to import, and not needed before the work is under way.
@@ -71,7 +71,7 @@ class Log:
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        file = self._file = self._path.open("ab", buffering=0)
+        self._file = file = self._path.open("ab", buffering=0)
         return structlog.wrap_logger(
             structlog.BytesLogger(file),
             processors=[

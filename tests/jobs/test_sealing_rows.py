@@ -1,0 +1,164 @@
+"""What an earlier Audobon wrote in clear is sealed once, wherever it is broken off, and read as before."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audobon.config import keyrings_folder
+from audobon.database.service import Database
+from audobon.errors import CorruptKeyring
+from audobon.jobs import sealing_rows
+from audobon.jobs.job_keys import job_key
+from audobon.jobs.records import JobRecords
+from audobon.jobs.sealing_rows import are_rows_sealed, seal_rows
+from audobon.keys.service import Keys
+from audobon.keys.unlocking import open_keys
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.tasks import Claimant, Needs, NewTask
+
+# Names as they may be; the third looks sealed and is not.
+NAMES = ("fox-1.png", "s1.png", "s1.personal." + "A" * 60, "füchse/ü.png")
+SETTINGS = '{"order":"ltr","pictures":false}'
+FAULT = '{"code":"corrupt","message":"fox-9.png is broken"}'
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[Keys]:
+    with closing(open_keys(tmp_path, unlock_folder=keyrings_folder())) as keys:
+        yield keys
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(Database(tmp_path).open()) as connection:
+        write_as_before(connection)
+        yield connection
+
+
+def write_as_before(connection: sqlite3.Connection) -> None:
+    """Put rows on record as version 0002 did."""
+    connection.execute(
+        "INSERT INTO job"
+        " (id, key, operation, settings, source, target, document_kind, state, created_at, report)"
+        " VALUES ('job', 'plain hash', 'panels', ?, '/books/fox.cbz', NULL, 'book', 'partial', 0, '{}')",
+        (SETTINGS,),
+    )
+    for ordinal, name in enumerate(NAMES):
+        connection.execute(
+            "INSERT INTO entry (job_id, ordinal, name, is_page, size_bytes, fault)"
+            " VALUES ('job', ?, ?, 1, 9, ?)",
+            (ordinal, name, FAULT if ordinal == 3 else None),
+        )
+    with SqliteQueue(connection) as queue:
+        needs = Needs(kind="page")
+        tasks = [NewTask(needs=needs, payload='"the fox"', job_id="job", ordinal=n) for n in range(3)]
+        queue.enqueue("batch", [*tasks, NewTask(needs=needs)])
+        done, failed = queue.claim(Claimant(owner="worker"), limit=2)
+        queue.finish(done, result='{"text":"the fox says"}')
+        queue.fail(failed, code="corrupt", message="fox-2.png is broken", retry=False)
+
+
+def told(connection: sqlite3.Connection, keys: Keys) -> list[Any]:
+    """Return all that the owner is told."""
+    records = JobRecords(connection, keys)
+    with SqliteQueue(connection, keys=keys) as queue:
+        job = records.find("job")
+        assert job is not None
+        del job["key"]
+        return [
+            job, records.list()[0].source, records.entries("job"), records.page_states("job"),
+            records.page_at("job", 0), queue.select(), queue.events(), queue.tasks("job"),
+        ]  # fmt: skip
+
+
+def seen(tmp_path: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in tmp_path.glob("audobon.db*"))
+
+
+def test_rows_are_told_alike_before_and_after_and_nothing_stays_readable(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys
+) -> None:
+    (tmp_path / "locks" / "job-0123.lock").write_text("1")
+    # The name that looks sealed can only be told from one that is when all others are sealed.
+    connection.execute("UPDATE entry SET name = 'fox-3.png' WHERE ordinal = 2")
+    before = told(connection, keys)
+    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (False, True)
+
+    assert seal_rows(connection, keys, tmp_path) == 10
+
+    assert told(connection, keys) == before
+    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (True, False)
+    assert list((tmp_path / "locks").glob("job-*")) == []
+    # Again there is nothing to do.
+    assert seal_rows(connection, keys, tmp_path) == 0
+
+
+def test_a_name_that_looks_sealed_and_is_not_is_sealed_as_it_stands(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys
+) -> None:
+    seal_rows(connection, keys, tmp_path)
+    assert [taken.entry.name for taken in JobRecords(connection, keys).entries("job")] == list(NAMES)
+
+
+def test_the_same_command_goes_on_with_a_job_from_before(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys
+) -> None:
+    seal_rows(connection, keys, tmp_path)
+    key = job_key(
+        keys, "personal", operation="panels", settings_identity=SETTINGS, source="/books/fox.cbz", target=None
+    )
+    assert JobRecords(connection, keys).unfinished(key) == "job"
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 4, 6])
+def test_broken_off_anywhere_it_goes_on(
+    tmp_path: Path,
+    connection: sqlite3.Connection,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    batches: int,
+) -> None:
+    connection.execute("UPDATE entry SET name = 'fox-3.png' WHERE ordinal = 2")
+    before = told(connection, keys)
+    monkeypatch.setattr(sealing_rows, "_BATCH", 2)
+    left = iter(range(batches))
+
+    class Broken(Exception):
+        pass
+
+    real = sealing_rows._sealed_texts
+
+    def counted(keys: Keys, table: Any, row: sqlite3.Row) -> Any:
+        if next(left, None) is None:
+            raise Broken
+        return real(keys, table, row)
+
+    monkeypatch.setattr(sealing_rows, "_sealed_texts", counted)
+    with pytest.raises(Broken):
+        seal_rows(connection, keys, tmp_path)
+    monkeypatch.setattr(sealing_rows, "_sealed_texts", real)
+    assert (told(connection, keys), are_rows_sealed(connection)) == (before, False)
+
+    seal_rows(connection, keys, tmp_path)
+    assert (told(connection, keys), b"fox" in seen(tmp_path)) == (before, False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "look"),
+    [
+        ("UPDATE entry SET name = (SELECT name FROM entry WHERE ordinal = 0)", "entries"),
+        ("UPDATE job SET source = settings", "list"),
+    ],
+)
+def test_a_sealed_cell_that_was_moved_is_noticed(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys, statement: str, look: str
+) -> None:
+    seal_rows(connection, keys, tmp_path)
+    connection.execute(statement)
+    records = JobRecords(connection, keys)
+    with pytest.raises(CorruptKeyring):
+        records.entries("job") if look == "entries" else records.list()
