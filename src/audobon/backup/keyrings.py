@@ -1,4 +1,4 @@
-"""Where the keyring of a restore comes from: this machine's data folder, or an export and its words."""
+"""Where a restore has its keyring from: a data folder of this machine, or an export and its words."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -4,14 +4,10 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from audobon.backup.drill import DrillReport
-from audobon.backup.making import Made
-from audobon.backup.service import Backups
-from audobon.backup.sources import Progress, Tell
-from audobon.backup.verifying import Verified, refuse
 from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
@@ -21,6 +17,14 @@ from audobon.keys.service import Keys
 from audobon.queue.port import Queue
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
+
+if TYPE_CHECKING:
+    # Dear to import, and the start of a worker shall not pay for it.
+    from audobon.backup.drill import DrillReport
+    from audobon.backup.making import Made
+    from audobon.backup.service import Backups
+    from audobon.backup.sources import Progress, Tell
+    from audobon.backup.verifying import Verified
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -39,7 +43,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     cache: ResultCache
     keys: Keys
     folder: Path
-    backups: Callable[[], Backups]
+    backups: "Callable[[], Backups]"
 
 
 def maintain(kind: str, upkeep: Upkeep, step: Step = lambda done, total: None) -> str:
@@ -79,26 +83,12 @@ def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {"sealed_rows": count}
 
 
-def _apply_retention(upkeep: Upkeep, _: Step) -> dict[str, int]:
-    # Seldom, and the worker's start shall not pay for it.
-    from audobon.data.retention import Retention
-
-    retention = Retention(
-        upkeep.folder,
-        upkeep.connection,
-        upkeep.cache,
-        sweep=lambda: _sweep_blobs(upkeep, _)["freed_bytes"],
-        now=utc_now(),
-    )
-    return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
-
-
 def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))[1]
     return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
 
 
-def _backup_now(upkeep: Upkeep, step: Step) -> list[Made]:
+def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
     backups = upkeep.backups()
     made = backups.make(tell=_telling(step))
     backups.check()
@@ -106,7 +96,9 @@ def _backup_now(upkeep: Upkeep, step: Step) -> list[Made]:
     return made
 
 
-def _backup_verify(upkeep: Upkeep, step: Step) -> list[Verified]:
+def _backup_verify(upkeep: Upkeep, step: Step) -> "list[Verified]":
+    from audobon.backup.verifying import refuse
+
     backups = upkeep.backups()
     found = backups.verify(tell=_telling(step))
     refuse(found)
@@ -114,7 +106,7 @@ def _backup_verify(upkeep: Upkeep, step: Step) -> list[Verified]:
     return found
 
 
-def _backup_drill(upkeep: Upkeep, step: Step) -> list[DrillReport]:
+def _backup_drill(upkeep: Upkeep, step: Step) -> "list[DrillReport]":
     backups = upkeep.backups()
     reports = backups.drill(tell=_telling(step))
     backups.check()
@@ -125,16 +117,30 @@ def _backup_drill(upkeep: Upkeep, step: Step) -> list[DrillReport]:
     return reports
 
 
-def _telling(step: Step) -> Tell:
+def _telling(step: Step) -> "Tell":
     told = 0.0
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: "Progress") -> None:
         nonlocal told
         if time.monotonic() - told > _STEP_SECONDS:
             told = time.monotonic()
             step(progress.done_bytes >> 20, max(1, progress.total_bytes >> 20))
 
     return tell
+
+
+def _apply_retention(upkeep: Upkeep, step: Step) -> dict[str, int]:
+    # Seldom, and the worker's start shall not pay for it.
+    from audobon.data.retention import Retention
+
+    retention = Retention(
+        upkeep.folder,
+        upkeep.connection,
+        upkeep.cache,
+        sweep=lambda: _sweep_blobs(upkeep, step)["freed_bytes"],
+        now=utc_now(),
+    )
+    return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
 _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {

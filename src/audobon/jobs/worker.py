@@ -8,13 +8,11 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from audobon import config
-from audobon.backup.opening import open_backups
-from audobon.backup.service import Backups
-from audobon.backup.sources import Sources
 from audobon.compute.codec import Codec
 from audobon.compute.fence import Fence
 from audobon.compute.orders import Orders
@@ -30,6 +28,7 @@ from audobon.database.service import Database
 from audobon.errors import AudobonError, Cancelled, LeaseLost
 from audobon.jobs.maintenance import Upkeep, maintain
 from audobon.keys.passphrase import Passphrase
+from audobon.keys.service import Keys
 from audobon.keys.unlocking import open_keys
 from audobon.models.devices import Wanted
 from audobon.models.runtime import import_runtime, return_memory_at_once
@@ -40,7 +39,11 @@ from audobon.queue.port import Queue
 from audobon.queue.tasks import Lease
 from audobon.storage.opening import open_storage
 from audobon.storage.result_cache import ResultCache
+from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
+
+if TYPE_CHECKING:
+    from audobon.backup.service import Backups
 
 
 def main() -> None:
@@ -87,7 +90,7 @@ def main() -> None:
                     cache,
                     keys,
                     folder,
-                    lambda: _backups(Sources(folder=folder, keys=keys, storage=storage, database=database)),
+                    lambda: _backups(folder, keys, storage, database),
                 )
                 work = WorkLoop(
                     queue,
@@ -114,11 +117,16 @@ def main() -> None:
         sys.exit(RECYCLE_STATUS)
 
 
-def _backups(sources: Sources) -> Backups:
+def _backups(folder: Path, keys: Keys, storage: Storage, database: Database) -> "Backups":
+    # Dear to import, and seldom needed.
+    from audobon.backup.opening import open_backups
+    from audobon.backup.sources import Sources
+
     settings = config.load()
-    sources = msgspec.structs.replace(sources, settings_file=config.config_file())
-    log = Log(sources.folder, sources.keys.seal_text, level=settings.logs.level)
-    return open_backups(sources, settings.backup, log)
+    sources = Sources(
+        folder=folder, keys=keys, storage=storage, database=database, settings_file=config.config_file()
+    )
+    return open_backups(sources, settings.backup, Log(folder, keys.seal_text, level=settings.logs.level))
 
 
 def _note_step(queue: Queue, lease: Lease, done: int, total: int) -> None:
