@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conformance import CONTEXT, KEY, KeyEncryptionConformance
+from key_encryption_conformance import CONTEXT, KEY, KeyEncryptionConformance
 from keyring_home import CHEAP, Home, MemoryBackend
 
 from audobon.errors import CorruptKeyring, InvalidInput, Misconfigured, Unavailable, WrongPassphrase

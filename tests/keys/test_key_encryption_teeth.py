@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conformance import KeyEncryptionConformance
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from key_encryption_conformance import KeyEncryptionConformance
 
 from audobon.errors import AudobonError, CorruptKeyring
 from audobon.keys.port import KeyEncryption
