@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from audobon.processes import FileLock
@@ -25,19 +25,21 @@ _kept_open: dict[str, int] = {}
 
 
 class Connection(sqlite3.Connection):
-    """A connection that leaves the log where it is when it is the last, and tells when it has committed.
+    """A connection that may leave the log where it is when it is the last, and tells when it has committed.
 
+    keeps_log     whether it leaves it, to be shipped
     after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
                   it raises, the block raises, though what it did is done
     before_close  called while the connection is still usable
     """
 
     path: str | None = None
+    keeps_log = False
     after_commit: Callable[[], None] | None = None
     before_close: Callable[[], None] | None = None
 
     def close(self) -> None:
-        """Close the connection; what is in the log stays there, to be shipped."""
+        """Close the connection."""
         path, self.path = self.path, None
         if path is None:
             super().close()
@@ -47,7 +49,7 @@ class Connection(sqlite3.Connection):
                 self.before_close()
         finally:
             self.after_commit = self.before_close = None
-            with keeping_log(path):
+            with keeping_log(path) if self.keeps_log else nullcontext():
                 super().close()
             _leave(path)
 
@@ -191,20 +193,21 @@ class GroupedConnection(Connection):
             raise failure from error
 
     def close(self) -> None:
-        """Close the connection; what is in the log stays there, to be shipped."""
+        """Close the connection."""
         super().close()
         if self._log_descriptor >= 0:
             os.close(self._log_descriptor)
             self._log_descriptor = -1
 
 
-def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> Connection:
+def connect(
+    path: Path, *, durable: bool = True, grouped: bool = False, keeps_log: bool = False
+) -> Connection:
     """Open a database file; rows answer to column names.
 
-    The log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does.
-
-    durable  a commit outlasts a power cut; otherwise only the death of the process
-    grouped  durable for `transaction` alone, but others may write while the disk is waited for
+    durable    a commit outlasts a power cut; otherwise only the death of the process
+    grouped    durable for `transaction` alone, but others may write while the disk is waited for
+    keeps_log  the log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does
     """
     is_grouped = durable and grouped and sys.platform == "linux"
     connection = sqlite3.connect(
@@ -225,8 +228,10 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> Conne
         connection.execute("PRAGMA foreign_keys = ON")
         # What was read on a page of a job that was discarded shall not stay in free space.
         connection.execute("PRAGMA secure_delete = ON")
-        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
+        if keeps_log:
+            connection.keeps_log = True
+            page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
         connection.path = str(path)

@@ -28,7 +28,7 @@ class Desk:
         self.keys: Keys = open_keys(folder, unlock_folder=folder / "keyrings")
         self.store = FolderObjectStore({"standard": folder})
         self.now = 1_000_000.0
-        self.connection: Connection = connect(self.path, grouped=True)
+        self.connection: Connection = connect(self.path, grouped=True, keeps_log=True)
         self.shipper = self.new_shipper()
         self.seen: dict[int, Content] = {}
         self.number = 0
@@ -72,7 +72,7 @@ class Desk:
         """Close everything, as when the last process ends, and begin again."""
         self.shipper.close()
         self.connection.close()
-        self.connection = connect(self.path, grouped=True)
+        self.connection = connect(self.path, grouped=True, keeps_log=True)
         self.shipper = self.new_shipper()
 
     def close(self) -> None:

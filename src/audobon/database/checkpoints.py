@@ -121,7 +121,7 @@ class Checkpoints:
         return self._connect()
 
     def _connect(self) -> Connection:
-        connection = connect(self.path, durable=False)
+        connection = connect(self.path, durable=False, keeps_log=True)
         # Nothing of ours may begin the log anew unasked.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")

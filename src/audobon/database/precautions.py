@@ -131,7 +131,7 @@ def copy_to_go_back_to(path: Path, revision: str) -> KeptCopy:
 def put_back(path: Path, copy: KeptCopy) -> None:
     """Write a copy over a database in one transaction; a kill leaves all of the one or of the other."""
     prove_sound(copy.path)
-    with closing(_open(copy.path)) as source, closing(connect(path)) as live:
+    with closing(_open(copy.path)) as source, closing(connect(path, keeps_log=True)) as live:
         source.backup(live)
     prove_sound(path)
 

@@ -60,11 +60,11 @@ class Database:
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            connection = connect(self.path, durable=durable, grouped=grouped)
+            connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
             if self._must_migrate(connection):
                 connection.close()
                 self._migrate()
-                connection = connect(self.path, durable=durable, grouped=grouped)
+                connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
         except sqlite3.Error as error:
             raise named(error, self.path) from error
         if self._shipping is not None:
@@ -119,7 +119,7 @@ class Database:
         if not self.path.exists():
             return None
         with self.errors():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 if not self._must_migrate(connection):
                     return None
                 revision = _revision(connection)
@@ -133,7 +133,7 @@ class Database:
         raises  NotFound when there is none, Conflict when the schema is not this version's, Corrupt
         """
         with self._migration_lock(), self.errors():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 revision = _revision(connection)
             if revision is None:
                 raise Conflict(f"{self.path} was never brought up to date")
@@ -154,7 +154,7 @@ class Database:
             migrate_apart(self._folder)
             return
         with self._migration_lock():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 revision = _revision(connection)
                 # Another process may have done it while this one waited.
                 if not self._must_migrate(connection):
