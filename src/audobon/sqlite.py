@@ -207,7 +207,7 @@ def connect(
 
     durable    a commit outlasts a power cut; otherwise only the death of the process
     grouped    durable for `transaction` alone, but others may write while the disk is waited for
-    keeps_log  the log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does
+    keeps_log  the log is begun anew by who ships it (`database.shipping`); by SQLite when nobody does
     """
     is_grouped = durable and grouped and sys.platform == "linux"
     connection = sqlite3.connect(
