@@ -13,7 +13,7 @@ import msgspec
 from audobon.backup.keyrings import from_words
 from audobon.backup.marking import count, has_mark
 from audobon.backup.repository import DRILLS, Repository, Stored
-from audobon.backup.restoring import Point, Restorer
+from audobon.backup.restoring import Point, Restorer, position_of
 from audobon.backup.signed import Document
 from audobon.backup.sources import Sources, Tell
 from audobon.database.generations import latest_position
@@ -107,7 +107,7 @@ class Drill:
                     self._step("counts and sentinel", lambda: _counts(restored / "audobon.db", newest))
                     self._step("random blobs", lambda: self._blobs(restored, keys))
                     self._step("an older point", lambda: self._older(restorer, keys, stored, scratch))
-                    self._step("how far back", lambda: self._rpo(keys, at, rpo))
+                    self._step("how far back", lambda: self._rpo(keys, newest, at, rpo))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return DrillReport(
@@ -147,27 +147,34 @@ class Drill:
         return f"{len(chosen)} of {len(readable)} read and hashed"
 
     def _older(self, restorer: Restorer, keys: Keys, stored: list[Stored], scratch: Path) -> str:
-        commits = [each.manifest.database.commit for each in stored]
-        commit = self._chance.randint(commits[0], commits[-1])
-        # What no snapshot leads to any more cannot be gone back to; the backups' own commits can.
+        older = self._chance.choice(stored)
+        own = position_of(older.manifest)
+        # Commits between two backups count too; but those after a restore of an older state are another history.
+        following = [
+            each.manifest.database.commit
+            for each in stored
+            if each.manifest.database.generation == own.generation and each.manifest.database.commit > own.commit
+        ]
+        commit = self._chance.randint(own.commit, min(following, default=own.commit))
         path = scratch / "older.db"
-        try:
-            restorer.database(keys, path, Point([stored[-1]], commit))
-        except BackupNotFound:
-            commit = self._chance.choice(commits)
-            restorer.database(keys, path, Point([stored[-1]], commit))
+        restorer.database(keys, path, Point([older], msgspec.structs.replace(own, commit=commit)))
         with closing(connect_to_look(path)) as connection:
             for each in stored[-_MOST_MARKS:]:
-                if each.manifest.database.commit <= commit and not has_mark(
-                    connection, each.manifest.counts.sentinel
+                database = each.manifest.database
+                if (
+                    database.generation == own.generation
+                    and database.commit <= commit
+                    and not has_mark(connection, each.manifest.counts.sentinel)
                 ):
                     raise CorruptBackup(f"commit {commit} lacks the mark of backup {each.manifest.id}")
-        return f"commit {commit} of {commits[0]} to {commits[-1]}; the database is sound"
+        return f"commit {commit}, from backup {older.manifest.id} on; the database is sound"
 
-    def _rpo(self, keys: Keys, at: float, rpo: list[float]) -> str:
+    def _rpo(self, keys: Keys, newest: Stored, at: float, rpo: list[float]) -> str:
         position = latest_position(self._repository.store, keys)
         if position is None:
             raise CorruptBackup(f"{self._repository.path} holds nothing of the database")
+        # A history that was given up for an older state may have counted further.
+        position = max(position, position_of(newest.manifest), key=lambda each: each.at)
         rpo.append(max(0.0, at - position.at))
         return f"up to commit {position.commit}"
 

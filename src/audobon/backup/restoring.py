@@ -62,11 +62,11 @@ class Point(msgspec.Struct, frozen=True):
     """What to go back to.
 
     backups  whose packs are needed, the one that counts first
-    to       instant or commit of the database; None: that of the backup
+    to       instant, commit or position of the database; None: that of the backup
     """
 
     backups: Sequence[Stored]
-    to: datetime | int | None = None
+    to: datetime | int | Position | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -150,6 +150,8 @@ class Restorer:
         self._tell(Progress(self._place, "keyring"))
         self._bring_keyring(folder)
         with closing(self._open_keys(folder)) as keys:
+            # On a fresh machine the card was believed so far, and with it the manifest.
+            self._repository.demand_owner(keys)
             erased = self._learn_erasures(keys)
             self._tell(Progress(self._place, "database"))
             position = self.database(keys, folder / "audobon.db", point)
@@ -179,7 +181,7 @@ class Restorer:
 
     def database(self, keys: Keys, path: Path, point: Point) -> Position:
         """Restore the database alone, checked. raises CorruptBackup, BackupNotFound."""
-        to = point.manifest.database.commit if point.to is None else point.to
+        to = position_of(point.manifest) if point.to is None else point.to
         return restore_database(self._repository.store, keys, path, to=to).position
 
     def _learn_erasures(self, keys: Keys) -> list[str]:
@@ -224,6 +226,11 @@ class Restorer:
             scratch = temporary_beside(into)
             scratch.mkdir(mode=0o700)
         return scratch
+
+
+def position_of(manifest: Manifest) -> Position:
+    """Return where the database of a backup stands, in its own history."""
+    return Position(manifest.database.generation, manifest.database.commit, manifest.database.at)
 
 
 def swap_in(new: Path, folder: Path) -> Path | None:
