@@ -253,6 +253,7 @@ def test_a_drill_proves_a_place_and_tells_how_long_it_took(desk: Desk) -> None:
     assert [(step.name, step.is_well) for step in report.steps] == [
         ("restore from the words alone", True),
         ("counts and sentinel", True),
+        ("nothing left out", True),
         ("random blobs", True),
         ("an older point", True),
         ("how far back", True),

@@ -1,11 +1,12 @@
 """Whoever can write to a place, and whatever histories meet there: a restore is right, or refused."""
 
 import json
-import random
 import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from desk import DAY, HOUR, Desk
 
@@ -13,12 +14,14 @@ from audobon.backup.keyrings import from_words
 from audobon.backup.manifest import Manifest, PackEntry, object_name
 from audobon.backup.marking import has_mark
 from audobon.backup.places import Places
-from audobon.backup.repository import CARD, PACKS, RepositoryCard, open_repository
+from audobon.backup.repository import CARD, RepositoryCard, open_repository
 from audobon.backup.restoring import Point, Restorer
+from audobon.backup.restoring_pages import Found, PageRestorer
+from audobon.backup.rules import KeepRules
 from audobon.backup.signed import signed
 from audobon.backup.sources import tell_nobody
 from audobon.backup.verifying import refuse
-from audobon.errors import AudobonError, Conflict, CorruptBackup, ForeignRepository
+from audobon.errors import AudobonError, Conflict, ForeignRepository
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import HereProtectors, open_keys
 from audobon.sqlite import connect_to_look
@@ -65,7 +68,8 @@ def test_a_backup_is_restored_from_its_own_history_when_two_met_in_its_place(des
         again.add_job(f"other{number}", [again.put()])
         again.backups.make()
     newest = again.repository().newest()
-    assert newest is not None and newest.manifest.database.commit > abandoned.database.commit
+    assert newest is not None
+    assert newest.manifest.database.commit > abandoned.database.commit
 
     again.restore(desk.root / "old-history", number=3)
     assert _has_sentinel(desk.root / "old-history", abandoned)
@@ -76,3 +80,163 @@ def test_a_backup_is_restored_from_its_own_history_when_two_met_in_its_place(des
         (report,) = again.backups.drill(place=desk.place)
         assert [step.told for step in report.steps if not step.is_well] == []
     again.close()
+
+
+def _as_of(thief: Desk, place: Path, **changes: object) -> None:
+    """Write the card and the newest manifest of a place anew, signed by another keyring."""
+    repository = open_repository(place, None, rights="read")
+    newest = repository.newest()
+    assert newest is not None
+    card = RepositoryCard(
+        id=repository.card.id,
+        keystore_id=repository.card.keystore_id,
+        public_key=thief.keys.public_signing_key,
+        created_at=0.0,
+    )
+    (place / CARD).write_bytes(signed(card, thief.keys))
+    body = json.loads((place / object_name(newest.number)).read_bytes())["body"]
+    manifest = msgspec.convert({**body, **changes}, Manifest)
+    (place / object_name(newest.number)).write_bytes(signed(manifest, thief.keys))
+
+
+@pytest.fixture
+def thief(tmp_path: Path) -> Iterator[Desk]:
+    """Somebody else, who can write to the place."""
+    desk = Desk(tmp_path / "thief")
+    yield desk
+    desk.close()
+
+
+def test_a_place_signed_by_others_restores_nothing_on_a_fresh_machine(desk: Desk, thief: Desk) -> None:
+    desk.add_job("job", [desk.put()])
+    desk.backups.make()
+    _as_of(thief, desk.place, packs=[])
+    with pytest.raises(ForeignRepository, match="bears a signature that is not of its keyring"):
+        _fresh_restore(desk, desk.place, desk.root / "fresh")
+    assert not (desk.root / "fresh").exists()
+    assert list(desk.root.glob(".fresh*")) == []
+    with pytest.raises(ForeignRepository):
+        desk.backups.make()
+    assert "bears a signature" in desk.backups.standings()[0].alarms[0]
+
+
+def test_an_export_of_keys_that_others_plant_is_passed_over(desk: Desk, thief: Desk) -> None:
+    desk.add_job("job", [desk.put()])
+    desk.backups.make()
+    newest = desk.repository().newest()
+    assert newest is not None
+    planted = desk.place / "keystores" / "29990101-000000-ffffff.age"
+    planted.write_bytes(thief.keys.export_for_recovery())
+    _fresh_restore(desk, desk.place, desk.root / "fresh")
+    assert _has_sentinel(desk.root / "fresh", newest.manifest)
+
+
+def test_a_record_of_pruning_from_another_place_excuses_nothing(desk: Desk) -> None:
+    other = desk.root / "other"
+    desk.backups.add(other)
+    for _ in range(3):
+        desk.put()
+        desk.backups.make()
+        desk.now += DAY
+    rules = KeepRules(last=1, daily=0, weekly=0, monthly=0, days=0)
+    desk.backups.prune(place=other, rules=rules, is_dry=False)
+    shutil.copytree(other / "prunings", desk.place / "prunings")
+    (desk.place / object_name(1)).unlink()
+    (verified,) = desk.backups.verify(place=desk.place, is_fast=True)
+    assert [fault.what for fault in verified.faults if fault.object == object_name(1)] == [
+        "the manifest of this backup is missing, and was not pruned"
+    ]
+
+
+def test_a_small_file_that_was_harmed_is_kept_anew_by_the_next_backup(desk: Desk) -> None:
+    settings = desk.root / "audobon.toml"
+    settings.write_text("# mine\n")
+    desk.backups.make()
+    (name,) = desk.objects("files/")[:1]
+    (desk.place / name).write_bytes(b"planted")
+    desk.backups.make()
+    newest = desk.repository().newest()
+    assert newest is not None
+    assert name not in [file.object for file in newest.manifest.files]
+    _fresh_restore(desk, desk.place, desk.root / "fresh")
+    # And what is whole again is not written again and again.
+    before = desk.objects("files/")
+    desk.backups.make()
+    assert [each for each in desk.objects("files/") if each.startswith(name)] == [
+        each for each in before if each.startswith(name)
+    ]
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/etc/passwd", "page/../../../x", ".hidden"])
+def test_names_that_lead_out_of_the_folder_are_refused(desk: Desk, name: str) -> None:
+    desk.add_job("job", [desk.put()])
+    desk.backups.make()
+    newest = desk.repository().newest()
+    assert newest is not None
+    newest.manifest.packs.append(PackEntry(name, 1, "00"))
+    with pytest.raises(AudobonError):
+        desk.restorer().restore(Point([newest]), desk.root / "into")
+    with pytest.raises(AudobonError):
+        PageRestorer(desk.repository(), desk.restorer(), desk.keys, Point([newest])).write(
+            [Found("x", "0" * 64)], desk.root / "into"
+        )
+    assert sorted(each.name for each in desk.root.iterdir() if not each.name.startswith(".")) == [
+        "data",
+        "keyrings",
+        "place",
+        *(["thief"] if (desk.root / "thief").exists() else []),
+    ]
+
+
+def test_a_place_is_another_disk_and_counts_once(desk: Desk) -> None:
+    with pytest.raises(Conflict, match="lies in the data folder, and would be lost with it"):
+        desk.backups.add(desk.folder / "copies")
+    (desk.root / "link").symlink_to(desk.place)
+    with pytest.raises(Conflict, match=f"link is {desk.place} by another name"):
+        desk.backups.add(desk.root / "link")
+    desk.backups.places.add(desk.root / "link")
+    desk.backups.make(place=desk.place)
+    assert desk.backups.standings()[1].alarms == [
+        f"it is {desk.place} by another name, so there is one copy less"
+    ]
+
+
+def test_every_place_is_known_again_after_a_restore(desk: Desk) -> None:
+    second = desk.root / "second"
+    desk.backups.add(second)
+    desk.backups.make()
+    _fresh_restore(desk, second, desk.root / "fresh")
+    known = [place.path for place in Places(desk.root / "fresh", []).list()]
+    assert sorted(known) == [desk.place, second]
+
+    third = desk.root / "third"
+    desk.backups.add(third)
+    desk.restorer(place=second).replace(Point([desk.repository(place=second).manifest(1)]), desk.folder)
+    assert sorted(place.path for place in desk.backups.places.list()) == [desk.place, second, third]
+
+
+def test_a_drill_fails_when_a_backup_lacks_what_its_database_needs(desk: Desk) -> None:
+    key = desk.put(2 << 20)
+    desk.add_job("job", [key])
+    desk.add_job("other", [desk.put()])
+    desk.storage.seal_open_packs()
+    desk.storage.store.delete(desk.storage.stat(key).pack)
+    desk.backups.make()
+    (report,) = desk.backups.drill()
+    assert [(step.name, step.is_well) for step in report.steps if not step.is_well] == [
+        ("nothing left out", False)
+    ]
+    assert desk.backups.standings()[0].drilled_at is None
+
+
+def test_a_clock_set_back_is_an_alarm_and_a_week_asleep_is_another(desk: Desk) -> None:
+    desk.backups.make()
+    desk.now -= HOUR
+    assert desk.backups.check()[0].alarms == ["the clock is behind the newest backup, so no age is certain"]
+    desk.now += HOUR + 7 * DAY
+    (late,) = desk.backups.check()
+    assert late.alarms == [
+        "the newest backup is 168 hours old, and 26 are allowed",
+        "no drill was ever done; the place is 168 hours old, and 26 are allowed",
+    ]
+    assert late.hint == "audobon backup now"

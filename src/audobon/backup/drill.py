@@ -17,7 +17,8 @@ from audobon.backup.restoring import Point, Restorer, position_of
 from audobon.backup.signed import Document
 from audobon.backup.sources import Sources, Tell
 from audobon.database.generations import latest_position
-from audobon.errors import AudobonError, BackupNotFound, CorruptBackup
+from audobon.errors import AudobonError, BackupNotFound, CorruptBackup, DiskFull
+from audobon.jobs.records import JobRecords
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.service import Keys
 from audobon.keys.unlocking import HereProtectors, open_keys
@@ -25,6 +26,11 @@ from audobon.sqlite import connect_to_look
 from audobon.storage.service import Storage
 
 _MOST_BLOBS = 20
+_BLOBS_OF = """
+SELECT entry.blob FROM entry JOIN job ON job.id = entry.job_id WHERE job.subject = :subject
+UNION
+SELECT task.result_blob FROM task JOIN job ON job.id = task.job_id WHERE job.subject = :subject
+"""
 # Older marks are gone by and by.
 _MOST_MARKS = 100
 
@@ -105,6 +111,7 @@ class Drill:
             if self._step("restore from the words alone", lambda: self._restore(restorer, newest, restored)):
                 with closing(open_keys(restored, unlock_folder=unlock)) as keys:
                     self._step("counts and sentinel", lambda: _counts(restored / "audobon.db", newest))
+                    self._step("nothing left out", lambda: _complete(restored, keys, newest))
                     self._step("random blobs", lambda: self._blobs(restored, keys))
                     self._step("an older point", lambda: self._older(restorer, keys, stored, scratch))
                     self._step("how far back", lambda: self._rpo(keys, newest, at, rpo))
@@ -125,6 +132,9 @@ class Drill:
         begun = time.monotonic()
         try:
             told, is_well = prove(), True
+        except DiskFull:
+            # It says nothing about the backup.
+            raise
         except AudobonError as error:
             told, is_well = error.message, False
         self._steps.append(Step(name, is_well, told, time.monotonic() - begun))
@@ -149,11 +159,12 @@ class Drill:
     def _older(self, restorer: Restorer, keys: Keys, stored: list[Stored], scratch: Path) -> str:
         older = self._chance.choice(stored)
         own = position_of(older.manifest)
-        # Commits between two backups count too; but those after a restore of an older state are another history.
+        # Commits between two backups count too, but none of another history.
         following = [
             each.manifest.database.commit
             for each in stored
-            if each.manifest.database.generation == own.generation and each.manifest.database.commit > own.commit
+            if each.manifest.database.generation == own.generation
+            and each.manifest.database.commit > own.commit
         ]
         commit = self._chance.randint(own.commit, min(following, default=own.commit))
         path = scratch / "older.db"
@@ -188,6 +199,23 @@ def _counts(path: Path, stored: Stored) -> str:
     if found != expected:
         raise CorruptBackup(f"the database holds {found}, and {expected} were counted")
     return f"{found.jobs} jobs, {found.entries} files, {sum(found.tasks.values())} tasks, as counted"
+
+
+def _complete(folder: Path, keys: Keys, stored: Stored) -> str:
+    """Prove that whatever the restored database needs is among what was restored."""
+    if lacking := stored.manifest.lacking:
+        raise CorruptBackup(f"packs that could not be read when the backup was made: {len(lacking)}")
+    erased = {subject.id for subject in keys.subjects() if subject.erased_at is not None}
+    with closing(connect_to_look(folder / "audobon.db")) as connection:
+        needed = JobRecords(connection, keys).needed_blobs()
+        for subject in erased:
+            needed -= {row[0] for row in connection.execute(_BLOBS_OF, {"subject": subject})}
+    with closing(Storage(folder, keys)) as storage:
+        gone = [key for key in needed if not storage.has(key)]
+        held = len(needed) - len(gone)
+    if gone:
+        raise CorruptBackup(f"the database needs {len(gone)} blobs that no pack holds, {gone[0][:12]}… first")
+    return f"{held} blobs are needed, and there"
 
 
 def _scratch_parent(folder: Path) -> Path:

@@ -9,7 +9,7 @@ import blake3
 import msgspec
 
 from audobon.atomic import disk_errors
-from audobon.backup.manifest import FOLDER, Manifest, Pruning, object_name
+from audobon.backup.manifest import FOLDER, Manifest, PackEntry, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
 from audobon.errors import (
     Conflict,
@@ -59,7 +59,7 @@ class Repository:
     """The objects of a place, with the rights that were asked for.
 
     path    the folder
-    card    who it is; whose it says to be is proved by `demand_owner`, and by `open_repository` when it has keys
+    card    who it is; `demand_owner` proves whose, and so does `open_repository` when it has keys
     """
 
     def __init__(self, path: Path, card: RepositoryCard, rights: Rights) -> None:
@@ -122,12 +122,17 @@ class Repository:
     def manifests(self) -> list[Stored]:
         """Return all manifests, oldest first. raises CorruptBackup for the first that is damaged."""
         found = []
+        # Most backups name the same packs: one of each is kept in memory.
+        shared: dict[PackEntry, PackEntry] = {}
         for number in self.numbers():
             try:
-                found.append(self.manifest(number))
+                stored = self.manifest(number)
             except ObjectNotFound:
                 # Pruned between being listed and being read.
                 continue
+            packs = stored.manifest.packs
+            packs[:] = [shared.setdefault(pack, pack) for pack in packs]
+            found.append(stored)
         return found
 
     def prunings(self) -> list[Pruning]:
@@ -165,10 +170,10 @@ def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Reposit
     keys    whose it must be; None: nobody's yet, its card is taken as it is
     raises  Unavailable when the place is not there, ForeignRepository, NewerFormat, CorruptBackup
     """
-    if not path.is_dir():
-        raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
     name = path / CARD
     with disk_errors(name):
+        if not path.is_dir():
+            raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
         try:
             data = name.read_bytes()
         except FileNotFoundError:
@@ -191,9 +196,9 @@ def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
     at      UTC seconds
     raises  Conflict when something else lies there, ForeignRepository, Denied, DiskFull
     """
-    if (path / CARD).exists():
-        return open_repository(path, keys, rights="create"), False
     with disk_errors(path):
+        if (path / CARD).exists():
+            return open_repository(path, keys, rights="create"), False
         if path.exists() and not path.is_dir():
             raise Conflict(f"{path} is a file", hint="name a folder")
         if path.is_dir() and any(not each.name.startswith((".", "lost+found")) for each in path.iterdir()):

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
+from audobon.errors import BackupNotFound, Corrupt, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -128,9 +128,11 @@ class Restorer:
         scratch = self._scratch(folder)
         try:
             restored = self.build(point, scratch, into=folder)
-            for name in ("places.json", "backups.json"):
-                if (folder / name).is_file() and not (scratch / name).exists():
-                    shutil.copy2(folder / name, scratch / name)
+            with suppress(Corrupt):
+                for place in Places(folder, []).list():
+                    Places(scratch, []).add(place.path)
+            if (folder / "backups.json").is_file():
+                shutil.copy2(folder / "backups.json", scratch / "backups.json")
             with disk_errors(folder):
                 kept = swap_in(scratch, folder)
         finally:

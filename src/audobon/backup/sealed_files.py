@@ -1,6 +1,7 @@
 """Small files as encrypted objects, each named by what it holds: an unchanged one is there already."""
 
 import io
+import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from audobon.backup.copying import digest_of
 from audobon.backup.files import SmallFile
 from audobon.backup.manifest import FileEntry
 from audobon.backup.repository import FILES
-from audobon.errors import CorruptBackup, NotFound, ObjectExists
+from audobon.errors import AudobonError, CorruptBackup, NotFound, ObjectExists
 from audobon.keys.service import SYSTEM, Keys
 from audobon.keys.streaming import DecryptingReader, EncryptingWriter
 from audobon.storage.port import ObjectStore
@@ -30,7 +31,8 @@ def keep_file(
 ) -> tuple[FileEntry, int]:
     """Put a file into a store unless the same bytes are there; return its entry and the bytes added.
 
-    known   entries of the backup before, by the names of their objects: their digests need not be found again
+    known   entries of the backup before that are there in their size, by the names of their objects: their
+            digests need not be found again
     raises  Denied, DiskFull, NotFound when it went away meanwhile
     """
     with disk_errors(file.source), file.source.open("rb") as source:
@@ -39,12 +41,17 @@ def keep_file(
         sealed_path = keys.seal_text(SYSTEM, file.path, context=_PATH_CONTEXT)
         before = known.get(name)
         if before is not None:
-            return FileEntry(file.role, sealed_path, name, before.size_bytes, before.digest), 0
+            return FileEntry(file.role, sealed_path, before.object, before.size_bytes, before.digest), 0
         try:
             with store.create(name) as target:
                 _encrypt(keys, name, source, target, size_bytes)
         except ObjectExists:
-            added = False
+            added = not _is_what_it_says(store, keys, name)
+            if added:
+                # It cannot be changed, but another name can be had.
+                name = f"{name}-{secrets.token_hex(4)}"
+                with store.create(name) as target:
+                    _encrypt(keys, name, source, target, size_bytes)
         else:
             added = True
     digest, stored_bytes = digest_of(store, name)
@@ -61,6 +68,18 @@ def restore_file(store: ObjectStore, keys: Keys, entry: FileEntry, target: IO[by
     with _opened(store, keys, entry.object) as plain:
         while piece := plain.read(_PIECE_BYTES):
             target.write(piece)
+
+
+def _is_what_it_says(store: ObjectStore, keys: Keys, name: str) -> bool:
+    """Tell whether an object that no backup proved holds the bytes that its name tells."""
+    found = blake3.blake3(key=keys.blob_id_key(SYSTEM))
+    try:
+        with _opened(store, keys, name) as plain:
+            while piece := plain.read(_PIECE_BYTES):
+                found.update(piece)
+    except AudobonError:
+        return False
+    return FILES + found.hexdigest() == name
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """`audobon backup restore` and `audobon backup drill`."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def restore(
         raise InvalidInput("only everything, and of this machine's own, is restored in place", hint="--into")
     if words_file is not None and source is None:
         raise InvalidInput("the recovery words go with --from")
+    from audobon.app import keyring_protectors
+
     app = open_app()
     with RunningLine() as line, ExitStack() as stack:
         if source is not None:
@@ -92,6 +94,13 @@ def restore(
             assert into is not None
             restored = restorer.restore(point, into.absolute())
     _tell_restored(restored, as_json=as_json)
+    if source is not None:
+        from audobon.keys.service import Keys
+
+        with closing(Keys(Path(restored.into), keyring_protectors(app.settings))) as keys:
+            say(
+                f"its keyring is protected here by {keys.status().protector}: audobon keys protect changes it"
+            )
 
 
 @click.command(short_help="Restore for trial, and prove what came back.")
@@ -125,6 +134,7 @@ def drill(place: Path | None, *, as_json: bool) -> None:
         took = "unknown" if report.rto_seconds is None else span(report.rto_seconds)
         say(f"lost if everything here went now (RPO): {lost}; a restore takes (RTO): {took}")
     print_failures(backups)
+    warn_of_words(backups)
     failed = [report.place for report in reports if not all(step.is_well for step in report.steps)]
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
