@@ -76,6 +76,14 @@ class TestPassphraseFile(_Kept, KeyEncryptionConformance):
         with pytest.raises(WrongPassphrase, match="none was given"):
             self.opened("").rotate()
 
+    def test_a_wrong_one_is_called_wrong_however_often_it_is_tried(self) -> None:
+        wrapped = self.opened().wrap(KEY, context=CONTEXT)
+        nobody = Passphrase(given="correct horse batterY", ask=lambda is_new: "")
+        kek = PassphraseFile(self.path, nobody, is_new=lambda: False, cost=CHEAP)
+        for _ in range(3):
+            with pytest.raises(WrongPassphrase, match="does not open the keyring"):
+                kek.unwrap(wrapped, context=CONTEXT)
+
     def test_the_file_says_what_a_guess_costs_and_a_flipped_bit_of_it_is_noticed(self) -> None:
         wrapped = self.opened().wrap(KEY, context=CONTEXT)
         data = self.path.read_bytes()
