@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +23,7 @@ from audobon.backup.rules import KeepRules
 from audobon.backup.signed import signed
 from audobon.backup.sources import tell_nobody
 from audobon.backup.verifying import refuse
-from audobon.errors import AudobonError, Conflict, ForeignRepository
+from audobon.errors import AudobonError, Conflict, DiskFull, ForeignRepository
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import HereProtectors, open_keys
 from audobon.sqlite import connect_to_look
@@ -240,3 +242,29 @@ def test_a_clock_set_back_is_an_alarm_and_a_week_asleep_is_another(desk: Desk) -
         "no drill was ever done; the place is 168 hours old, and 26 are allowed",
     ]
     assert late.hint == "audobon backup now"
+
+
+def test_what_a_killed_drill_left_is_gone_with_the_next(desk: Desk) -> None:
+    desk.backups.make()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = desk.root / f".data.drill.{dead.pid}-0123abcd.part"
+    (left / "unlock").mkdir(parents=True)
+    (left / "unlock" / "key.json").write_text("{}")
+    desk.backups.drill()
+    assert sorted(each.name for each in desk.root.iterdir()) == ["data", "keyrings", "place"]
+
+
+def test_a_drill_without_room_says_so_and_blames_no_backup(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put(2 << 20)
+    desk.backups.make()
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskFull("no room left")
+
+    monkeypatch.setattr("audobon.backup.restoring.copy_object", full)
+    with pytest.raises(DiskFull):
+        desk.backups.drill()
+    assert desk.objects("drills/") == []

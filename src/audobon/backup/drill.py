@@ -1,5 +1,6 @@
 """The drill: a backup is restored for trial from the place and the recovery words alone, and proved."""
 
+import os
 import random
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.atomic import clear_leftovers, disk_errors, temporary_beside
 from audobon.backup.keyrings import from_words
 from audobon.backup.marking import count, has_mark
 from audobon.backup.repository import DRILLS, Repository, Stored
@@ -93,7 +95,7 @@ class Drill:
         if not stored:
             raise BackupNotFound(f"{self._repository.path} holds no backup yet", hint="audobon backup now")
         newest = stored[-1]
-        scratch = Path(tempfile.mkdtemp(prefix="drill-", dir=_scratch_parent(self._sources.folder)))
+        scratch = _scratch(self._sources.folder)
         rpo: list[float] = []
         try:
             unlock = scratch / "unlock"
@@ -218,9 +220,18 @@ def _complete(folder: Path, keys: Keys, stored: Stored) -> str:
     return f"{held} blobs are needed, and there"
 
 
-def _scratch_parent(folder: Path) -> Path:
-    """Return where there is room for a trial: beside the data folder, else where temporary files go."""
-    return folder.parent if folder.parent.is_dir() else Path(tempfile.gettempdir())
+def _scratch(folder: Path) -> Path:
+    """Make a folder for a trial: beside the data folder, where there is room, else among temporary files.
+
+    What a killed drill left there is removed first: it holds all that its keys open, and the keys.
+    """
+    parent = folder.parent if os.access(folder.parent, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    trial = parent / f"{folder.name}.drill"
+    with disk_errors(trial):
+        clear_leftovers(trial)
+        scratch = temporary_beside(trial)
+        scratch.mkdir(mode=0o700)
+    return scratch
 
 
 def report_name(drill_id: str) -> str:
