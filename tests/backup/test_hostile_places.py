@@ -1,6 +1,7 @@
 """Whoever can write to a place, and whatever histories meet there: a restore is right, or refused."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from desk import DAY, HOUR, Desk
+from desk import DAY, HOUR, Desk, flip
 
-from audobon.backup.keyrings import from_words
+from audobon.backup.keyrings import from_folder, from_words
 from audobon.backup.manifest import Manifest, PackEntry, object_name
 from audobon.backup.marking import has_mark
 from audobon.backup.places import Places
@@ -23,10 +24,11 @@ from audobon.backup.rules import KeepRules
 from audobon.backup.signed import signed
 from audobon.backup.sources import tell_nobody
 from audobon.backup.verifying import refuse
-from audobon.errors import AudobonError, Conflict, DiskFull, ForeignRepository
+from audobon.errors import AudobonError, Conflict, CorruptBackup, DiskFull, ForeignRepository
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.unlocking import HereProtectors, open_keys
 from audobon.sqlite import connect_to_look
+from audobon.storage.service import Storage
 
 
 def _fresh_restore(desk: Desk, place: Path, into: Path, *, number: int | None = None) -> None:
@@ -268,3 +270,49 @@ def test_a_drill_without_room_says_so_and_blames_no_backup(
     with pytest.raises(DiskFull):
         desk.backups.drill()
     assert desk.objects("drills/") == []
+
+
+def test_a_pack_that_rotted_is_restored_from_another_place_or_left_out_when_asked(desk: Desk) -> None:
+    second = desk.root / "second"
+    desk.backups.add(second)
+    keys = [desk.put(2 << 20), desk.put(2 << 20)]
+    desk.backups.make()
+    (name,) = [each for each in desk.objects("packs/") if desk.storage.stat(keys[0]).pack in each]
+    flip(desk.place / name, random.Random(1))
+
+    desk.restore(desk.root / "from-both")
+    with closing(Storage(desk.root / "from-both", desk.keys)) as storage:
+        assert [storage.has(key) for key in keys] == [True, True]
+
+    flip(second / name, random.Random(2))
+    with pytest.raises(CorruptBackup, match=f"{desk.place / name} cannot be used") as caught:
+        desk.restore(desk.root / "whole")
+    assert caught.value.hint == "restore from another place; or all the rest with --as-far-as-possible"
+    newest = desk.repository().newest()
+    assert newest is not None
+    lenient = Restorer(
+        desk.repository(), from_folder(desk.folder), desk.open_keys, [], tell_nobody, is_lenient=True
+    )
+    restored = lenient.restore(Point([newest]), desk.root / "rest")
+    assert list(restored.lacking) == [name.removeprefix("packs/")]
+    with closing(Storage(desk.root / "rest", desk.keys)) as storage:
+        assert [storage.has(key) for key in keys] == [False, True]
+
+
+def test_damage_that_was_found_stays_an_alarm_until_a_place_is_proved_again(desk: Desk) -> None:
+    desk.put(2 << 20)
+    desk.backups.make()
+    name = desk.objects("packs/")[0]
+    whole = (desk.place / name).read_bytes()
+    flip(desk.place / name, random.Random(1))
+    desk.backups.verify()
+    assert desk.backups.standings()[0].alarms == [
+        f"verify found damage: {name}: its bytes are not those that were written"
+    ]
+    desk.backups.drill()
+    desk.backups.make()
+    (standing,) = desk.backups.standings()
+    assert [alarm.partition(":")[0] for alarm in standing.alarms] == ["the last drill failed"]
+    (desk.place / name).write_bytes(whole)
+    desk.backups.drill()
+    assert desk.backups.standings()[0].alarms == []

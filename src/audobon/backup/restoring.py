@@ -22,7 +22,15 @@ from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import BackupNotFound, Corrupt, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
+from audobon.errors import (
+    BackupNotFound,
+    Corrupt,
+    CorruptBackup,
+    Denied,
+    InvalidInput,
+    ObjectNotFound,
+    OutputExists,
+)
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -32,6 +40,7 @@ OpenKeys = Callable[[Path], Keys]
 """Opens the keyring of a data folder."""
 
 PROPOSED = "audobon.toml"
+_LENIENT = "restore from another place; or all the rest with --as-far-as-possible"
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +50,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     id, at    of the backup; `at` is UTC seconds
     position  of the database
     erased    ids of subjects that were erased again, since a ledger says that they were
+    lacking   packs and files that no place holds whole, each with the reason; only when that was allowed
     settings  where the settings of the backup lie as a proposal; None when it had none
     """
 
@@ -55,6 +65,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     erased: list[str]
     settings: str | None
     seconds: float
+    lacking: dict[str, str] = {}
     kept_aside: str | None = None
 
 
@@ -83,7 +94,9 @@ class Restorer:
     """Builds data folders from one repository.
 
     bring_keyring  gives a folder its keyring
-    ledgers        the stores of all places that can be reached: whom any knows to be erased stays so
+    stores         of all places that can be reached: whom any knows to be erased stays so, and a pack that
+                   is not whole here is taken from there
+    is_lenient     restore what can be, and tell what cannot
     """
 
     def __init__(
@@ -91,13 +104,17 @@ class Restorer:
         repository: Repository,
         bring_keyring: BringKeyring,
         open_keys: OpenKeys,
-        ledgers: Iterable[ObjectStore],
+        stores: Iterable[ObjectStore],
         tell: Tell,
+        *,
+        is_lenient: bool = False,
     ) -> None:
         self._repository = repository
         self._bring_keyring = bring_keyring
         self._open_keys = open_keys
-        self._ledgers = list(ledgers)
+        self._stores = list(stores)
+        self._is_lenient = is_lenient
+        self._lacking: dict[str, str] = {}
         self._tell = tell
         self._place = str(repository.path)
 
@@ -179,6 +196,7 @@ class Restorer:
             erased=erased,
             settings=str(final / PROPOSED) if settings else None,
             seconds=time.monotonic() - begun,
+            lacking=dict(self._lacking),
         )
 
     def database(self, keys: Keys, path: Path, point: Point) -> Position:
@@ -187,7 +205,7 @@ class Restorer:
         return restore_database(self._repository.store, keys, path, to=to).position
 
     def _learn_erasures(self, keys: Keys) -> list[str]:
-        return [subject for store in self._ledgers for subject in learn_erasures(store, keys)]
+        return [subject for store in self._stores for subject in learn_erasures(store, keys)]
 
     def _copy_packs(self, packs: list[PackEntry], folder: Path) -> None:
         target = FolderObjectStore({"standard": folder / "blobs"})
@@ -195,8 +213,20 @@ class Restorer:
         for pack in packs:
             self._tell(Progress(self._place, "packs", done, total))
             try:
+                self._copy_pack(pack, target)
+            except CorruptBackup as error:
+                if not self._is_lenient:
+                    raise
+                self._lacking[pack.name] = error.message
+            done += pack.size_bytes
+
+    def _copy_pack(self, pack: PackEntry, target: ObjectStore) -> None:
+        """Copy a pack from here, or from another place that holds it whole."""
+        failure: CorruptBackup | None = None
+        for store in (self._repository.store, *self._stores):
+            try:
                 copy_object(
-                    self._repository.store,
+                    store,
                     PACKS + pack.name,
                     target,
                     pack.name,
@@ -204,11 +234,15 @@ class Restorer:
                     size_bytes=pack.size_bytes,
                 )
             except ObjectNotFound:
-                raise CorruptBackup(
-                    f"{self._repository.path / PACKS / pack.name} is missing",
-                    hint="restore from another place: --place",
-                ) from None
-            done += pack.size_bytes
+                where = self._repository.path / PACKS / pack.name
+                failure = failure or CorruptBackup(f"{where} is missing", hint=_LENIENT)
+            except (CorruptBackup, Denied) as error:
+                where = self._repository.path / PACKS / pack.name
+                failure = failure or CorruptBackup(f"{where} cannot be used: {error.message}", hint=_LENIENT)
+            else:
+                return
+        assert failure is not None
+        raise failure
 
     def _restore_files(self, keys: Keys, entries: list[FileEntry], folder: Path) -> bool:
         has_settings = False
@@ -216,8 +250,17 @@ class Restorer:
             target = plain_path(folder, path_of(keys, entry))
             with disk_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with writing(target) as file:
-                restore_file(self._repository.store, keys, entry, file)
+            try:
+                with writing(target) as file:
+                    restore_file(self._repository.store, keys, entry, file)
+            except (Corrupt, ObjectNotFound) as error:
+                if not self._is_lenient:
+                    raise CorruptBackup(
+                        f"{self._repository.path / entry.object} cannot be used: {error.message}",
+                        hint=_LENIENT,
+                    ) from error
+                self._lacking[target.relative_to(folder).as_posix()] = error.message
+                continue
             has_settings = has_settings or entry.role == "settings"
         return has_settings
 

@@ -123,6 +123,10 @@ class Backups:
                     faults=len(verified.faults),
                     first=verified.faults[0].object,
                 )
+                first = verified.faults[0]
+                self.memory.note_complaint(
+                    repository.card.id, f"verify found damage: {first.object}: {first.what}"
+                )
             elif not is_fast:
                 self.memory.note(repository.card.id, verified_at=self.sources.clock())
             return verified
@@ -238,6 +242,11 @@ class Backups:
             write_bytes(target, data)
             if report.is_well:
                 self.memory.note(repository.card.id, drilled_at=report.at)
+            else:
+                failed = next(step for step in report.steps if not step.is_well)
+                self.memory.note_complaint(
+                    repository.card.id, f"the last drill failed: {failed.name}: {failed.told}"
+                )
             self._log.write(
                 "backup",
                 "drill went well" if report.is_well else "drill failed",

@@ -70,6 +70,8 @@ def standing(
         drilled_at = known.drilled_at or repository.card.created_at
         what = "the last drill" if known.drilled_at else "no drill was ever done; the place"
         alarms += _late(what, now - drilled_at, limits.drill_hours, "audobon backup drill")
+    if known.complaint is not None:
+        alarms.append((known.complaint, "audobon backup verify"))
     if twin is not None:
         alarms.append((f"it is {twin} by another name, so there is one copy less", "audobon backup remove"))
     return Standing(
