@@ -250,7 +250,7 @@ def test_what_a_killed_drill_left_is_gone_with_the_next(desk: Desk) -> None:
     desk.backups.make()
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = desk.root / f".data.drill.{dead.pid}-0123abcd.part"
+    left = desk.root / f".drill.{dead.pid}-0123abcd.part"
     (left / "unlock").mkdir(parents=True)
     (left / "unlock" / "key.json").write_text("{}")
     desk.backups.drill()

@@ -95,7 +95,11 @@ class Drill:
         if not stored:
             raise BackupNotFound(f"{self._repository.path} holds no backup yet", hint="audobon backup now")
         newest = stored[-1]
-        scratch = _scratch(self._sources.folder)
+        beside = _scratch_parent(self._sources.folder) / "drill"
+        with disk_errors(beside):
+            clear_leftovers(beside)
+            scratch = temporary_beside(beside)
+            scratch.mkdir(mode=0o700)
         rpo: list[float] = []
         try:
             unlock = scratch / "unlock"
@@ -220,18 +224,9 @@ def _complete(folder: Path, keys: Keys, stored: Stored) -> str:
     return f"{held} blobs are needed, and there"
 
 
-def _scratch(folder: Path) -> Path:
-    """Make a folder for a trial: beside the data folder, where there is room, else among temporary files.
-
-    What a killed drill left there is removed first: it holds all that its keys open, and the keys.
-    """
-    parent = folder.parent if os.access(folder.parent, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-    trial = parent / f"{folder.name}.drill"
-    with disk_errors(trial):
-        clear_leftovers(trial)
-        scratch = temporary_beside(trial)
-        scratch.mkdir(mode=0o700)
-    return scratch
+def _scratch_parent(folder: Path) -> Path:
+    """Return where there is room for a trial: beside the data folder, else where temporary files go."""
+    return folder.parent if os.access(folder.parent, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def report_name(drill_id: str) -> str:
