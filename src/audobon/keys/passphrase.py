@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,9 +72,12 @@ class Passphrase:
 
 
 def ask_at_terminal(is_new: bool) -> str:
-    """Ask a person for the passphrase, unseen; empty when nobody is there, or a new one differs."""
+    """Ask a person for the passphrase, unseen; empty when nobody is there to ask."""
     import getpass
 
+    # What works in the background waits for the command: two questions at once cannot be answered.
+    if threading.current_thread() is not threading.main_thread():
+        return ""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return ""
     text = getpass.getpass("new passphrase of the keyring: " if is_new else "passphrase of the keyring: ")
