@@ -316,3 +316,17 @@ def test_damage_that_was_found_stays_an_alarm_until_a_place_is_proved_again(desk
     (desk.place / name).write_bytes(whole)
     desk.backups.drill()
     assert desk.backups.standings()[0].alarms == []
+
+
+def test_who_was_erased_does_not_come_back_when_the_ledger_and_old_keys_are_planted(desk: Desk) -> None:
+    ada = desk.keys.subject("Ada")
+    desk.put(2 << 20, subject=ada)
+    desk.backups.make()
+    (old_keys,) = (path.read_bytes() for path in (desk.place / "keystores").iterdir())
+    desk.keys.erase(ada)
+    desk.backups.make()
+    shutil.rmtree(desk.place / "ledger")
+    (desk.place / "keystores" / "29990101-000000-ffffff.age").write_bytes(old_keys)
+    with pytest.raises(CorruptBackup, match="somebody who was erased might come back"):
+        _fresh_restore(desk, desk.place, desk.root / "fresh", number=1)
+    assert not (desk.root / "fresh").exists()

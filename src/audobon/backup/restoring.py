@@ -12,10 +12,10 @@ import msgspec
 from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, writing
 from audobon.backup.copying import copy_object
 from audobon.backup.keyrings import BringKeyring
-from audobon.backup.ledger_copies import learn_erasures
+from audobon.backup.ledger_copies import learn_erasures, read_ledgers
 from audobon.backup.manifest import FileEntry, Manifest, PackEntry
 from audobon.backup.places import Places
-from audobon.backup.repository import PACKS, Repository, Stored
+from audobon.backup.repository import LEDGER, PACKS, Repository, Stored
 from audobon.backup.sealed_files import path_of, plain_path, restore_file
 from audobon.backup.sources import Progress, Tell
 from audobon.database.copies import own_copy
@@ -31,6 +31,7 @@ from audobon.errors import (
     ObjectNotFound,
     OutputExists,
 )
+from audobon.keys.ledger import FIRST, hash_of
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -205,7 +206,18 @@ class Restorer:
         return restore_database(self._repository.store, keys, path, to=to).position
 
     def _learn_erasures(self, keys: Keys) -> list[str]:
-        return [subject for store in self._stores for subject in learn_erasures(store, keys)]
+        erased = [subject for store in self._stores for subject in learn_erasures(store, keys)]
+        newest = self._repository.newest()
+        known = {FIRST} | {hash_of(entry) for entry in keys.ledger.entries()}
+        for store in (self._repository.store, *self._stores):
+            known |= {hash_of(entry) for entries in read_ledgers(store, keys) for entry in entries}
+        if newest is not None and newest.manifest.ledger_head not in known:
+            raise CorruptBackup(
+                f"{self._repository.path / LEDGER} lacks erasures that backup {newest.manifest.id} knew:"
+                " somebody who was erased might come back",
+                hint="restore from another place",
+            )
+        return erased
 
     def _copy_packs(self, packs: list[PackEntry], folder: Path) -> None:
         target = FolderObjectStore({"standard": folder / "blobs"})
