@@ -189,7 +189,7 @@ def status(*, as_json: bool) -> None:
         click.echo("\n".join(columns(headings, rows, right=("backups",))))
     else:
         say("no places for backups; begin with: audobon backup add FOLDER")
-    if found:
+    if any(each.backups for each in found):
         warn_of_words(backups)
     refuse_late(found)
 
