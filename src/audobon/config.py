@@ -122,7 +122,11 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, (_, origin) in found.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {near[0]})" if near else ""))
+            # As it would have to be written where the wrong one stands.
+            said = near[0] if near else ""
+            if origin.startswith(_PREFIX):
+                said = _PREFIX + said.replace(".", "_").upper()
+            faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {said})" if near else ""))
     return found, faults
 
 

@@ -138,7 +138,7 @@ def test_a_wrong_setting_is_named_with_its_origin_whatever_was_asked(audobon: Au
 
     assert (outcome.status, outcome.out) == (3, "")
     assert outcome.err == (
-        "error: AUDOBON_MEMORY_BUGDET: unknown setting memory.bugdet (nearest: memory.budget)\n"
+        "error: AUDOBON_MEMORY_BUGDET: unknown setting memory.bugdet (nearest: AUDOBON_MEMORY_BUDGET)\n"
         "hint: audobon config show\n"
     )
 

@@ -8,7 +8,7 @@ from audobon.backup.signed import Document
 
 FOLDER = "manifests"
 
-FileRole = Literal["settings", "model", "tuning", "log"]
+FileRole = Literal["settings", "model", "tuning", "log", "places"]
 
 
 class PackEntry(msgspec.Struct, frozen=True, array_like=True):

@@ -14,12 +14,14 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     number, digest  of the newest manifest written from here
     drilled_at      when a drill last went well; None: never
+    complaint       what the last drill or proof found wrong; None when it went well
     """
 
     number: int = 0
     digest: str = ""
     drilled_at: float | None = None
     verified_at: float | None = None
+    complaint: str | None = None
 
 
 class Memory:
@@ -46,6 +48,20 @@ class Memory:
         self, repository_id: str, *, drilled_at: float | None = None, verified_at: float | None = None
     ) -> None:
         """Remember that a repository was proved."""
+        self._change(repository_id, drilled_at=drilled_at, verified_at=verified_at, complaint=None)
+
+    def note_complaint(self, repository_id: str, complaint: str) -> None:
+        """Remember what is wrong with a repository, until it is proved again."""
+        self._change(repository_id, drilled_at=None, verified_at=None, complaint=complaint)
+
+    def _change(
+        self,
+        repository_id: str,
+        *,
+        drilled_at: float | None,
+        verified_at: float | None,
+        complaint: str | None,
+    ) -> None:
         with FileLock(self._lock, purpose="noting a backup", wait=True):
             known = self._read()
             before = known.get(repository_id, Remembered())
@@ -53,6 +69,7 @@ class Memory:
                 before,
                 drilled_at=before.drilled_at if drilled_at is None else drilled_at,
                 verified_at=before.verified_at if verified_at is None else verified_at,
+                complaint=complaint,
             )
             self._write(known)
 

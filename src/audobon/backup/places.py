@@ -8,6 +8,8 @@ import msgspec
 from audobon.atomic import disk_errors, write_bytes
 from audobon.errors import Conflict, Corrupt, NotFound
 
+PLACES_FILE = "places.json"
+
 
 class Place(msgspec.Struct, frozen=True):
     """A folder for backups; `origin` is where it is named: "settings" or "added"."""
@@ -24,7 +26,7 @@ class Places:
     """The places of a data folder; those added by command stand in places.json."""
 
     def __init__(self, folder: Path, configured: Iterable[Path]) -> None:
-        self._path = folder / "places.json"
+        self._path = folder / PLACES_FILE
         self._configured = [path.absolute() for path in configured]
 
     def add(self, path: Path) -> None:

@@ -14,7 +14,7 @@ from audobon.atomic import disk_errors, writing
 from audobon.backup.repository import PACKS, Repository
 from audobon.backup.restoring import Point, Restorer
 from audobon.backup.sealed_files import plain_path
-from audobon.errors import BlobNotFound, JobNotFound, NotFound, OutputExists
+from audobon.errors import BlobNotFound, JobNotFound, NotFound, ObjectNotFound, OutputExists
 from audobon.jobs.records import JobRecords
 from audobon.keys.service import Keys
 from audobon.sqlite import connect_to_look
@@ -109,9 +109,15 @@ class PageRestorer:
         scratch = Path(tempfile.mkdtemp(prefix="audobon-"))
         try:
             for pack in self._point.packs:
+                # Asked for first: names that would lead elsewhere are refused by the store.
+                try:
+                    source = self._repository.store.path(PACKS + pack.name)
+                except ObjectNotFound:
+                    # What was asked for may lie in another.
+                    continue
                 link = scratch / "blobs" / pack.name
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(self._repository.path / PACKS / pack.name)
+                link.symlink_to(source)
             with closing(Storage(scratch, self._keys)) as storage:
                 storage.rebuild()
                 yield storage

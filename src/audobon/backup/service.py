@@ -25,6 +25,7 @@ from audobon.errors import (
     AudobonError,
     BackupNotFound,
     BelowThreshold,
+    Conflict,
     NotFound,
     ObjectNotFound,
     PartlyFailed,
@@ -65,10 +66,18 @@ class Backups:
     def add(self, path: Path) -> bool:
         """Begin backups in a place, and note it for good; tell whether it held none before.
 
-        raises  Conflict when other files lie there, ForeignRepository, Denied
+        raises  Conflict when other files lie there, it is another place by another name, or lies in the
+                data folder; ForeignRepository, Denied
         """
         path = path.absolute()
-        _, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
+        if path.resolve().is_relative_to(self.sources.folder.resolve()):
+            raise Conflict(
+                f"{path} lies in the data folder, and would be lost with it",
+                hint="name a folder on another disk",
+            )
+        repository, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
+        if (twin := self._twin(path, repository)) is not None:
+            raise Conflict(f"{path} is {twin} by another name", hint="two places are two folders")
         self.places.add(path)
         return is_new
 
@@ -114,6 +123,10 @@ class Backups:
                     faults=len(verified.faults),
                     first=verified.faults[0].object,
                 )
+                first = verified.faults[0]
+                self.memory.note_complaint(
+                    repository.card.id, f"verify found damage: {first.object}: {first.what}"
+                )
             elif not is_fast:
                 self.memory.note(repository.card.id, verified_at=self.sources.clock())
             return verified
@@ -151,13 +164,15 @@ class Backups:
         found = []
         for place in self.places.list():
             try:
+                repository = self._open(place, "read")
                 found.append(
                     standing(
-                        self._open(place, "read"),
+                        repository,
                         self.memory,
                         self._limits,
                         origin=place.origin,
                         now=self.sources.clock(),
+                        twin=self._twin(place.path, repository),
                     )
                 )
             except AudobonError as error:
@@ -171,6 +186,7 @@ class Backups:
                         drilled_at=None,
                         verified_at=None,
                         alarms=[error.message],
+                        hint=error.hint,
                     )
                 )
         return found
@@ -226,6 +242,11 @@ class Backups:
             write_bytes(target, data)
             if report.is_well:
                 self.memory.note(repository.card.id, drilled_at=report.at)
+            else:
+                failed = next(step for step in report.steps if not step.is_well)
+                self.memory.note_complaint(
+                    repository.card.id, f"the last drill failed: {failed.name}: {failed.told}"
+                )
             self._log.write(
                 "backup",
                 "drill went well" if report.is_well else "drill failed",
@@ -280,6 +301,14 @@ class Backups:
         more = f", and {len(self.failures) - 1} more" if len(self.failures) > 1 else ""
         raise PartlyFailed(f"{first.place}: {first.message}{more}", hint=first.hint)
 
+    def _twin(self, path: Path, repository: Repository) -> Path | None:
+        """Return another place that is the same repository, or a copy of it; None: there is none."""
+        for each in self.places.list():
+            with suppress(AudobonError):
+                if each.path != path and self._open(each, "read").card.id == repository.card.id:
+                    return each.path
+        return None
+
     def _everywhere(self, place: Path | None, event: str, act: Callable[[Place], _Result]) -> list[_Result]:
         self.failures = []
         results, errors = [], []
@@ -312,7 +341,7 @@ class Backups:
 
 def refuse_late(standings: list[Standing]) -> None:
     """Raise BelowThreshold when anything is late or missing, naming the first of it."""
-    alarms = [(each.place, alarm) for each in standings for alarm in each.alarms]
+    alarms = [(each.place, alarm, each.hint) for each in standings for alarm in each.alarms]
     if alarms:
         more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
-        raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint="audobon backup now")
+        raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint=alarms[0][2])

@@ -7,7 +7,7 @@ import click
 
 from audobon.cli.backup_restore import drill, restore
 from audobon.cli.backup_schedule import schedule
-from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures, utc, warn_of_words
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
     for each in made:
         deed = "would copy" if is_dry else f"{each.id}: copied"
         say(
-            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs,"
-            f" {amount_of(each.added_bytes)} of {amount_of(each.size_bytes)}"
+            f"{each.place}: {deed} {amount_of(each.added_bytes)}; of {each.packs} packs"
+            f" {each.new_packs} were not there yet"
         )
         for name, reason in each.lacking.items():
             say(f"  left out: {name}: {reason}")
     print_failures(backups)
+    if not is_dry:
+        warn_of_words(backups)
     backups.raise_failures()
     lacking = sum(len(each.lacking) for each in made)
     if lacking:
@@ -102,7 +104,7 @@ def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
     from audobon.backup.places import Place
     from audobon.backup.service import refuse_late
     from audobon.cli.durations import span
-    from audobon.cli.queue_words import columns, moment
+    from audobon.cli.queue_words import columns
     from audobon.errors import AudobonError
 
     backups = _backups()
@@ -133,7 +135,7 @@ def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
             (
                 standing.place,
                 each.manifest.id,
-                moment(each.manifest.at),
+                utc(each.manifest.at),
                 span(max(0.0, backups.sources.clock() - each.manifest.at)),
                 amount_of(each.manifest.size_bytes),
                 amount_of(each.manifest.added_bytes),
@@ -187,6 +189,8 @@ def status(*, as_json: bool) -> None:
         click.echo("\n".join(columns(headings, rows, right=("backups",))))
     else:
         say("no places for backups; begin with: audobon backup add FOLDER")
+    if any(each.backups for each in found):
+        warn_of_words(backups)
     refuse_late(found)
 
 

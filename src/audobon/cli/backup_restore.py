@@ -1,12 +1,12 @@
 """`audobon backup restore` and `audobon backup drill`."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _path = click.Path(path_type=Path)
 @click.option("--file", "name", metavar="NAME|KEY", help="Only the newest file of this name, or a blob.")
 @click.option("--from", "source", type=_path, help="On a fresh machine: the place to restore from.")
 @click.option("--recovery-words-file", "words_file", type=_path, help="With --from; else they are asked.")
+@click.option("--as-far-as-possible", "is_lenient", is_flag=True, help="All that is whole; status 10.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be restored.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 def restore(
@@ -41,6 +42,7 @@ def restore(
     name: str | None,
     source: Path | None,
     words_file: Path | None,
+    is_lenient: bool,
     is_dry: bool,
     as_json: bool,
 ) -> None:
@@ -56,7 +58,7 @@ def restore(
     """
     from audobon.app import open_app
     from audobon.backup.restoring import choose_point
-    from audobon.errors import InvalidInput
+    from audobon.errors import InvalidInput, PartlyFailed
 
     if (into is None) == (not in_place):
         raise InvalidInput("say where: --into FOLDER, or --in-place")
@@ -64,13 +66,19 @@ def restore(
         raise InvalidInput("only everything, and of this machine's own, is restored in place", hint="--into")
     if words_file is not None and source is None:
         raise InvalidInput("the recovery words go with --from")
+    from audobon.app import keyring_protectors
+
     app = open_app()
     with RunningLine() as line, ExitStack() as stack:
         if source is not None:
-            repository, restorer = _of_fresh_machine(app, source, words_file, line.tell)
+            repository, restorer = _of_fresh_machine(
+                app, source, words_file, line.tell, is_lenient=is_lenient
+            )
             stack.enter_context(repository.using())
         else:
-            repository, restorer = _of_this_machine(app, place, backup_id, line.tell, stack)
+            repository, restorer = _of_this_machine(
+                app, place, backup_id, line.tell, stack, is_lenient=is_lenient
+            )
         point = choose_point(repository, backup_id, at)
         if is_dry:
             _tell_plan(repository, point, as_json=as_json)
@@ -92,6 +100,15 @@ def restore(
             assert into is not None
             restored = restorer.restore(point, into.absolute())
     _tell_restored(restored, as_json=as_json)
+    if source is not None:
+        from audobon.keys.service import Keys
+
+        with closing(Keys(Path(restored.into), keyring_protectors(app.settings))) as keys:
+            say(
+                f"its keyring is protected here by {keys.status().protector}: audobon keys protect changes it"
+            )
+    if restored.lacking:
+        raise PartlyFailed(f"packs and files that could not be restored: {len(restored.lacking)}")
 
 
 @click.command(short_help="Restore for trial, and prove what came back.")
@@ -125,6 +142,7 @@ def drill(place: Path | None, *, as_json: bool) -> None:
         took = "unknown" if report.rto_seconds is None else span(report.rto_seconds)
         say(f"lost if everything here went now (RPO): {lost}; a restore takes (RTO): {took}")
     print_failures(backups)
+    warn_of_words(backups)
     failed = [report.place for report in reports if not all(step.is_well for step in report.steps)]
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
@@ -132,7 +150,7 @@ def drill(place: Path | None, *, as_json: bool) -> None:
 
 
 def _of_fresh_machine(
-    app: "App", source: Path, words_file: Path | None, tell: "Tell"
+    app: "App", source: Path, words_file: Path | None, tell: "Tell", *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.atomic import disk_errors
@@ -150,11 +168,11 @@ def _of_fresh_machine(
     protectors = keyring_protectors(app.settings)
     bring = from_words(repository, words, protectors)
     opener = lambda folder: Keys(folder, protectors)  # noqa: E731
-    return repository, Restorer(repository, bring, opener, [repository.store], tell)
+    return repository, Restorer(repository, bring, opener, [repository.store], tell, is_lenient=is_lenient)
 
 
 def _of_this_machine(
-    app: "App", place: Path | None, backup_id: str, tell: "Tell", stack: ExitStack
+    app: "App", place: Path | None, backup_id: str, tell: "Tell", stack: ExitStack, *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.backup.keyrings import from_folder
@@ -170,6 +188,7 @@ def _of_this_machine(
         lambda folder: Keys(folder, protectors),
         backups.ledgers(),
         tell,
+        is_lenient=is_lenient,
     )
 
 
@@ -223,6 +242,8 @@ def _tell_restored(restored: "Restored", *, as_json: bool) -> None:
         f" {amount_of(restored.size_bytes)}, {restored.blobs} blobs, the database up to commit"
         f" {restored.position.commit}"
     )
+    for name, reason in restored.lacking.items():
+        say(f"  left out: {name}: {reason}")
     if restored.erased:
         say(f"erased again, since a ledger says so: {', '.join(restored.erased)}")
     if restored.settings is not None:

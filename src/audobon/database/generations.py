@@ -125,9 +125,11 @@ class Chosen(msgspec.Struct, frozen=True):
     commit: int | None
 
 
-def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
+def choose(store: ObjectStore, keys: Keys, to: datetime | int | Position | None) -> Chosen:
     """Return what leads to an instant, a commit, or the last commit there is.
 
+    to      a number alone means the newest history that has it: after a restore of an older state two may;
+            a position names its own
     raises  BackupNotFound when nothing reaches back so far, or not yet so far; CorruptBackup
     """
     usable = [generation for generation in generations(store) if generation.snapshots]
@@ -135,6 +137,11 @@ def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
         raise BackupNotFound("no copy of the database was shipped here")
     if to is None:
         return _from_newest(usable[-1], None)
+    if isinstance(to, Position):
+        named = [generation for generation in usable if generation.name == to.generation]
+        if not named:
+            raise BackupNotFound(f"generation {to.generation} of the shipped database is not kept")
+        return _choose_commit(store, keys, named, to.commit)
     if isinstance(to, int):
         return _choose_commit(store, keys, usable, to)
     return _choose_instant(store, keys, usable, to.timestamp())
@@ -157,7 +164,8 @@ def _choose_commit(store: ObjectStore, keys: Keys, usable: list[Generation], com
 
 
 def _choose_instant(store: ObjectStore, keys: Keys, usable: list[Generation], instant: float) -> Chosen:
-    for generation in reversed(usable):
+    found: list[tuple[float, Chosen]] = []
+    for generation in usable:
         # Instants never go back within a generation, whatever the clock did.
         names = [entry.name for _, entry in sorted(generation.snapshots.items())]
         before = bisect.bisect_right(names, instant, key=lambda name: read_info(store, keys, name)[0].at)
@@ -166,7 +174,11 @@ def _choose_instant(store: ObjectStore, keys: Keys, usable: list[Generation], in
         snapshot = sorted(generation.snapshots)[before - 1]
         later = [entry.name for first, entry in sorted(generation.segments.items()) if first > snapshot]
         count = bisect.bisect_right(later, instant, key=lambda name: read_info(store, keys, name)[0].at)
-        return Chosen(generation.snapshots[snapshot].name, later[:count], None)
+        chosen = Chosen(generation.snapshots[snapshot].name, later[:count], None)
+        found.append((read_info(store, keys, chosen.snapshot)[0].at, chosen))
+    if found:
+        # By time, not by number: what was given up for an older state may have counted further.
+        return max(reversed(found), key=lambda each: each[0])[1]
     oldest = read_info(store, keys, usable[0].snapshots[min(usable[0].snapshots)].name)[0]
     raise BackupNotFound(
         f"nothing is kept of so early; the oldest is of {in_words(oldest.at)}", hint="audobon database points"

@@ -40,7 +40,7 @@ def restore_database(
     keys: Keys,
     into: Path,
     *,
-    to: datetime | int | None = None,
+    to: datetime | int | Position | None = None,
     overwrite: bool = False,
     as_far_as_possible: bool = False,
 ) -> Restored:

@@ -277,6 +277,11 @@ class Keys:
         """Return the 24 words that open every export; note that they are shown, unless it is for a trial."""
         return recovery.words_of(self._opened(), are_shown=are_shown)
 
+    @property
+    def are_words_known(self) -> bool:
+        """Whether anybody ever asked for the recovery words."""
+        return self._opened().store.meta("words exported at") is not None
+
     def recovery_recipient(self) -> str:
         """Return the age recipient that exports are encrypted to."""
         return recovery.RecoveryKey(self._opened().secret("recovery")).recipient

@@ -204,4 +204,7 @@ def key_bytes(key: str) -> bytes:
 
 def not_found(key: str) -> BlobNotFound:
     """Return the error for a key that storage holds nothing under."""
-    return BlobNotFound(f"no blob {key[:12]}…", hint="run the job again")
+    return BlobNotFound(
+        f"no blob {key[:12]}…",
+        hint="run the job again, or look in a backup: audobon backup restore --file KEY --into FOLDER",
+    )

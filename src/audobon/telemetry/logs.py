@@ -11,7 +11,13 @@ from typing import Any, BinaryIO, Literal, Protocol
 import msgspec
 
 from audobon.atomic import write_bytes
-from audobon.errors import AlreadyRunning, SubjectErased
+from audobon.errors import (
+    AlreadyRunning,
+    CorruptKeyring,
+    KeyringLost,
+    SubjectErased,
+    WrongPassphrase,
+)
 from audobon.processes import FileLock
 
 Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
@@ -22,6 +28,7 @@ _KEPT_FILES = 5
 # Ids, and words of Audobon's own. What is not here is sealed, so that a fact added later cannot leak.
 _CLEAR = {"at", "level", "category", "event", "job", "operation", "code", "status", "fence"}
 ERASED = "erased"
+LOCKED = "not written: the keyring was locked"
 """What stands for words whose owner was erased."""
 
 
@@ -140,6 +147,9 @@ def _sealed_facts(seal: Seal, subject: str, facts: dict[str, object]) -> Iterato
             yield field, seal(subject, words, context=log_context(field))
         except SubjectErased:
             yield field, ERASED
+        except (WrongPassphrase, KeyringLost, CorruptKeyring):
+            # That something happened is told all the same, without the words.
+            yield field, LOCKED
 
 
 def _rotate(path: Path) -> None:
