@@ -242,10 +242,14 @@ class Backups:
 
     def ledgers(self) -> list[ObjectStore]:
         """Return the stores of all places that can be reached."""
-        found: list[ObjectStore] = []
+        return [repository.store for repository in self.repositories()]
+
+    def repositories(self) -> list[Repository]:
+        """Return all places that can be reached, to read."""
+        found: list[Repository] = []
         for place in self.places.list():
             with suppress(AudobonError):
-                found.append(self._open(place, "read").store)
+                found.append(self._open(place, "read"))
         return found
 
     def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:

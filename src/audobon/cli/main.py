@@ -21,6 +21,7 @@ from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
+from audobon.cli.recovery import recovery
 from audobon.cli.resources import resources
 from audobon.cli.run import run
 from audobon.cli.storage import storage
@@ -55,8 +56,8 @@ def audobon() -> None:
 
 
 for command in (
-    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
-    resources, config,
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, recovery, logs,
+    doctor, resources, config,
 ):  # fmt: skip
     audobon.add_command(command)
 

@@ -44,6 +44,7 @@ class Keys:
     def __init__(self, folder: Path, protectors: Protectors) -> None:
         self._ring = Ring(Keystore(folder), protectors, when_opened=self._settle)
         self.ledger = Ledger(folder, self.sign, self.is_signed)
+        self._erased_again: list[str] = []
 
     @property
     def exists(self) -> bool:
@@ -265,6 +266,11 @@ class Keys:
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
 
+    def erased_again(self) -> list[str]:
+        """Return whom opening the keyring erased again since this was last asked, as after a restore."""
+        again, self._erased_again = self._erased_again, []
+        return again
+
     def mend_ledger(self) -> int:
         """Write a damaged or lost ledger anew from what is erased here; return how many entries it has.
 
@@ -301,7 +307,7 @@ class Keys:
 
     def _settle(self) -> None:
         rotation.finish_leaving(self._ring, is_opening=True)
-        erasure.settle(self._ring, self.ledger)
+        self._erased_again += erasure.settle(self._ring, self.ledger)
 
     def _signing(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._opened().secret("signing"))
