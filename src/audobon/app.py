@@ -162,19 +162,22 @@ class App:
     def recovery(self) -> "Recovery":
         """What finds out whether the data folder is sound, and mends it."""
         # Needed where an engine starts, and by few commands besides.
+        from audobon.recovery.parts import Parts
         from audobon.recovery.service import Recovery
 
         return Recovery(
-            self.folder,
-            self.keys,
-            keyring_protectors(self.settings),
-            self.database,
-            self.storage,
-            self.log,
-            self.backups,
-            is_shipped=self.settings.database.shipping != "off",
-            settle=lambda: self.data.settle_ledger(),
-            told_of_storage=self._told_of_storage,
+            Parts(
+                folder=self.folder,
+                keys=self.keys,
+                protectors=keyring_protectors(self.settings),
+                database=self.database,
+                storage=self.storage,
+                log=self.log,
+                backups=self.backups,
+                is_shipped=self.settings.database.shipping != "off",
+                settle=lambda: self.data.settle_ledger(),
+                told_of_storage=self._told_of_storage,
+            )
         )
 
     def engine(self, queue: Queue, *, memory: str | None, tell: Tell | None = None) -> Engine:

@@ -126,9 +126,11 @@ class Database:
 
     def _demand_not_lost(self) -> None:
         """Refuse to begin a database anew where one was that can be had again."""
-        is_lost = not self.path.exists() or not self.path.stat().st_size
-        if is_lost and next((self._folder / "wal").glob("*/*.snapshot"), None) is not None:
-            raise Corrupt(f"{self.path} is gone, and its copy is there", hint=MEND)
+        if self.path.exists() and self.path.stat().st_size:
+            return
+        # Without its own copy it may be in a place yet; that it was shipped tells that there was one.
+        if shipping_note(self.path).exists() or any((self._folder / "wal").glob("*/*.snapshot")):
+            raise Corrupt(f"{self.path} is gone", hint=MEND)
 
     def migration(self) -> "MigrationPlan | None":
         """Return what bringing it up to date would do, having checked it; None when it is, or is not there.
@@ -193,6 +195,11 @@ class Database:
 
     def _migration_lock(self) -> FileLock:
         return FileLock(self._folder / "locks" / "migrate.lock", purpose="a database migration", wait=True)
+
+
+def shipping_note(path: Path) -> Path:
+    """Return the file that tells how far a database was shipped."""
+    return path.parent / "locks" / f"{path.name}.shipped"
 
 
 def damage_mark(path: Path) -> Path:

@@ -48,7 +48,7 @@ class PutBack(msgspec.Struct, frozen=True):
 
     source: str
     restored: Restored
-    kept: str | None
+    kept: str | None = None
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -57,6 +57,14 @@ class _Way(msgspec.Struct, frozen=True):
     source: Source
     commit: int
     to: int | None
+
+
+class _Intent(msgspec.Struct, frozen=True):
+    """That a whole database, known by its inode, is about to take its place."""
+
+    inode: tuple[int, int]
+    put_back: PutBack
+    why: str
 
 
 class DatabaseMending:
@@ -78,19 +86,33 @@ class DatabaseMending:
         self._scratch = folder / "restoring"
         self._intent = folder / "restoring.intent"
 
-    @property
-    def was_broken_off(self) -> bool:
-        """Whether a restore was killed after it began to put a database in place."""
-        return self._intent.exists()
+    def resume(self) -> "tuple[PutBack, str] | None":
+        """Finish what was killed after it had begun to put a database in place; None when nothing was.
+
+        Returns what was put in place, and why.
+        """
+        with disk_errors(self._intent):
+            try:
+                intent = msgspec.json.decode(self._intent.read_bytes(), type=_Intent)
+            except (FileNotFoundError, msgspec.MsgspecError):
+                return None
+        new = self._scratch / self._path.name
+        if _inode(self._path) == intent.inode:
+            return self._ship_on(intent.put_back), intent.why
+        if _inode(new) != intent.inode:
+            return None
+        self._demand_alone()
+        return self._put_in_place(new, intent), intent.why
 
     def finish(self) -> None:
         """Note that nothing is left to do, and clear what is left of earlier tries."""
         with disk_errors(self._folder):
             damage_mark(self._path).unlink(missing_ok=True)
             self._intent.unlink(missing_ok=True)
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            if self._scratch.exists():
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def newest(self) -> PutBack:
+    def newest(self, why: str) -> PutBack:
         """Put back the newest that any copy holds, as far as it can be read.
 
         raises  CorruptBackup when nothing can be restored, Unavailable while others have the database open
@@ -98,16 +120,18 @@ class DatabaseMending:
         self._demand_alone()
         new = self._scratch / self._path.name
         source, restored = self._best(new)
-        return self._put_in_place(new, source, restored)
+        return self._put_in_place(new, _Intent(_inode(new), PutBack(source.name, restored), why), source)
 
-    def exactly(self, source: Source, *, to: datetime | int | None, as_far_as_possible: bool) -> PutBack:
+    def exactly(
+        self, source: Source, why: str, *, to: datetime | int | None, as_far_as_possible: bool
+    ) -> PutBack:
         """Put back what one copy holds of an instant or a commit; raises as `restore_database`."""
         self._demand_alone()
         new = self._scratch / self._path.name
         restored = restore_database(
             source.store, self._keys, new, to=to, overwrite=True, as_far_as_possible=as_far_as_possible
         )
-        return self._put_in_place(new, source, restored)
+        return self._put_in_place(new, _Intent(_inode(new), PutBack(source.name, restored), why), source)
 
     def _best(self, new: Path) -> tuple[Source, Restored]:
         """Restore the newest way that is whole, or the longest that is not."""
@@ -162,27 +186,32 @@ class DatabaseMending:
             # Up to before its newest object, which cannot be read.
             return max((*generation.segments, *generation.snapshots)) - 1
 
-    def _put_in_place(self, new: Path, source: Source, restored: Restored) -> PutBack:
+    def _put_in_place(self, new: Path, intent: "_Intent", source: Source | None = None) -> PutBack:
         with disk_errors(self._path):
-            write_bytes(self._intent, b"")
             kept = self._keep_aside()
+            put_back = msgspec.structs.replace(intent.put_back, kept=kept or intent.put_back.kept)
+            # From here on the next who looks goes on: what follows is not whole at every instant.
+            write_bytes(self._intent, msgspec.json.encode(msgspec.structs.replace(intent, put_back=put_back)))
             for name in ("-wal", "-shm"):
                 Path(f"{self._path}{name}").unlink(missing_ok=True)
             sync_folder(self._folder)
             new.replace(self._path)
             sync_folder(self._folder)
-        if not source.is_own:
-            # So the counting of commits goes on where it was.
-            # One that is damaged stays as it is; a new generation follows it.
+        if source is not None and not source.is_own:
+            # So the counting of commits goes on where it was. One that is damaged stays as it is; a new
+            # generation follows it.
             with suppress(AudobonError):
                 copy_shipped(source.store, own_copy(self._folder))
+        return self._ship_on(put_back)
+
+    def _ship_on(self, put_back: PutBack) -> PutBack:
         if self._ships:
             with closing(Shipper(self._path, own_copy(self._folder), self._keys)) as shipper:
                 shipper.ship()
         self.finish()
-        return PutBack(source.name, restored, None if kept is None else str(kept))
+        return put_back
 
-    def _keep_aside(self) -> Path | None:
+    def _keep_aside(self) -> str | None:
         """Give what is there a second name, so that nothing is lost whenever we are killed."""
         there = [
             path
@@ -198,7 +227,7 @@ class DatabaseMending:
             _keep(path, folder / path.name)
         sync_folder(folder)
         sync_folder(folder.parent)
-        return folder
+        return str(folder)
 
     def _demand_alone(self) -> None:
         self._scratch.mkdir(exist_ok=True, mode=0o700)
@@ -224,6 +253,14 @@ def is_open_elsewhere(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
 def _keep(path: Path, kept: Path) -> None:

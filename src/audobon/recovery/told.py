@@ -17,6 +17,7 @@ What = Literal[
     "unclean stop",
     "database restored",
     "database rolled back",
+    "database lost",
     "index rebuilt",
     "storage mended",
     "packs fetched",
