@@ -91,6 +91,7 @@ def restore(
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
+        _settle(app, app.folder if in_place else into.absolute())
     _tell_restored(restored, as_json=as_json)
 
 
@@ -129,6 +130,20 @@ def drill(place: Path | None, *, as_json: bool) -> None:
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
     backups.raise_failures()
+
+
+def _settle(app: "App", folder: Path) -> None:
+    """Remove the rows and packs of whoever is erased, which the backup may have held still."""
+    from contextlib import closing
+
+    import msgspec
+
+    from audobon.app import App
+
+    storage = msgspec.structs.replace(app.settings.storage, folder=folder)
+    restored = App(msgspec.structs.replace(app.settings, storage=storage))
+    with closing(restored.storage), closing(restored.keys):
+        restored.data.settle_ledger()
 
 
 def _of_fresh_machine(

@@ -143,12 +143,26 @@ def _apply_retention(upkeep: Upkeep, step: Step) -> dict[str, int]:
     return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
+def _finish_erasures(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    from audobon.data.finishing import finish_erasures
+
+    places = [place.path for place in upkeep.backups().places.list()]
+    finished = finish_erasures(
+        upkeep.folder, upkeep.connection, upkeep.queue, upkeep.storage, upkeep.cache, upkeep.keys, places
+    )
+    return {
+        "finished_erasures": sum(not each.pending for each in finished),
+        "pending_erasures": sum(bool(each.pending) for each in finished),
+    }
+
+
 _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
+    "finish-erasures": _finish_erasures,
     "backup-now": _backup_now,
     "backup-verify": _backup_verify,
     "backup-drill": _backup_drill,

@@ -1,14 +1,11 @@
-"""Brings missing and torn packs back from places, and names the jobs whose pages are lost."""
+"""Which packs are missing or torn, and the jobs whose pages are lost."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import disk_errors, sync_folder
 from audobon.errors import ObjectNotFound
 from audobon.jobs.records import JobRecords
 from audobon.storage.service import Storage
@@ -37,23 +34,6 @@ def faulty_packs(storage: Storage) -> list[str]:
         except ObjectNotFound:
             found.append(pack.name)
     return found
-
-
-def keep_aside(storage: Storage, names: Iterable[str], folder: Path) -> str | None:
-    """Move torn packs to a folder of their own, out of the way of whole ones; return it."""
-    kept = None
-    for name in names:
-        with suppress(ObjectNotFound):
-            path = storage.store.path(name)
-            if kept is None:
-                kept = folder / "damaged" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z"
-            target = kept / name
-            with disk_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                path.rename(target)
-                sync_folder(target.parent)
-                sync_folder(path.parent)
-    return None if kept is None else str(kept)
 
 
 def lost_blobs(storage: Storage, records: JobRecords) -> set[str]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 
 from audobon.errors import AudobonError
 from audobon.jobs.records import JobRecords
-from audobon.recovery.packs_mending import faulty_packs, hit_jobs, keep_aside, lost_blobs
+from audobon.recovery.packs_mending import faulty_packs, hit_jobs, lost_blobs
 from audobon.recovery.parts import Parts
 from audobon.recovery.told import Tell, mended
 
@@ -28,32 +29,32 @@ class StorageCare:
         is_thorough = is_thorough or bool(self._parts.told_of_storage)
         faulty = faulty_packs(self._parts.storage) if is_thorough or count <= _FEW_PACKS else []
         if faulty:
-            kept = keep_aside(self._parts.storage, faulty, self._parts.folder)
-            self._fetch(note, faulty, kept)
+            self._fetch(note, faulty)
         if is_thorough or faulty:
             self._look_for_lost(note)
 
-    def _fetch(self, note: Tell, names: list[str], kept: str | None) -> None:
-        fetched = self._parts.backups().restore_blobs(names)
+    def _fetch(self, note: Tell, names: list[str]) -> None:
+        backups, storage = self._parts.backups(), self._parts.storage
+        fetched = []
+        for name in names:
+            with suppress(AudobonError):
+                if backups.fetch(name, partial(storage.store.replacing, name)):
+                    storage.adopt_pack(name)
+                    fetched.append(name)
         if fetched:
-            places = ", ".join(sorted(set(fetched.values())))
             note(
                 mended(
                     "packs fetched",
-                    f"{len(fetched)} packs were missing or torn, and were fetched from {places}"
-                    + (f"; the torn ones are in {kept}" if kept else ""),
-                    packs=sorted(fetched),
-                    kept=kept,
+                    f"{len(fetched)} packs were missing or torn, and were fetched from backups",
+                    packs=fetched,
                 )
             )
         if gone := sorted(set(names) - set(fetched)):
             note(
                 mended(
                     "packs lost",
-                    f"{len(gone)} packs are missing or torn, and no place that can be reached has them"
-                    + (f"; the torn ones are in {kept}" if kept else ""),
+                    f"{len(gone)} packs are missing or torn, and no place that can be reached has them whole",
                     packs=gone,
-                    kept=kept,
                 )
             )
 
@@ -89,7 +90,7 @@ class StorageCare:
         wanted = {name for place in self._newest_packs() for name in place}
         here = {pack.name for pack in self._parts.storage.packs(sealed_only=False)}
         if lacking := sorted(wanted - here):
-            self._fetch(note, lacking, None)
+            self._fetch(note, lacking)
 
     def _newest_packs(self) -> Iterator[list[str]]:
         for repository in self._parts.backups().repositories():
