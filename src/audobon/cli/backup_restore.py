@@ -91,7 +91,7 @@ def restore(
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
-        _settle(app, app.folder if in_place else into.absolute())
+        _settle(app, app.folder if into is None else into.absolute())
     _tell_restored(restored, as_json=as_json)
 
 
@@ -140,7 +140,10 @@ def _settle(app: "App", folder: Path) -> None:
 
     from audobon.app import App
 
-    storage = msgspec.structs.replace(app.settings.storage, folder=folder)
+    storage = app.settings.storage
+    if folder != app.folder:
+        # The other tiers are those of the data folder in use.
+        storage = msgspec.structs.replace(storage, folder=folder, nearline=Path(), archive=Path())
     restored = App(msgspec.structs.replace(app.settings, storage=storage))
     with closing(restored.storage), closing(restored.keys):
         restored.data.settle_ledger()
