@@ -9,7 +9,7 @@ from audobon.errors import AudobonError, ObjectNotFound, SubjectErased
 from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import KINDS, PackState
-from audobon.storage.index import add_pack
+from audobon.storage.index import Index, add_pack
 from audobon.storage.notes import Note
 from audobon.storage.open_packs import SEAL_BYTES
 from audobon.storage.pack_format import Head, Header, parse_header
@@ -115,9 +115,20 @@ class Rebuilding:
             state: PackState = "open" if is_open else "sealed"
             return _Pack(info, header, found, state, found.notes(descriptor, cipher))
 
-    def add(self, connection: sqlite3.Connection, pack: _Pack) -> int:
-        """Note one pack and its blobs, within `changing`; return its id in the index."""
-        return _add(connection, pack)
+    def adopt(self, index: Index, name: str) -> int:
+        """Note a pack that lies in the store; return its id in the index. raises ObjectNotFound, Corrupt."""
+        pack = self.read(self._store.stat(name))
+        with index.changing() as connection:
+            row = _add(connection, pack)
+            notes.apply(connection, row, pack.notes)
+            # What was removed by name stays so.
+            connection.execute(
+                "UPDATE blob SET dead_at = (SELECT removed_at FROM note WHERE note.key = blob.key)"
+                " WHERE pack = ? AND dead_at IS NULL AND EXISTS"
+                " (SELECT 1 FROM note WHERE note.key = blob.key AND removed_at >= blob.created_at)",
+                (row,),
+            )
+        return row
 
 
 _UNREADABLE = Scan([], 0, is_sealed=True, is_damaged=False)
