@@ -43,6 +43,8 @@ class Orphans:
             if info.name in known or self._is_known(info.name):
                 continue
             try:
+                # What is held in memory may be of another file of that name.
+                self._ciphers.forget(info.name)
                 with self._store.open(info.name) as file:
                     self._ciphers.of(info.name, file.fileno())
             except ObjectNotFound:

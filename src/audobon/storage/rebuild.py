@@ -89,8 +89,14 @@ class Rebuilding:
         rows = {}
         for pack in sorted(packs, key=lambda pack: (pack.header.created_at, pack.info.name)):
             rows[pack.info.name] = _add(connection, pack)
+        # Only the last note of each blob counts, wherever it lies: an older one may tell of damage since mended.
+        last: dict[str, tuple[Note, int]] = {}
         for pack in packs:
-            notes.apply(connection, rows[pack.info.name], pack.notes)
+            for note in pack.notes:
+                if note.key not in last or note.number > last[note.key][0].number:
+                    last[note.key] = note, rows[pack.info.name]
+        for note, row in last.values():
+            notes.apply(connection, row, [note])
         blobs = connection.execute("SELECT count(*) FROM blob").fetchone()[0]
         return Rebuilt(packs=len(packs), blobs=blobs, erased=erased, faults=faults)
 

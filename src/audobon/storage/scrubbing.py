@@ -301,6 +301,10 @@ class Scrubber:
         with self._index.changing() as connection:
             for key, offset in lost.items():
                 set_aside(connection, key, row, offset, now)
+        with suppress(AudobonError):
+            # Sealed as it is: whoever still has it open writes on elsewhere.
+            self._care.seal(row)
+        with self._index.changing() as connection:
             connection.execute("UPDATE pack SET state = 'sealed' WHERE id = ?", (row,))
         with suppress(AudobonError):
             self._annotating.change(lost, lambda note: note)
