@@ -222,10 +222,10 @@ def test_each_pack_has_its_turn_and_a_budget_holds(storage: Storage) -> None:
         unproved = [pack for pack in storage.packs() if pack.verified_at is None]
         assert len(unproved) == left
     assert seen == sum(pack.size_bytes for pack in storage.packs())
-    assert storage.scrubber.late_days(30) == 0
+    assert storage.scrubber.late_days == 0
     with storage.index.changing() as connection:
         connection.execute("UPDATE pack SET verified_at = verified_at - 40 * 86400, created_at = 0")
-    assert round(storage.scrubber.late_days(30)) == 10
+    assert round(storage.scrubber.late_days) == 10
     assert storage.scrubber.scrub(days=30).packs == 3
 
 
@@ -279,7 +279,7 @@ def test_what_nobody_can_read_in_the_place_of_packs_is_told(storage: Storage, tm
         connection.execute("DELETE FROM pack WHERE name = ?", (name,))
     path.write_bytes(b"no pack at all")
     (damage,) = scrub(storage).unmended
-    assert (damage.pack, damage.what) == (name, "it is too short for a pack")
+    assert (damage.pack, damage.what) == (name, "it does not begin as a pack does")
     assert scrub(storage, copies=copies).unmended == []
     assert scrub(storage).faults == []
 

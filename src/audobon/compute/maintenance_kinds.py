@@ -9,6 +9,7 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
     "seal-rows": "seal what an earlier Audobon left readable",
     "apply-retention": "remove what is older than its policy allows",
+    "scrub": "read a part of storage, prove it, and mend what is damaged",
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
     "backup-drill": "restore from every place for trial, and prove it",
@@ -21,5 +22,6 @@ DEFAULT_SCHEDULES: dict[str, str] = {
     "apply-retention": "37 3 * * *",
     "run-lifecycle": "57 3 * * *",
     "seal-rows": "47 3 * * 0",
+    "scrub": "7 4 * * *",
 }
 """The kinds that are scheduled when an engine first meets them, each under its own name, and when (UTC)."""

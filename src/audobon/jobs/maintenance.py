@@ -12,6 +12,7 @@ from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
+from audobon.jobs.scrubbing import note
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
 from audobon.queue.port import Queue
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.backup.sources import Progress, Tell
     from audobon.backup.verifying import Verified
+    from audobon.storage.scrubbing import Scrubbed
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -88,6 +90,19 @@ def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
 
 
+def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
+    from audobon.storage.scrubbing import refuse
+
+    backups = upkeep.backups()
+    found = upkeep.storage.scrubber.scrub(
+        copies=backups,
+        on_step=lambda done, total: step(done >> 20, max(1, total >> 20)),
+    )
+    note(backups.log, found)
+    refuse(found)
+    return found
+
+
 def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
     backups = upkeep.backups()
     made = backups.make(tell=_telling(step))
@@ -149,6 +164,7 @@ _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
+    "scrub": _scrub,
     "backup-now": _backup_now,
     "backup-verify": _backup_verify,
     "backup-drill": _backup_drill,

@@ -89,7 +89,7 @@ class Rebuilding:
         rows = {}
         for pack in sorted(packs, key=lambda pack: (pack.header.created_at, pack.info.name)):
             rows[pack.info.name] = _add(connection, pack)
-        # Only the last note of each blob counts, wherever it lies: an older one may tell of damage since mended.
+        # Only the last note of each blob counts: an older one may tell of damage since mended.
         last: dict[str, tuple[Note, int]] = {}
         for pack in packs:
             for note in pack.notes:

@@ -114,6 +114,8 @@ class Scrubber:
         adopt: Callable[[str], None],
         rebuild: Callable[[], object],
         news: list[str],
+        *,
+        days: float,
     ) -> None:
         self._index = index
         self._store = store
@@ -126,6 +128,7 @@ class Scrubber:
         self._adopt = adopt
         self._rebuild = rebuild
         self._news = news
+        self._days = days
         self._copies: SecondCopies = NoCopies()
         self._is_dry = False
         self._damages: list[Damage] = []
@@ -135,7 +138,7 @@ class Scrubber:
     def scrub(
         self,
         *,
-        days: float,
+        days: float | None = None,
         is_all: bool = False,
         budget_bytes: int | None = None,
         is_dry: bool = False,
@@ -144,6 +147,7 @@ class Scrubber:
     ) -> Scrubbed:
         """Prove the packs whose turn it is, so that within so many days each has its turn.
 
+        days          None: as configured
         is_all        all of them, now
         budget_bytes  stop after so many; None: a day's share, and what is late
         is_dry        tell what is amiss, and mend nothing
@@ -156,7 +160,9 @@ class Scrubber:
         self._check_packs_of_index()
         found = self._settle_orphans()
         rows = self._index.rows(_IN_TURN)
-        chosen = _chosen(rows, days=days, is_all=is_all, budget_bytes=budget_bytes)
+        chosen = _chosen(
+            rows, days=self._days if days is None else days, is_all=is_all, budget_bytes=budget_bytes
+        )
         total, read = sum(row["size_bytes"] for row in chosen), 0
         with ThreadPoolExecutor(1) as pool:
             for row in chosen:
@@ -178,10 +184,11 @@ class Scrubber:
             is_dry=is_dry,
         )
 
-    def late_days(self, days: float) -> float:
-        """Return how many days the pack that waits longest is late; 0: none is."""
+    @property
+    def late_days(self) -> float:
+        """How many days the pack that waits longest is late; 0: none is."""
         oldest = min((row["proved_at"] for row in self._index.rows(_IN_TURN)), default=utc_now())
-        return float(max(0.0, (utc_now() - oldest) / DAY_SECONDS - days))
+        return float(max(0.0, (utc_now() - oldest) / DAY_SECONDS - self._days))
 
     def _check_packs_of_index(self) -> None:
         faults = list(faults_in_packs(self._index, self._store))

@@ -47,6 +47,7 @@ class Storage:
     tiers  folders of the other tiers; see `FolderObjectStore`
     keep_removed_days  for how long what was removed can be brought back
     keep_days  by kind: what is younger is not removed
+    scrub_days  within so many days every byte is proved; see `scrubber`
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -58,6 +59,7 @@ class Storage:
         tiers: Mapping[Tier, Path] | None = None,
         keep_removed_days: float = 0.0,
         keep_days: Mapping[str, float] | None = None,
+        scrub_days: float = 30.0,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._folder = folder / "blobs"
@@ -107,6 +109,7 @@ class Storage:
             self.adopt_pack,
             self.rebuild,
             self._news,
+            days=scrub_days,
         )
         self._keep_days = dict(keep_days or {})
         self._tiering = Tiering(folder, self._index, self.store, self._care, keep_days=self._keep_days)
@@ -247,6 +250,11 @@ class Storage:
         """What applies lifecycle rules; see `let_go` for what they delete."""
         self._make_ready()
         return self._tiering
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+        return self._index.exists
 
     @property
     def scrubber(self) -> Scrubber:
