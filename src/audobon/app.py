@@ -266,4 +266,5 @@ def _keeping(settings: Settings) -> Keeping:
         archive="" if storage.archive == Path() else str(storage.archive),
         keep_removed_days=storage.keep_removed_days,
         keep_days=storage.keep_days,
+        scrub_days=storage.scrub_days,
     )

@@ -12,6 +12,7 @@ from audobon.clock import utc_now
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
+from audobon.jobs.scrubbing import note
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
 from audobon.queue.port import Queue
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.backup.sources import Progress, Tell
     from audobon.backup.verifying import Verified
+    from audobon.storage.scrubbing import Scrubbed
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -86,6 +88,19 @@ def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
 def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))[1]
     return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
+
+
+def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
+    from audobon.storage.scrubbing import refuse
+
+    backups = upkeep.backups()
+    found = upkeep.storage.scrubber.scrub(
+        copies=backups,
+        on_step=lambda done, total: step(done >> 20, max(1, total >> 20)),
+    )
+    note(backups.log, found)
+    refuse(found)
+    return found
 
 
 def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
@@ -163,6 +178,7 @@ _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
     "finish-erasures": _finish_erasures,
+    "scrub": _scrub,
     "backup-now": _backup_now,
     "backup-verify": _backup_verify,
     "backup-drill": _backup_drill,

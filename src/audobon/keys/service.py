@@ -16,7 +16,7 @@ from audobon.clock import utc_now
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
 from audobon.keys.attempts import try_every_key
-from audobon.keys.keystore import Keystore, as_bytes
+from audobon.keys.keystore import Keystore, as_bytes, read_marker
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
@@ -50,6 +50,11 @@ class Keys:
     def exists(self) -> bool:
         """Whether the keyring was made already."""
         return self._ring.store.exists
+
+    @property
+    def was_made(self) -> bool:
+        """Whether the data folder has or had a keyring, be it there or lost."""
+        return read_marker(self._ring.store.folder) is not None
 
     @property
     def id(self) -> str:
