@@ -1,17 +1,19 @@
 """Looks after the keyring: a lost one comes back from the newest export in the places, and the words."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audobon.backup.ledger_copies import learn_erasures
-from audobon.backup.repository import KEYSTORES, Repository, open_repository
 from audobon.database.generations import in_words
 from audobon.errors import AudobonError, CorruptKeyring, KeyringLost
-from audobon.keys.importing import Imported, import_recovery, look_into
 from audobon.keys.keystore import read_marker
 from audobon.keys.service import Keys
 from audobon.recovery.parts import Parts
 from audobon.recovery.recovery_words import WITH_FILE, Words
 from audobon.recovery.told import Tell, mended
+
+if TYPE_CHECKING:
+    from audobon.backup.repository import Repository
+    from audobon.keys.importing import Imported
 
 
 class KeyringCare:
@@ -65,17 +67,22 @@ class KeyringCare:
         self._learn_erasures(note)
 
     def _learn_erasures(self, note: Tell) -> None:
+        from audobon.backup.ledger_copies import learn_erasures
+
         for store in self._parts.backups().ledgers():
             for subject in learn_erasures(store, self._parts.keys):
                 note(mended("erased again", f"{subject} is erased: a ledger says so", subject=subject))
 
-    def _newest_export(self, why: str, words: Words) -> tuple[Imported, Path]:
+    def _newest_export(self, why: str, words: Words) -> "tuple[Imported, Path]":
         """Import the newest export that the words open; return what it held, and its place.
 
         What is there of the old keyring is kept beside.
         raises  KeyringLost when no place has an export, or nobody gives the words; WrongPassphrase,
                 InvalidInput for words that are none
         """
+        # Dear to import, and needed when all else is lost.
+        from audobon.keys.importing import import_recovery, look_into
+
         found = self._exports()
         if not found:
             raise KeyringLost(
@@ -97,12 +104,14 @@ class KeyringCare:
                 failure = failure or error
         raise failure or KeyringLost(f"{why}; the exports are of another keyring")
 
-    def _is_of_another(self, imported: Imported) -> bool:
+    def _is_of_another(self, imported: "Imported") -> bool:
         known = read_marker(self._parts.folder)
         return known is not None and imported.id != known
 
-    def _exports(self) -> list[tuple[str, Repository]]:
+    def _exports(self) -> "list[tuple[str, Repository]]":
         """Return all exports at all places, the newest first: their names begin with the instant."""
+        from audobon.backup.repository import KEYSTORES, open_repository
+
         found = []
         for path in [place.path for place in self._parts.backups().places.list()]:
             try:

@@ -93,7 +93,7 @@ class Recovery:
                 place, to=to, as_far_as_possible=as_far_as_possible
             )
             self.book.add([news])
-            # A restore may have brought back what was erased.
+            # It may have brought back what was erased.
             self._parts.settle()
         return put_back
 
@@ -136,6 +136,10 @@ class Recovery:
         own_copy(self._parts.folder).clear_abandoned()
 
     def _settle_ledger(self, note: Tell) -> None:
+        keys = self._parts.keys
+        # Dear to import, and for few.
+        if not keys.exists or all(subject.erased_at is None for subject in keys.subjects()):
+            return
         if not self._parts.database.path.exists():
             return
         for subject in self._parts.settle():
