@@ -22,7 +22,7 @@ def recovery() -> None:
 @words_file_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was mended as JSON.")
 def mend(*, words_file: Path | None, as_json: bool) -> None:
-    """Look at the whole data folder and mend what is amiss, from the copy of the database and from backups.
+    """Look at the whole data folder, and mend what is amiss from copies and backups.
 
     What is replaced is kept in the folder `damaged`. Needs the folder for itself: end `audobon up` first.
     Ends with status 9 when something cannot be mended, 4 when the keyring is lost and the words are missing.

@@ -20,6 +20,7 @@ class StorageCare:
         self._parts = parts
 
     def look_after(self, note: Tell, *, is_thorough: bool) -> None:
+        """Heal open packs, have a lost index and missing packs again, and name the jobs that lost pages."""
         del self._parts.told_of_storage[:]
         # Opening it heals what a killed writer left, and makes a lost index anew.
         count = self._parts.storage.index.rows("SELECT count(*) FROM pack")[0][0]
