@@ -10,6 +10,7 @@ from mended_home import Home
 
 from audobon.compute.clean_stop import RunningMark
 from audobon.database.shipping_state import StateFile
+from audobon.errors import SubjectErased
 
 
 @pytest.mark.parametrize("how", ["missing", "torn", "empty"])
@@ -70,9 +71,10 @@ def test_database_index_packs_and_keyring_lost_together_come_back(home: Home) ->
 def test_rows_and_packs_of_the_erased_that_a_restore_brought_back_go(home: Home) -> None:
     with home.app() as app:
         subject = app.keys.subject("Mara")
-        app.storage.put(b"x" * 5000, subject=subject, kind="user")
+        blob = app.storage.put(b"x" * 5000, subject=subject, kind="user")
         with closing(app.database.open()) as connection:
             connection.execute("UPDATE job SET subject = ? WHERE id = 'first'", (subject,))
+            connection.execute("UPDATE entry SET blob = ? WHERE job_id = 'first' AND ordinal = 0", (blob,))
     shutil.copytree(home.folder / "blobs" / "user", home.folder.parent / "user")
     database = home.folder.parent / "before.db"
     with home.app() as app:
@@ -83,11 +85,16 @@ def test_rows_and_packs_of_the_erased_that_a_restore_brought_back_go(home: Home)
         app.data.erase(subject)
         # As after a restore from before.
         shutil.copytree(home.folder.parent / "user", home.folder / "blobs" / "user", dirs_exist_ok=True)
+    # The index is made anew from packs, as a restore does, and knows of no blob of hers.
+    for path in home.folder.glob("storage.db*"):
+        path.unlink()
     with home.app() as app:
         app.recovery.restore_database(None, to=restored.position.commit, as_far_as_possible=False)
 
     assert home.jobs() == ["second"]
     assert not any((home.folder / "blobs" / "user").rglob("*.pack"))
+    with home.app() as app, pytest.raises(SubjectErased, match="was erased"):
+        app.storage.get(blob)
 
 
 def test_an_unclean_stop_is_told_of_once(home: Home) -> None:

@@ -16,7 +16,7 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
-from audobon.storage.index_schema import FORMAT, SCHEMA
+from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
@@ -144,6 +144,7 @@ class Index:
                         fill(connection)
                         connection.execute(f"PRAGMA user_version = {FORMAT}")
                 connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
+                connection.execute(ERASED)
         except BaseException:
             if connection is not None:
                 connection.close()

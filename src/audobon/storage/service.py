@@ -11,8 +11,8 @@ import blake3
 from msgspec import UNSET, UnsetType
 
 from audobon.clock import utc_now
-from audobon.errors import AudobonError
-from audobon.keys.service import PERSONAL, Keys
+from audobon.errors import AudobonError, SubjectErased
+from audobon.keys.service import PERSONAL, SYSTEM, Keys
 from audobon.processes import FileLock
 from audobon.sqlite import connect_to_look
 from audobon.storage import looking
@@ -20,7 +20,7 @@ from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
 from audobon.storage.embedded import FolderObjectStore, tier_folders
-from audobon.storage.erasing import erase_subject, held_blobs
+from audobon.storage.erasing import erase_subject, erased_with, held_blobs
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, empty
 from audobon.storage.looking import Wanted
@@ -81,6 +81,7 @@ class Storage:
             self._ciphers,
             self._id_key,
             lambda key: self._annotating.change([key], lambda note: note),
+            self._missing,
         )
         self._putting = Putting(
             self._index, self.store, self._ciphers, self._open_packs, self._reader, keys, self._id_key
@@ -240,10 +241,20 @@ class Storage:
         """Return the keys of a subject's blobs that a hold or a term forbids to remove."""
         return held_blobs(self.index, subject, now=utc_now())
 
-    def erase_subject(self, subject: str) -> int:
-        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
+    def erase_subject(self, subject: str, *, known: Collection[str] = ()) -> int:
+        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs.
+
+        known  keys of its blobs, as jobs have them: after a restore the index does not know them
+        """
         self._make_ready()
-        return erase_subject(self._index, self.store, self._ciphers, subject)
+        return erase_subject(
+            self._index,
+            self.store,
+            self._ciphers,
+            subject,
+            known=[key_bytes(key) for key in known],
+            mark=self._mark_of_erased,
+        )
 
     @property
     def tiering(self) -> Tiering:
@@ -291,7 +302,7 @@ class Storage:
         """
         found = looking.blob(self.index, key_bytes(key))
         if found is None:
-            raise not_found(key)
+            raise self._missing(key)
         return found
 
     def find(self, wanted: Wanted, *, newest: int | None = None) -> list[BlobInfo]:
@@ -428,6 +439,18 @@ class Storage:
         if count:
             self._tell(f"{count} blobs of before, which lay in clear, were encrypted")
 
+    def _mark_of_erased(self, key: bytes) -> bytes:
+        return blake3.blake3(key, key=self._id_key(SYSTEM)).digest()
+
+    def _missing(self, key: str) -> AudobonError:
+        """Return the error for a key that nothing lies under: it may have been erased."""
+        subject = erased_with(self._index, key_bytes(key), self._mark_of_erased)
+        if subject is None:
+            return not_found(key)
+        return SubjectErased(
+            f"blob {key[:12]}… was erased, with all of {subject}", hint=f"audobon data certificate {subject}"
+        )
+
     def _id_key(self, subject: str) -> bytes:
         if (key := self._id_keys.get(subject)) is None:
             key = self._id_keys[subject] = self._keys.blob_id_key(subject)
@@ -436,5 +459,5 @@ class Storage:
     def _found(self, key: str) -> Found:
         found = self.index.find(key_bytes(key))
         if found is None:
-            raise not_found(key)
+            raise self._missing(key)
         return found
