@@ -198,21 +198,39 @@ def status(*, as_json: bool) -> None:
 @_place
 @click.option("--fast", "is_fast", is_flag=True, help="Look at presence, sizes and signatures alone.")
 @click.option("--read-data", is_flag=True, help="Read every byte; this is what happens without --fast.")
+@click.option(
+    "--repair", "is_repair", is_flag=True, help="Mend first what the data folder or another place has."
+)
 @_json
-def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool) -> None:
+def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool) -> None:
     """Prove that every place, or PLACE, holds its backups as they were written.
 
-    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there.
+    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there. --repair needs
+    the right to delete in the place, and makes a backup there when anything was damaged.
     """
     from audobon.backup.verifying import refuse
 
     if is_fast and read_data:
         raise click.UsageError("--fast leaves out what --read-data asks for")
     backups = _backups()
+    if is_fast and is_repair:
+        raise click.UsageError("--repair reads every byte, and --fast none")
+    repaired = []
+    if is_repair:
+        with RunningLine() as line:
+            repaired = backups.repair(place=place, tell=line.tell)
+        backups.raise_failures()
+    for mended in repaired:
+        for name in mended.mended:
+            say(f"{mended.place}/{name}: mended")
+        for name in mended.renewed:
+            say(f"{mended.place}/{name}: made anew")
+        for name in mended.given_up:
+            say(f"{mended.place}/{name}: nothing has it a second time")
     with RunningLine() as line:
         found = backups.verify(place=place, is_fast=is_fast, tell=line.tell)
     if as_json:
-        print_json({"places": found, "failures": backups.failures})
+        print_json({"places": found, "failures": backups.failures, "repaired": repaired})
     for each in found:
         for fault in each.faults:
             say(f"{each.place}/{fault.object}: {fault.what}")

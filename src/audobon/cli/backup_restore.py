@@ -99,6 +99,7 @@ def restore(
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
+        _settle(app, app.folder if into is None else into.absolute())
     _tell_restored(restored, as_json=as_json)
     if source is not None:
         from audobon.keys.service import Keys
@@ -147,6 +148,23 @@ def drill(place: Path | None, *, as_json: bool) -> None:
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
     backups.raise_failures()
+
+
+def _settle(app: "App", folder: Path) -> None:
+    """Remove the rows and packs of whoever is erased, which the backup may have held still."""
+    from contextlib import closing
+
+    import msgspec
+
+    from audobon.app import App
+
+    storage = app.settings.storage
+    if folder != app.folder:
+        # The other tiers are those of the data folder in use.
+        storage = msgspec.structs.replace(storage, folder=folder, nearline=Path(), archive=Path())
+    restored = App(msgspec.structs.replace(app.settings, storage=storage))
+    with closing(restored.storage), closing(restored.keys):
+        restored.data.settle_ledger()
 
 
 def _of_fresh_machine(

@@ -11,6 +11,7 @@ from audobon.cli.terminal import print_json, printable, say
 from audobon.errors import Corrupt, InvalidInput
 
 if TYPE_CHECKING:
+    from audobon.recovery.database_mending import PutBack
     from audobon.storage.port import ObjectStore
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
@@ -137,30 +138,49 @@ def points(*, place: Path | None, as_json: bool) -> None:
 
 
 @click.command(short_help="Write the database as it was at a time or after a commit.")
-@click.option("--into", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--into", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--in-place", "in_place", is_flag=True, help="Replace the database in use; it is kept.")
 @click.option("--to", "target", metavar="TIME|COMMIT", default="latest", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists; nobody may have it open.")
 @click.option("--as-far-as-possible", is_flag=True, help="Stop before what is damaged, rather than refuse.")
 @_place
 @_json
 def restore(
-    *, into: Path, target: str, overwrite: bool, as_far_as_possible: bool, place: Path | None, as_json: bool
+    *,
+    into: Path | None,
+    in_place: bool,
+    target: str,
+    overwrite: bool,
+    as_far_as_possible: bool,
+    place: Path | None,
+    as_json: bool,
 ) -> None:
-    """Write the database as it was, checked, into a file.
+    """Write the database as it was, checked, into a file, or into its place.
 
     \b
     TIME    2026-03-01T12:00:00, in the time of this place, or with Z or +02:00;
             all that was shipped until then is in it
     COMMIT  the number of a commit; see: audobon database points
 
-    The database in use stays as it is. Ends with status 9 when the copy is damaged, 4 when nothing reaches
-    back so far, 5 when the file exists.
+    With --into the database in use stays as it is. With --in-place it is kept in the folder `damaged`, and
+    what was shipped of it can still be restored; end `audobon up` and all other commands first.
+
+    Ends with status 9 when the copy is damaged, 4 when nothing reaches back so far, 5 when the file exists or
+    an engine runs.
     """
     from audobon.app import open_app
     from audobon.database.generations import in_words
     from audobon.database.restoring import restore_database
 
+    if (into is None) == (not in_place):
+        raise InvalidInput("say where: --into PATH, or --in-place")
     app = open_app()
+    if into is None:
+        put_back = app.recovery.restore_database(
+            place, to=_target(target), as_far_as_possible=as_far_as_possible
+        )
+        _tell_put_back(put_back, as_json=as_json)
+        return
     restored = restore_database(
         _store(place, app.folder),
         app.keys,
@@ -176,6 +196,21 @@ def restore(
         say(
             f"restored commit {position.commit} of {in_words(position.at)} into {printable(str(into))}"
             f" ({_megabytes(restored.size_bytes)} MB)"
+        )
+    if restored.broken_off is not None:
+        click.echo(f"it ends there because {restored.broken_off}", file=sys.stderr)
+
+
+def _tell_put_back(put_back: "PutBack", *, as_json: bool) -> None:
+    from audobon.database.generations import in_words
+
+    restored = put_back.restored
+    if as_json:
+        print_json(put_back)
+    else:
+        say(
+            f"the database is that of commit {restored.position.commit} of {in_words(restored.position.at)}"
+            + (f"; what was there is in {printable(put_back.kept)}" if put_back.kept else "")
         )
     if restored.broken_off is not None:
         click.echo(f"it ends there because {restored.broken_off}", file=sys.stderr)

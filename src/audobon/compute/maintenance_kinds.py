@@ -9,6 +9,8 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
     "seal-rows": "seal what an earlier Audobon left readable",
     "apply-retention": "remove what is older than its policy allows",
+    "finish-erasures": "erase at places that could not be reached before",
+    "scrub": "read a part of storage, prove it, and mend what is damaged",
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
     "backup-drill": "restore from every place for trial, and prove it",
@@ -20,6 +22,8 @@ DEFAULT_SCHEDULES: dict[str, str] = {
     "prune-tasks": "27 3 * * *",
     "apply-retention": "37 3 * * *",
     "run-lifecycle": "57 3 * * *",
+    "finish-erasures": "7 */4 * * *",
     "seal-rows": "47 3 * * 0",
+    "scrub": "7 4 * * *",
 }
 """The kinds that are scheduled when an engine first meets them, each under its own name, and when (UTC)."""

@@ -207,7 +207,7 @@ class Eraser:
     def _clear(self, subject: str) -> dict[str, int]:
         """Remove what this machine still has of a subject whose key is gone; again is no error."""
         holdings = self._holdings(subject)
-        counts, jobs = holdings.counts(), frozenset(holdings.job_ids())
+        counts, jobs, blobs = holdings.counts(), frozenset(holdings.job_ids()), holdings.blobs()
         removed = {
             "jobs": counts.jobs,
             "tasks": counts.tasks,
@@ -219,7 +219,7 @@ class Eraser:
             self._connection.execute("DELETE FROM task WHERE subject = ?", (subject,))
         self._cache.forget_subject(subject)
         # First the rows that name them are gone; a run that stores for nobody now fails for want of a key.
-        removed["packs"] = self._storage.erase_subject(subject)
+        removed["packs"] = self._storage.erase_subject(subject, known=blobs)
         return removed
 
     def _certify(self, notes: ErasureNotes) -> Path:

@@ -1,5 +1,6 @@
 """Removes all that is stored of a subject whose key is gone: no blob of it can ever be read again."""
 
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from audobon.errors import ObjectNotFound
@@ -11,12 +12,30 @@ from audobon.storage.pack_reading import Ciphers
 _OF_SUBJECT = "(SELECT id FROM pack WHERE subject = ?)"
 
 
-def erase_subject(index: Index, store: FolderObjectStore, ciphers: Ciphers, subject: str) -> int:
+Mark = Callable[[bytes], bytes]
+"""Makes of a blob's key what is kept of it once it is erased."""
+
+
+def erase_subject(
+    index: Index,
+    store: FolderObjectStore,
+    ciphers: Ciphers,
+    subject: str,
+    *,
+    known: Collection[bytes],
+    mark: Mark,
+) -> int:
     """Remove every pack of a subject, whatever holds its blobs and in whichever tier; return how many.
 
+    known  keys of its blobs, besides those in the index: who asks for them is told that they were erased
     Broken off, the next call removes the rest: packs are found by their names as well as by the index.
     """
     with index.changing() as connection:
+        found = connection.execute(f"SELECT key FROM blob WHERE pack IN {_OF_SUBJECT}", (subject,))  # noqa: S608
+        connection.executemany(
+            "INSERT OR IGNORE INTO erased VALUES (?, ?)",
+            [(mark(key), subject) for key in {*known, *(row[0] for row in found)}],
+        )
         for table in ("blob", "damaged"):
             connection.execute(f"DELETE FROM {table} WHERE pack IN {_OF_SUBJECT}", (subject,))  # noqa: S608
         connection.execute("DELETE FROM pack WHERE subject = ?", (subject,))
@@ -28,6 +47,15 @@ def erase_subject(index: Index, store: FolderObjectStore, ciphers: Ciphers, subj
                 count += 1
             ciphers.forget(info.name)
     return count
+
+
+def erased_with(index: Index, key: bytes, mark: Mark) -> str | None:
+    """Return whose blob it was that is erased; None when this one was not."""
+    if not index.rows("SELECT 1 FROM erased LIMIT 1"):
+        # Then nothing need be unlocked to tell.
+        return None
+    rows = index.rows("SELECT subject FROM erased WHERE mark = ?", mark(key))
+    return str(rows[0][0]) if rows else None
 
 
 def held_blobs(index: Index, subject: str, *, now: float) -> list[str]:

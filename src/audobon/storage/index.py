@@ -16,7 +16,7 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
-from audobon.storage.index_schema import FORMAT, SCHEMA
+from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
@@ -144,6 +144,7 @@ class Index:
                         fill(connection)
                         connection.execute(f"PRAGMA user_version = {FORMAT}")
                 connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
+                connection.execute(ERASED)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -177,6 +178,10 @@ class Index:
         with self.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
+                with suppress(sqlite3.Error):
+                    # It is never shipped: the whole index lies in its file, unless another has it open.
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 with suppress(sqlite3.Error):
                     connection.close()
 

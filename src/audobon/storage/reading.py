@@ -34,12 +34,14 @@ class Reader:
         ciphers: Ciphers,
         id_key: Callable[[str], bytes],
         note_damage: Callable[[bytes], None],
+        missing: Callable[[str], AudobonError],
     ) -> None:
         self._index = index
         self._store = store
         self._ciphers = ciphers
         self._id_key = id_key
         self._note_damage = note_damage
+        self._missing = missing
         self._reads: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -113,7 +115,9 @@ class Reader:
         found = file = None
         for _ in range(_TRIES):
             found = self._index.find(raw)
-            if found is None or found.dead_at is not None:
+            if found is None:
+                raise self._missing(key)
+            if found.dead_at is not None:
                 raise not_found(key)
             with disk_errors(self._store.folder):
                 try:

@@ -20,7 +20,7 @@ from audobon.errors import (
 )
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
+Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data", "recovery"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20
