@@ -72,14 +72,22 @@ def temporary_beside(path: Path) -> Path:
 
 def clear_leftovers(path: Path) -> None:
     """Remove what killed processes left beside `path` under temporary names."""
+    for leftover in leftovers(path):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return what killed processes left beside `path` under temporary names."""
     stem = _stem(path)
+    found = []
     for leftover in path.parent.glob(f"{glob.escape(stem)}*.part"):
         owner = leftover.name.removeprefix(stem).split("-")[0]
         if owner.isdecimal() and not is_alive(int(owner)):
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+            found.append(leftover)
+    return found
 
 
 def _stem(path: Path) -> str:

@@ -52,7 +52,7 @@ class HereProtectors:
         def is_new() -> bool:
             return may_be_new or store.row("SELECT 1 FROM tenant_key") is None
 
-        keyring_id = store.id
+        name = store.lock_name
         if protector == "secret-store":
             backend = self._find_store()
             if backend is None:
@@ -60,11 +60,11 @@ class HereProtectors:
                     "this system has no secret store that can be used",
                     hint="log in to a desktop session, or choose another: audobon keys protect",
                 )
-            return SecretStore(backend, keyring_id, is_new=is_new)
+            return SecretStore(backend, name, is_new=is_new)
         if protector == "passphrase":
-            path = self._folder / f"{keyring_id}.passphrase.json"
+            path = self._folder / f"{name}.passphrase.json"
             return PassphraseFile(path, self.passphrase, is_new=is_new)
-        return UnlockFile(self._folder / f"{keyring_id}.json", is_new=is_new)
+        return UnlockFile(self._folder / f"{name}.json", is_new=is_new)
 
 
 def open_keys(
