@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import disk_errors, is_alive, sync_folder, write_bytes
+from audobon.atomic import clear_leftovers, disk_errors, is_alive, sync_folder, write_bytes
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -48,6 +48,7 @@ def swap_in(new: Path, folder: Path) -> Path | None:
         kept = _free_name(f"{folder}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
         swap = _Swap(os.getpid(), new.name, new.stat().st_ino, kept.name)
         journal = _journal(folder)
+        clear_leftovers(journal)
         write_bytes(journal, msgspec.json.encode(swap))
         try:
             if not _exchange(new, folder):
