@@ -3,6 +3,7 @@
 import errno
 import glob
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from audobon.errors import AudobonError, Denied, DiskFull, NotFound, OutputExist
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LEFTOVER = re.compile(r"\..*\.([0-9]{1,10})-[0-9a-f]{8}\.part", re.ASCII)
 
 
 @contextmanager
@@ -88,6 +90,14 @@ def leftovers(path: Path) -> list[Path]:
         if owner.isdecimal() and not is_alive(int(owner)):
             found.append(leftover)
     return found
+
+
+def clear_leftovers_in(folder: Path) -> None:
+    """Remove the files that killed processes left in a folder under temporary names."""
+    for leftover in folder.glob(".*.part"):
+        match = _LEFTOVER.fullmatch(leftover.name)
+        if match is not None and not is_alive(int(match[1])) and not leftover.is_dir():
+            leftover.unlink(missing_ok=True)
 
 
 def _stem(path: Path) -> str:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ _POINTS_PER_WORLD = 14
 _QUICK = 30
 # Of so many points one strikes a whole command, by strace within its own calls.
 _COMMAND_EVERY = 20
+_LOOK_SHARE = 0.3
+_LANES = 2
+_LEAST_FOR_LANES = 60
 _MOST_SHOWN = 12
 
 
@@ -120,7 +124,11 @@ class Storm:
             self._history.append(f"{name} by {blow.kind} {blow.at or round(blow.seconds, 4)}")
         for name, blow, outcome in zip(names, blows, strike(acts, below=world.root), strict=True):
             self._note(world, name, blow, outcome)
-        self._look(world, is_settled=False, unless_alone=self._deeds[names[0]].alone)
+        # A look at what is half done costs as much as one at what is done.
+        if not self._deeds[names[0]].alone and (
+            {"erase", "backup now"} & {*names} or self._draw.random() < _LOOK_SHARE
+        ):
+            self._look(world, is_settled=False)
         for name in names:
             self._again(world, name)
         self._look(world, is_settled=True)
@@ -183,10 +191,7 @@ class Storm:
         self._again(world, COMMANDS[name].deed)
         self._look(world, is_settled=True)
 
-    def _look(self, world: World, *, is_settled: bool, unless_alone: bool = False) -> None:
-        if unless_alone:
-            # What is broken off there may have to be gone on with before anything else.
-            return
+    def _look(self, world: World, *, is_settled: bool) -> None:
         (outcome,) = strike([(world.check(is_settled=is_settled), None)], below=world.root)
         self._take_faults("the check", outcome)
         if outcome.ended != "done":
@@ -233,11 +238,63 @@ def main(
 ) -> dict[str, Any]:
     """Strike at so many points, and return the report; `wrong` in it counts what must be zero."""
     folder, begun = Path(tempfile.mkdtemp(prefix="audobon-storm-")), time.monotonic()
-    storm = Storm(folder, count=count, seed=seed, breaking=breaking, only=only, commands=commands)
-    report = {"seed": seed, **storm.run(), "seconds": round(time.monotonic() - begun, 1)}
+    lanes = _LANES if count >= _LEAST_FOR_LANES else 1
+
+    def lane(number: int) -> dict[str, Any]:
+        storm = Storm(
+            folder / str(number),
+            count=count // lanes + (number < count % lanes),
+            seed=seed + number,
+            breaking=breaking,
+            only=only,
+            commands=commands,
+        )
+        return storm.run()
+
+    report = {"seed": seed, **_merged(_in_forks(lane, lanes)), "seconds": round(time.monotonic() - begun, 1)}
     if breaking or not any(report["wrong"].values()):
         shutil.rmtree(folder, ignore_errors=True)
     return report
+
+
+def _in_forks(lane: Callable[[int], dict[str, Any]], lanes: int) -> list[dict[str, Any]]:
+    if lanes == 1:
+        return [lane(0)]
+    pipes = []
+    for number in range(lanes):
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.close(reading)
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(json.dumps(lane(number)).encode())
+                pipe.flush()
+                os._exit(0)
+        os.close(writing)
+        pipes.append(reading)
+    reports = []
+    for reading in pipes:
+        with os.fdopen(reading, "rb") as pipe:
+            data = pipe.read()
+        os.wait()
+        # A lane that died has said why.
+        reports.append(json.loads(data) if data else sys.exit("a part of the storm died"))
+    return reports
+
+
+def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    struck: dict[str, Counter[str]] = {}
+    for report in reports:
+        for deed, kinds in report["struck"].items():
+            struck.setdefault(deed, Counter()).update(kinds)
+    return {
+        **{
+            name: sum(report[name] for report in reports)
+            for name in ("points", "not_reached", "struck_together")
+        },
+        "struck": {deed: dict(sorted(kinds.items())) for deed, kinds in sorted(struck.items())},
+        "wrong": {kind: sum(report["wrong"][kind] for report in reports) for kind in _WRONG},
+        "words": [words for report in reports for words in report["words"]],
+    }
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,14 @@ from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
+from audobon.errors import (
+    AudobonError,
+    BackupNotFound,
+    CorruptBackup,
+    InvalidInput,
+    ObjectNotFound,
+    OutputExists,
+)
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -221,7 +228,16 @@ class Restorer:
 
     def _throw_away(self, scratch: Path) -> None:
         if scratch.exists():
-            self._abandon(scratch)
+            try:
+                self._abandon(scratch)
+            except AudobonError:
+                # On a disk that is full or fails; the next restore tries again, by the keystore.
+                for path in scratch.iterdir():
+                    if path.name not in ("keys", "keyring.id"):
+                        shutil.rmtree(path, ignore_errors=True)
+                        with suppress(OSError):
+                            path.unlink(missing_ok=True)
+                return
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _abandon(self, scratch: Path) -> None:
@@ -232,7 +248,9 @@ class Restorer:
         with disk_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
             for leftover in leftovers(into):
-                self._abandon(leftover)
+                # What is damaged there names no key that could be destroyed.
+                with suppress(AudobonError):
+                    self._abandon(leftover)
             clear_leftovers(into)
             scratch = temporary_beside(into)
             scratch.mkdir(mode=0o700)

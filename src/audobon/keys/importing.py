@@ -1,7 +1,8 @@
 """A keyring made from a recovery file and its words, on a machine that has nothing else."""
 
+import os
 import shutil
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -59,7 +60,8 @@ def import_recovery(
         if not replace and _opens(folder, protectors):
             raise Conflict(f"the keyring of {folder} opens as it is", hint="add --overwrite to replace it")
         for leftover in leftovers(folder / "keyring"):
-            _abandon(leftover, protectors)
+            with suppress(AudobonError):
+                _abandon(leftover, protectors)
         clear_leftovers(folder / "keyring")
         scratch = temporary_beside(folder / "keyring")
         scratch.mkdir(mode=0o700)
@@ -67,10 +69,12 @@ def import_recovery(
             _build(scratch, outcome.id, content, protectors)
             _put_in_place(folder, keystore_path(scratch))
         except BaseException:
-            _abandon(scratch, protectors)
+            # Where that fails too, the next import tries again, and needs the keystore for it.
+            with suppress(AudobonError):
+                _abandon(scratch, protectors)
+                shutil.rmtree(scratch, ignore_errors=True)
             raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         write_marker(folder, outcome.id)
     return outcome
 
@@ -126,10 +130,18 @@ def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protect
 def _put_in_place(folder: Path, built: Path) -> None:
     target = keystore_path(folder)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = target.with_name(f"{target.name}.replaced-{utc_now():.0f}")
+    journal = Path(f"{target}-journal")
+    if target.exists():
+        aside.unlink(missing_ok=True)
+        try:
+            # A second name, so that there is a keystore at any instant.
+            os.link(target, aside)
+        except OSError:
+            target.replace(aside)
     # The old one's journal must not be taken for the new one's.
-    for old in (target, Path(f"{target}-journal")):
-        if old.exists():
-            old.replace(old.with_name(f"{old.name}.replaced-{utc_now():.0f}"))
+    if journal.exists():
+        journal.replace(f"{aside}-journal")
     built.replace(target)
     sync_folder(target.parent)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audobon.atomic import disk_errors, sync_folder, write_bytes
 from audobon.errors import Conflict, KeyringLost
-from audobon.keys.keystore import HINT, forget_home, keystore_path, read_marker, write_marker
+from audobon.keys.keystore import HINT, Keystore, forget_home, keystore_path, read_marker, write_marker
 
 
 def copy_keyring(source: Path, target: Path) -> None:
@@ -22,7 +22,7 @@ def copy_keyring(source: Path, target: Path) -> None:
     copy = keystore_path(target)
     if copy.exists():
         raise Conflict(f"{target} has a keyring already", hint="name a new folder")
-    with disk_errors(copy):
+    with disk_errors(copy), Keystore(target).errors():
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         copy.touch(mode=0o600)
         # Read as one transaction, whatever is changed there meanwhile.

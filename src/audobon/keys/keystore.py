@@ -125,11 +125,16 @@ class Keystore:
 
     def next_lock(self) -> str:
         """Return the name for the key-encryption key of a copy, noted so that trying again takes the same."""
-        noted, home = self.meta(_NEXT), self._home()
-        if noted is None or not noted.startswith(home + b" "):
-            noted = home + b" " + new_lock_name(self.id).encode()
-            self.set_meta(_NEXT, noted)
-        return noted.partition(b" ")[2].decode("ascii", "replace")
+        name = self.noted_lock()
+        if name is None:
+            name = new_lock_name(self.id)
+            self.set_meta(_NEXT, self._home() + b" " + name.encode())
+        return name
+
+    def noted_lock(self) -> str | None:
+        """Return the name that `next_lock` noted for this very copy."""
+        home, _, name = (self.meta(_NEXT) or b"").partition(b" ")
+        return name.decode("ascii", "replace") if name and home == self._home() else None
 
     def take_lock(self, name: str) -> None:
         """Be no copy any more, but a keystore with a key-encryption key of this name."""

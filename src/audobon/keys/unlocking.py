@@ -46,13 +46,15 @@ class HereProtectors:
             return "passphrase"
         return "unlock-file" if self._find_store() is None else "secret-store"
 
-    def kek(self, store: Keystore, protector: Protector, *, may_be_new: bool = False) -> KeyEncryption:
+    def kek(
+        self, store: Keystore, protector: Protector, *, may_be_new: bool = False, name: str | None = None
+    ) -> KeyEncryption:
         """Return the key-encryption key of a keystore."""
 
         def is_new() -> bool:
             return may_be_new or store.row("SELECT 1 FROM tenant_key") is None
 
-        name = store.lock_name
+        name = name or store.lock_name
         if protector == "secret-store":
             backend = self._find_store()
             if backend is None:
