@@ -59,6 +59,16 @@ def take_free_name(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
+def free_name(stem: str) -> Path:
+    """Return a path that nothing has: this one, or with a number behind it."""
+    found = Path(stem)
+    number = 1
+    while os.path.lexists(found):
+        number += 1
+        found = Path(f"{stem}-{number}")
+    return found
+
+
 def exists_already(path: Path) -> OutputExists:
     """Return the error for a result whose place is taken."""
     return OutputExists(f"{path} exists already", hint="add --overwrite to replace it")

@@ -89,7 +89,7 @@ class Storm:
             if self.wrong.total() == before:
                 shutil.rmtree(world.root)
             else:
-                self.words.append(f"kept for a look: {world.root}; after {'; '.join(self._history[-4:])}")
+                self.words.append(f"kept for a look: {world.root}; after {'; '.join(self._history)}")
         return self._report()
 
     def _measure(self, template: World) -> None:

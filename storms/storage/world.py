@@ -15,13 +15,14 @@ import msgspec
 from blows import Act
 
 from audobon.app import App
+from audobon.backup.repository import initialise
 from audobon.backup.rules import KeepRules
 from audobon.database.copies import own_copy
 from audobon.database.looking import faults_in_copy
 from audobon.database.restoring import faults_in, restore_database
 from audobon.errors import AudobonError, SubjectErased
 from audobon.keys import passphrase
-from audobon.settings import DatabaseSettings, KeySettings, Settings, StorageSettings
+from audobon.settings import BackupSettings, DatabaseSettings, KeySettings, Settings, StorageSettings
 from audobon.storage.lifecycle_rules import Condition, Rule
 
 Tell = Callable[[str, str], None]
@@ -87,6 +88,7 @@ class World:
             "XDG_CONFIG_HOME": str(self.config),
             "AUDOBON_STORAGE_FOLDER": str(self.data),
             "AUDOBON_KEYS_PASSPHRASE": PASSPHRASE,
+            "AUDOBON_BACKUP_PLACES": str(self.place),
             "AUDOBON_KEYS_PROTECTOR": "unlock-file",
         }
 
@@ -98,6 +100,7 @@ class World:
             storage=StorageSettings(folder=folder or self.data),
             database=DatabaseSettings(shipping=shipping),
             keys=KeySettings(protector="unlock-file"),
+            backup=BackupSettings(places=(self.place,)),
         )
         app = App(settings)
         try:
@@ -123,7 +126,8 @@ class World:
                     acknowledge(probe=app.keys.seal_text(subject, person, context=b"probe"), subject=subject)
                     add_job(app, subject, draw, acknowledge)
                 backups = app.backups()
-                backups.add(self.place)
+                # Named by the settings: places.json would name it in every copy of this machine.
+                initialise(self.place, app.keys, at=0.0)
                 for made in backups.make():
                     acknowledge(backup=made.id, before=[])
 
@@ -248,8 +252,10 @@ class World:
         after = {tuple(row) for row in app.storage.index.rows(living)}
         for row in before - after:
             fault("unsound", f"{row[0].hex()} is in the index and in no pack")
+        needed = {key for facts in self.model.jobs.values() for key in facts["blobs"]}  # type: ignore[attr-defined]
         for row in after - before:
-            if row[0] not in known:
+            # A pack that collecting forgot and did not come to remove holds what nobody needs.
+            if row[0] not in known and row[0].hex() in needed:
                 fault("unsound", f"{row[0].hex()} is in a pack and not in the index")
         if rebuilt.erased and set(self.model.erasing) <= set(self.model.erased):
             fault("half", f"{rebuilt.erased} packs of erased persons")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, is_alive, sync_folder, write_bytes
+from audobon.atomic import clear_leftovers, disk_errors, free_name, is_alive, sync_folder, write_bytes
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -45,7 +45,7 @@ def swap_in(new: Path, folder: Path) -> Path | None:
             new.rename(folder)
             sync_folder(folder.parent)
             return None
-        kept = _free_name(f"{folder}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+        kept = free_name(f"{folder}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
         swap = _Swap(os.getpid(), new.name, new.stat().st_ino, kept.name)
         journal = _journal(folder)
         clear_leftovers(journal)
@@ -93,15 +93,6 @@ def _finish(folder: Path, swap: _Swap) -> None:
         new.rename(kept)
     sync_folder(folder.parent)
     _journal(folder).unlink(missing_ok=True)
-
-
-def _free_name(stem: str) -> Path:
-    found = Path(stem)
-    number = 1
-    while os.path.lexists(found):
-        number += 1
-        found = Path(f"{stem}-{number}")
-    return found
 
 
 def _journal(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, leftovers, sync_folder, temporary_beside
+from audobon.atomic import clear_leftovers, disk_errors, free_name, leftovers, sync_folder, temporary_beside
 from audobon.clock import utc_now
 from audobon.errors import AudobonError, Conflict, CorruptKeyring, ForeignRepository
 from audobon.keys.abandoning import abandon
@@ -130,10 +130,9 @@ def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protect
 def _put_in_place(folder: Path, built: Path) -> None:
     target = keystore_path(folder)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = target.with_name(f"{target.name}.replaced-{utc_now():.0f}")
+    aside = free_name(f"{target}.replaced-{utc_now():.0f}")
     journal = Path(f"{target}-journal")
     if target.exists():
-        aside.unlink(missing_ok=True)
         try:
             # A second name, so that there is a keystore at any instant.
             os.link(target, aside)
