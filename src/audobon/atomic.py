@@ -129,7 +129,9 @@ def is_alive(pid: int) -> bool:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file whole; see `writing`."""
+    """Write a small file whole, and sweep what a killed writer of it left; see `writing`."""
+    with disk_errors(path):
+        clear_leftovers(path)
     with writing(path) as file:
         file.write(data)
 

@@ -237,6 +237,8 @@ def _prove_in_place(world: World, acknowledge: Acknowledge) -> None:
     """What was acknowledged after the backup is in the folder that was put aside; and that one opens."""
     kept = sorted(world.root.glob("data.before-*"))[-1]
     with world.app() as app:
+        # As the engine does when it starts: who was erased since is in the database of the backup.
+        app.data.settle_ledger()
         _prove_jobs(app, world, acknowledge)
         with closing(app.database.open()) as connection:
             now = {row[0] for row in connection.execute("SELECT id FROM job")}
@@ -257,6 +259,12 @@ def _prove_in_place(world: World, acknowledge: Acknowledge) -> None:
                 except AudobonError as error:
                     acknowledge(fault="lost", words=f"blob {key} in the folder put aside: {error.message}")
         app.keys.abandon()
+    for replaced in kept.rglob("keystore.db.replaced-*"):
+        # A person who throws the folder away throws away what unlocked its older keystores.
+        with closing(sqlite3.connect(replaced)) as connection:
+            name = connection.execute("SELECT value FROM meta WHERE name = 'lock'").fetchone()[0].decode()
+        for path in world.keyrings.glob(f"{name}.*"):
+            path.unlink()
     shutil.rmtree(kept)
     acknowledge(kept=sorted(now))
 

@@ -29,7 +29,7 @@ from world import World
 
 RESULTS = Path(__file__).parents[1] / "results" / "storage-kills.json"
 _WRONG = ("lost", "half", "unsound", "stuck", "left", "unnamed")
-_POINTS_PER_WORLD = 14
+_POINTS_PER_WORLD = 20
 _QUICK = 30
 # Of so many points one strikes a whole command, by strace within its own calls.
 _COMMAND_EVERY = 20

@@ -1,6 +1,8 @@
 """Faults planted in what victims do, to see that the storm notices them."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from audobon.backup.making import BackupMaker
@@ -9,6 +11,12 @@ from audobon.keys.ledger import Ledger, LedgerEntry
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.open_packs import OpenPacks
 from audobon.storage.putting import Putting
+
+
+def _dawdle(folder: Path) -> None:
+    """Make the moment so long that blows fall into it."""
+    for _ in range(300):
+        os.utime(folder)
 
 
 def _index_before_pack() -> None:
@@ -22,6 +30,7 @@ def _index_before_pack() -> None:
 
     def first_the_index(self: Putting, *arguments: Any, **named: Any) -> None:
         inner(self, *arguments, **named)
+        _dawdle(self._store.folder)
         for each in later:
             take_in(*each)
         later.clear()
@@ -37,6 +46,7 @@ def _acknowledged_early() -> None:
 
     def soon(self: OpenPacks, *arguments: Any) -> None:
         later.append((self, *arguments))
+        _dawdle(self._store.folder)
         if len(later) > 3:
             append(*later.pop(0))
 
@@ -52,6 +62,7 @@ def _ledger_after_keys() -> None:
         ring = keys._opened()
         entry = LedgerEntry("", subject, 0.0, "asked", "")
         erasure._destroy(ring, self, [entry])
+        _dawdle(ring.store.folder)
         return append(self, subject, *arguments, **named)
 
     Ledger.append = late  # type: ignore[method-assign]
@@ -69,6 +80,7 @@ def _manifest_before_packs() -> None:
 
     def first_the_manifest(self: BackupMaker, *arguments: Any) -> Any:
         stored = conclude(self, *arguments)
+        _dawdle(self._sources.folder)
         for each in later:
             bring(*each)
         return stored
