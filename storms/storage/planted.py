@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from audobon.storage.putting import Putting
 def _dawdle(folder: Path) -> None:
     """Make the moment so long that blows fall into it."""
     for _ in range(300):
-        os.utime(folder)
+        with suppress(OSError):
+            os.utime(folder)
 
 
 def _index_before_pack() -> None:
@@ -60,7 +62,7 @@ def _ledger_after_keys() -> None:
     def late(self: Ledger, subject: str, *arguments: Any, **named: Any) -> LedgerEntry:
         keys = self._sign.__self__  # type: ignore[attr-defined]
         ring = keys._opened()
-        entry = LedgerEntry("", subject, 0.0, "asked", "")
+        entry = LedgerEntry(ring.resolve(subject), 0.0, "asked", "", "")
         erasure._destroy(ring, self, [entry])
         _dawdle(ring.store.folder)
         return append(self, subject, *arguments, **named)

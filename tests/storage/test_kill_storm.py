@@ -30,7 +30,7 @@ def test_nothing_is_lost_half_done_or_left_when_commands_are_struck_down() -> No
         ("index-before-pack", "put", "is in the index and in no pack"),
         ("acknowledged-early", "put", "lost: the check: blob"),
         ("ledger-after-keys", "erase", "the ledger of erasures lacks"),
-        ("manifest-before-packs", "backup now", "unsound: the check: packs/"),
+        ("manifest-before-packs", "put,backup now", "unsound: the check: packs/"),
     ],
 )
 def test_the_storm_notices_what_is_broken_on_purpose(breaking: str, deed: str, noticed: str) -> None:
