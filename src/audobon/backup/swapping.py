@@ -34,7 +34,7 @@ class _Swap(msgspec.Struct, frozen=True):
 
 
 def swap_in(new: Path, folder: Path) -> Path | None:
-    """Put a folder in the place of one beside it, and return where that lies now; None when there was none.
+    """Put a folder in the place of one beside it; return where that lies now, None when there was none.
 
     Where the system can (Linux), one of the two has the name at any instant. Whatever a kill leaves undone,
     `finish_swap` does.

@@ -73,7 +73,7 @@ class LogReader:
         return parse_header(os.pread(self._opened(), HEADER_BYTES, 0))
 
     def sync(self) -> None:
-        """Return when all that is in the log is on the disk. raises DiskFull, Denied"""
+        """Return when all that is in the log is on the disk; DiskFull or Denied when it cannot be."""
         with disk_errors(Path(f"{self._path}-wal")):
             os.fdatasync(self._opened()) if hasattr(os, "fdatasync") else os.fsync(self._opened())
 
