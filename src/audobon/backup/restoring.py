@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, writing
+from audobon.atomic import clear_leftovers, disk_errors, leftovers, sync_folder, temporary_beside, writing
 from audobon.backup.copying import copy_object
 from audobon.backup.keyrings import BringKeyring
 from audobon.backup.ledger_copies import learn_erasures, read_ledgers
@@ -18,11 +18,13 @@ from audobon.backup.places import Places
 from audobon.backup.repository import LEDGER, PACKS, Repository, Stored
 from audobon.backup.sealed_files import path_of, plain_path, restore_file
 from audobon.backup.sources import Progress, Tell
+from audobon.backup.swapping import finish_swap, swap_in
 from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
 from audobon.errors import (
+    AudobonError,
     BackupNotFound,
     Corrupt,
     CorruptBackup,
@@ -135,7 +137,7 @@ class Restorer:
                 scratch.rename(into)
                 sync_folder(into.parent)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            self._throw_away(scratch)
         return restored
 
     def replace(self, point: Point, folder: Path) -> Restored:
@@ -143,6 +145,7 @@ class Restorer:
 
         The caller sees to it that nobody works there.
         """
+        finish_swap(folder)
         scratch = self._scratch(folder)
         try:
             restored = self.build(point, scratch, into=folder)
@@ -151,10 +154,10 @@ class Restorer:
                     Places(scratch, []).add(place.path)
             if (folder / "backups.json").is_file():
                 shutil.copy2(folder / "backups.json", scratch / "backups.json")
-            with disk_errors(folder):
-                kept = swap_in(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            kept = swap_in(scratch, folder)
+        except BaseException:
+            self._throw_away(scratch)
+            raise
         return msgspec.structs.replace(restored, kept_aside=None if kept is None else str(kept))
 
     def build(
@@ -276,9 +279,31 @@ class Restorer:
             has_settings = has_settings or entry.role == "settings"
         return has_settings
 
+    def _throw_away(self, scratch: Path) -> None:
+        if scratch.exists():
+            try:
+                self._abandon(scratch)
+            except AudobonError:
+                # On a disk that is full or fails; the next restore tries again, by the keystore.
+                for path in scratch.iterdir():
+                    if path.name not in ("keys", "keyring.id"):
+                        shutil.rmtree(path, ignore_errors=True)
+                        with suppress(OSError):
+                            path.unlink(missing_ok=True)
+                return
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _abandon(self, scratch: Path) -> None:
+        with closing(self._open_keys(scratch)) as keys:
+            keys.abandon()
+
     def _scratch(self, into: Path) -> Path:
         with disk_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in leftovers(into):
+                # What is damaged there names no key that could be destroyed.
+                with suppress(AudobonError):
+                    self._abandon(leftover)
             clear_leftovers(into)
             scratch = temporary_beside(into)
             scratch.mkdir(mode=0o700)
@@ -288,25 +313,6 @@ class Restorer:
 def position_of(manifest: Manifest) -> Position:
     """Return where the database of a backup stands, in its own history."""
     return Position(manifest.database.generation, manifest.database.commit, manifest.database.at)
-
-
-def swap_in(new: Path, folder: Path) -> Path | None:
-    """Put a folder in the place of another, and return where that lies now; None when there was none.
-
-    Killed between the two renames, the old one lies aside, and the new one under its temporary name.
-    """
-    kept = None
-    if folder.exists():
-        kept = folder.with_name(f"{folder.name}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-        folder.rename(kept)
-    try:
-        new.rename(folder)
-    except OSError:
-        if kept is not None:
-            kept.rename(folder)
-        raise
-    sync_folder(folder.parent)
-    return kept
 
 
 def choose_point(repository: Repository, name: str, at: str | None) -> Point:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.atomic import disk_errors
 from audobon.database.wal_checksums import Frame, sound_frames
 from audobon.database.wal_format import (
     FRAME_HEADER_BYTES,
@@ -72,8 +73,9 @@ class LogReader:
         return parse_header(os.pread(self._opened(), HEADER_BYTES, 0))
 
     def sync(self) -> None:
-        """Return when all that is in the log is on the disk."""
-        os.fdatasync(self._opened()) if hasattr(os, "fdatasync") else os.fsync(self._opened())
+        """Return when all that is in the log is on the disk; DiskFull or Denied when it cannot be."""
+        with disk_errors(Path(f"{self._path}-wal")):
+            os.fdatasync(self._opened()) if hasattr(os, "fdatasync") else os.fsync(self._opened())
 
     def frames(self, place: LogPlace, index: LogIndex) -> Iterator[tuple[memoryview, list[Frame]]]:
         """Yield the frames from a place up to what an index tells, in batches.
