@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from typing import Literal, get_args
 
 import msgspec
 
@@ -13,29 +14,38 @@ from audobon.database.looking import faults_in_copy
 from audobon.database.restoring import faults_in
 from audobon.errors import AudobonError, Corrupt
 
+Part = Literal["keys", "storage", "database", "places"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What checking one part found.
 
-    part    keys, storage, database or places
     faults  in words; empty: it is as it was written
     hint    the command that mends it
     """
 
-    part: str
+    part: Part
     faults: list[str]
     hint: str
 
 
 def check_everything(backups: Backups, *, tell: Tell = tell_nobody) -> list[Checked]:
     """Read every byte that is kept, here and in every place, and return what was found, part by part."""
-    parts: list[tuple[str, Callable[[], Iterable[str]], str]] = [
-        ("keys", lambda: _keys(backups), "audobon keys import-recovery"),
-        ("storage", lambda: _storage(backups), "audobon storage scrub --all"),
-        ("database", lambda: _database(backups), "audobon database restore --help"),
-        ("places", lambda: _places(backups, tell), "audobon backup verify --repair"),
-    ]
-    return [Checked(part=part, faults=_told(look), hint=hint) for part, look, hint in parts]
+    return [check_part(part, backups, tell=tell) for part in PARTS]
+
+
+def check_part(part: Part, backups: Backups, *, tell: Tell = tell_nobody) -> Checked:
+    """Read every byte of one part, and return what was found."""
+    looks: dict[Part, tuple[Callable[[], Iterable[str]], str]] = {
+        "keys": (lambda: _keys(backups), "audobon keys import-recovery, or audobon keys mend-ledger"),
+        "storage": (lambda: _storage(backups), "audobon storage scrub --all"),
+        "database": (lambda: _database(backups), "audobon database restore --help"),
+        "places": (lambda: _places(backups, tell), "audobon backup verify --repair"),
+    }
+    look, hint = looks[part]
+    return Checked(part=part, faults=_told(look), hint=hint)
 
 
 def refuse(found: list[Checked]) -> None:
@@ -60,6 +70,8 @@ def _keys(backups: Backups) -> Iterator[str]:
     keys = backups.sources.keys
     if keys.exists or keys.was_made:
         found = keys.status()
+        if not keys.is_marked:
+            yield "the data folder notes another keyring than it has"
         if found.ledger_fault is not None:
             yield found.ledger_fault
 
