@@ -98,7 +98,11 @@ class CorruptionStorm:
     def _truncate(self, path: str, data: bytes, _: list[str]) -> dict[str, bytes | None] | None:
         return {path: data[: self._chance.randrange(len(data))]} if data else None
 
-    def _delete(self, path: str, _: bytes, __: list[str]) -> dict[str, bytes | None] | None:
+    def _delete(self, path: str, _: bytes, paths: list[str]) -> dict[str, bytes | None] | None:
+        exports = [each for each in paths if each.startswith(path.partition("/")[0])]
+        if family_of(path) == "place keystores" and path != max(exports):
+            # Nobody needs an older export: pruning removes them too.
+            return None
         return {path: None}
 
     def _swap(self, path: str, data: bytes, paths: list[str]) -> dict[str, bytes | None] | None:
@@ -109,6 +113,9 @@ class CorruptionStorm:
         return {path: self._whole[other], other: data}
 
     def _replay(self, path: str, data: bytes, _: list[str]) -> dict[str, bytes | None] | None:
+        if path.endswith("backups.json"):
+            # What it knew then is still true.
+            return None
         older = [tree[path] for tree in self._trees[:-1] if path in tree and tree[path] != data]
         return {path: self._chance.choice(older)} if older else None
 
@@ -126,12 +133,20 @@ class CorruptionStorm:
         if faults:
             self._by[f"{part}: {damage.kind}"] += 1
             self._mend(damage, part)
+        elif self._is_back(damage):
+            self._mended[f"{family_of(damage.path)}, when it was opened"] += 1
         elif is_same:
             self._same[f"{family_of(damage.path)}: {damage.kind}"] += 1
         else:
             self._wrong["not noticed"] += 1
             self.told.append(f"not noticed: {damage.kind} {list(damage.files)}")
         self._restore()
+
+    def _is_back(self, damage: Damage) -> bool:
+        return all(
+            (self._root / path).exists() and (self._root / path).read_bytes() == self._whole[path]
+            for path in damage.files
+        )
 
     def _look(self, part: Part) -> list[str]:
         if part == self._breaking:

@@ -70,7 +70,7 @@ def build(root: Path, seed: int) -> list[Tree]:
             if turn == 2:
                 gone = sources.keys.subject("Gone")
                 sources.storage.put(b"of somebody who left" * 100, subject=gone)
-                sources.keys.erase("Gone")
+                sources.keys.erase(gone)
                 sources.storage.erase_subject(gone)
             if turn != 1:
                 backups.make()

@@ -41,6 +41,10 @@ class Memory:
         """Return what is known of a repository."""
         return self._read().get(repository_id, Remembered())
 
+    def known(self) -> list[str]:
+        """Return the ids of all repositories that are known."""
+        return list(self._read())
+
     def note_manifest(self, repository_id: str, *, number: int, digest: str) -> None:
         """Remember a manifest that was written; of two, the later number."""
         with FileLock(self._lock, purpose="noting a backup", wait=True):

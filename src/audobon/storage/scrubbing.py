@@ -22,7 +22,7 @@ from audobon.errors import (
 from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import DAY_SECONDS, Collector
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.index import Index, set_aside
+from audobon.storage.index import Index, IndexDamaged, set_aside
 from audobon.storage.index_proof import faults_in_packs, faults_in_rows, lost_packs, pack_name, take_back
 from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
@@ -153,6 +153,25 @@ class Scrubber:
         is_dry        tell what is amiss, and mend nothing
         copies        where packs lie a second time
         """
+        try:
+            return self._scrub(days, is_all, budget_bytes, is_dry, copies, on_step)
+        except IndexDamaged as error:
+            if is_dry:
+                raise
+            # Deep inside, where it was not seen when it was opened.
+            self._rebuild()
+            self._news.append(error.message)
+            return self._scrub(days, is_all, budget_bytes, is_dry, copies, on_step)
+
+    def _scrub(
+        self,
+        days: float | None,
+        is_all: bool,
+        budget_bytes: int | None,
+        is_dry: bool,
+        copies: SecondCopies | None,
+        on_step: Step | None,
+    ) -> Scrubbed:
         begun = time.monotonic()
         self._copies, self._is_dry = copies or NoCopies(), is_dry
         self._damages, self._index_faults, self._blobs = [], [], 0
