@@ -204,13 +204,14 @@ def mend_card(path: Path, keys: Keys) -> bool:
 
     Only where a manifest bears the signature of these keys. raises ForeignRepository
     """
+    card = None
+    known = _known_manifest(path, keys)
     try:
         card = open_repository(path, keys, rights="read").card
-    except ForeignRepository:
-        raise
-    except AudobonError:
-        card = None
-    known = _known_manifest(path, keys)
+    except AudobonError as error:
+        # What bears our signatures is ours, whatever its card says.
+        if known is None and isinstance(error, ForeignRepository):
+            raise
     # A sound card of another place is as wrong as a damaged one.
     if known is None or (card is not None and card.id == known.repository):
         return False

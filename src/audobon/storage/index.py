@@ -172,6 +172,12 @@ class Index:
             self._connection is not None and self._identity == self._identity_now() and not self._is_damaged
         )
 
+    def give_up(self) -> None:
+        """Have the file made anew by whoever uses it next: it contradicts itself."""
+        self._is_damaged = True
+        with suppress(OSError):
+            self._mark.touch()
+
     def close(self) -> None:
         """Close the file."""
         with self.lock:
@@ -197,9 +203,7 @@ class Index:
         made: AudobonError
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             # Noted beside it: what is wrong deep inside is not seen when it is opened.
-            self._is_damaged = True
-            with suppress(OSError):
-                self._mark.touch()
+            self.give_up()
             return IndexDamaged(
                 f"{self.path} is not as it was written: {error}", hint="run the same command again"
             )

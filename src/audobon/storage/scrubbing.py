@@ -18,6 +18,7 @@ from audobon.errors import (
     NewerFormat,
     ObjectNotFound,
     SubjectErased,
+    Unavailable,
 )
 from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import DAY_SECONDS, Collector
@@ -346,7 +347,11 @@ class Scrubber:
         with self._index.lock:
             lost = lost_packs(self._index, self._store, {damage.pack for damage in self.unmended})
             proved = self._index.rows("SELECT pack_id, verified_at FROM pack WHERE verified_at NOT NULL")
-            self._rebuild()
+            try:
+                self._rebuild()
+            except (IndexDamaged, Unavailable):
+                self._index.give_up()
+                self._rebuild()
             with self._index.changing() as connection:
                 connection.executemany(
                     "UPDATE pack SET verified_at = ? WHERE pack_id = ?",
