@@ -280,6 +280,9 @@ _MENDING: dict[str, Callable[[Backups], object]] = {
     },
 }
 
+# What the index notes for its own use, and nothing else knows: when something was read, moved or proved.
+_OF_USE_ONLY = {"reads", "last_read_at", "verified_at", "tier_since", "noncurrent_at"}
+
 _DAMAGES = {
     "flip": CorruptionStorm._flip,
     "truncate": CorruptionStorm._truncate,
@@ -312,7 +315,13 @@ def _rows(path: Path) -> list[str] | None:
                 said = [repr(tables), repr(connection.execute("PRAGMA user_version").fetchone())]
                 for name, sql in tables:
                     if sql is not None and sql.startswith(b"CREATE TABLE"):
-                        rows = connection.execute(f'SELECT * FROM "{name.decode()}"').fetchall()
+                        columns = [
+                            row[1].decode()
+                            for row in connection.execute(f'PRAGMA table_info("{name.decode()}")')
+                            if row[1].decode() not in _OF_USE_ONLY
+                        ]
+                        chosen = ", ".join(f'"{column}"' for column in columns)
+                        rows = connection.execute(f'SELECT {chosen} FROM "{name.decode()}"').fetchall()
                         said.append(repr(sorted(map(repr, rows))))
                 return said
         except (sqlite3.Error, UnicodeDecodeError):

@@ -66,6 +66,9 @@ def build(root: Path, seed: int) -> list[Tree]:
             if turn == 1:
                 pages.append(sources.storage.put(chance.randbytes(1_100_000), kind="page"))
                 pages.append(sources.storage.put(b"wide and even " * 100_000, kind="page"))
+            sources.storage.annotate(pages[:2], temporary_hold=True)
+            if turn:
+                sources.storage.remove([pages[4]])
             _add_job(sources, f"job{turn}", pages, chance)
             if turn == 2:
                 gone = sources.keys.subject("Gone")

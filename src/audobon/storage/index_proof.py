@@ -8,6 +8,7 @@ import msgspec
 from audobon.clock import utc_now
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
+from audobon.storage.notes import Note
 from audobon.storage.pack_format import BLOB
 from audobon.storage.proving import Proof
 
@@ -43,7 +44,12 @@ def faults_in_packs(index: Index, store: FolderObjectStore) -> Iterator[str]:
         elif info is not None and info.tier != row["tier"]:
             yield f"{index.path.name} has another tier for {name}"
     wrong = index.rows("SELECT count(*) FROM blob WHERE pack NOT IN (SELECT id FROM pack)")[0][0]
-    if wrong:
+    if wrong == 0:
+        # A bit in the head of a row turns NULL into nought.
+        dead = "SELECT count(*) FROM blob WHERE dead_at < created_at - 86400 OR reads < 0"
+        if index.rows(dead)[0][0]:
+            yield f"{index.path.name} says that blobs died before they were stored"
+    else:
         yield f"{index.path.name} has {wrong} blobs in packs that it does not know"
 
 
@@ -80,6 +86,29 @@ def faults_in_rows(index: Index, pack_row: int, proof: Proof) -> Iterator[str]:
         size_bytes, digest = found[0]["size_bytes"], found[0]["digest"]
         if (digest, size_bytes) != (proof.digest, proof.size_bytes):
             yield f"{index.path.name} has another size or digest for a pack that is whole"
+
+
+def faults_in_notes(index: Index, pack_row: int, noted: list[Note]) -> Iterator[str]:
+    """Yield where the index differs from the notes in a pack that is as it was written, in words."""
+    known = {(note.key, note.number): note for note in noted}
+    for row in index.rows(
+        "SELECT hex(note.key) AS key, number, note.custom_time, note.event_hold, note.temporary_hold,"
+        " note.kept_until, removed_at, blob.key AS there, blob.custom_time, blob.event_hold,"
+        " blob.temporary_hold, blob.kept_until FROM note LEFT JOIN blob ON blob.key = note.key"
+        " WHERE note.pack = ?",
+        pack_row,
+    ):
+        note = known.get((row["key"].lower(), row["number"]))
+        said = None
+        if note is not None:
+            said = (note.custom_time, note.event_hold, note.temporary_hold, note.kept_until)
+        if (
+            note is None
+            or tuple(row)[2:6] != said
+            or row["removed_at"] != note.dead_at
+            or (row["there"] is not None and tuple(row)[8:12] != said)
+        ):
+            yield f"{index.path.name} is wrong about what is noted of the blob {row['key'][:12].lower()}…"
 
 
 def lost_packs(index: Index, store: FolderObjectStore, unreadable: set[str]) -> list[LostPack]:

@@ -24,10 +24,18 @@ from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import DAY_SECONDS, Collector
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index, IndexDamaged, set_aside
-from audobon.storage.index_proof import faults_in_packs, faults_in_rows, lost_packs, pack_name, take_back
+from audobon.storage.index_proof import (
+    faults_in_notes,
+    faults_in_packs,
+    faults_in_rows,
+    lost_packs,
+    pack_name,
+    take_back,
+)
+from audobon.storage.notes import Note
 from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
-from audobon.storage.pack_reading import Ciphers
+from audobon.storage.pack_reading import Ciphers, Scan
 from audobon.storage.proving import IdKey, Proof, prove_pack
 from audobon.storage.second_copies import NoCopies, SecondCopies
 
@@ -230,6 +238,7 @@ class Scrubber:
 
     def _scrub_pack(self, row: sqlite3.Row, pool: Executor) -> int:
         proof, fault = None, None
+        noted: list[Note] = []
         with ExitStack() as held:
             try:
                 file = held.enter_context(self._store.open(row["name"]))
@@ -252,12 +261,17 @@ class Scrubber:
                     # Sealed since it was listed.
                     proof = prove_pack(file.fileno(), cipher, self._id_key(row["subject"]), pool)
                 self._blobs += len(proof.blobs)
+                noted = Scan(proof.records, 0, proof.is_sealed, False).notes(file.fileno(), cipher)
                 fault = proof.fault
         pending = {key for (key,) in self._index.rows(_PENDING, row["id"])}
         if fault is None and pending:
             fault = f"{len(pending)} blobs in it were found damaged before"
         if fault is None and proof is not None:
-            if faults := list(faults_in_rows(self._index, row["id"], proof)):
+            faults = [
+                *faults_in_rows(self._index, row["id"], proof),
+                *faults_in_notes(self._index, row["id"], noted),
+            ]
+            if faults:
                 self._index_faults += faults[: _MOST_FAULTS - len(self._index_faults)]
             elif not self._is_dry:
                 with self._index.changing(is_hasty=True) as connection:
