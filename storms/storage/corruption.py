@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from desk import build, opened
+from small_folder import build, opened
 
 from audobon.backup.checking import Part, check_part
 from audobon.backup.service import Backups

@@ -1,6 +1,7 @@
 """The storm over what is stored: damages by the thousand, kills, and a report of what they cost.
 
 run.py [--damages 10000] [--kills 500] [--seed N] [--only corruption|kills] [--quick] [--processes 2]
+       [--blind PART]
 Ends with status 1 when a damage was not noticed, was not mended though a second copy was there, or anything
 acknowledged was lost.
 """
@@ -20,7 +21,7 @@ from typing import Any
 from corruption import CorruptionStorm
 
 RESULTS = Path(__file__).parents[1] / "results" / "storage.json"
-_QUICK_DAMAGES = 60
+_QUICK_DAMAGES = 30
 _TEETH_DAMAGES = 120
 _PARTS = ("keys", "storage", "database", "places")
 
@@ -35,13 +36,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--only", choices=["corruption", "kills"])
     parser.add_argument("--quick", action="store_true", help="a trial of half a minute; keeps no report")
+    parser.add_argument("--blind", choices=_PARTS, help="break this checker on purpose")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
     report: dict[str, Any] = {"seed": asked.seed}
     if asked.only in (None, "corruption"):
         damages = _QUICK_DAMAGES if asked.quick else asked.damages
-        report["corruption"] = corrupt(damages, asked.seed, processes=1 if asked.quick else asked.processes)
+        report["corruption"] = corrupt(
+            damages, asked.seed, processes=1 if asked.quick else asked.processes, breaking=asked.blind
+        )
         _print("corruption", report["corruption"])
     if asked.only in (None, "kills") and not asked.quick and importlib.util.find_spec("kills"):
         kills = importlib.import_module("kills")
@@ -65,14 +69,14 @@ def main() -> int:
     return int(faults > 0)
 
 
-def corrupt(damages: int, seed: int, *, processes: int) -> dict[str, Any]:
+def corrupt(damages: int, seed: int, *, processes: int, breaking: str | None = None) -> dict[str, Any]:
     """Return what came of so many damages, shared among processes."""
     began = time.monotonic()
     shares = [damages // processes + (number < damages % processes) for number in range(processes)]
     total: dict[str, Any] = {}
     with ProcessPoolExecutor(processes) as pool:
         for found in pool.map(
-            _storm, shares, [seed + number for number in range(processes)], [None] * processes
+            _storm, shares, [seed + number for number in range(processes)], [breaking] * processes
         ):
             for label, value in found.items():
                 if isinstance(value, dict):
