@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 STORM = Path(__file__).parents[2] / "storms" / "storage" / "run.py"
 
 

@@ -197,6 +197,12 @@ class Index:
             yield
         except sqlite3.Error as error:
             raise self._named(error) from error
+        except UnicodeDecodeError as error:
+            # SQLite names what is wrong, and the name itself is damaged.
+            self.give_up()
+            raise IndexDamaged(
+                f"{self.path} is not as it was written", hint="run the same command again"
+            ) from error
 
     def _named(self, error: sqlite3.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

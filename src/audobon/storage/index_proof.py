@@ -1,15 +1,18 @@
 """Compares the index of storage with the packs themselves."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
 
 import msgspec
 
 from audobon.clock import utc_now
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
+from audobon.storage.index_schema import FORMAT, SCHEMA
 from audobon.storage.notes import Note
-from audobon.storage.pack_format import BLOB
+from audobon.storage.pack_format import BLOB, Header
 from audobon.storage.proving import Proof
 
 
@@ -33,6 +36,8 @@ def faults_in_packs(index: Index, store: FolderObjectStore) -> Iterator[str]:
     told = [str(row[0]) for row in index.rows("PRAGMA integrity_check(5)")]
     if told != ["ok"]:
         yield from (f"{index.path.name}: {words}" for words in told)
+    if _schema(index.rows) != _wanted_schema():
+        yield f"{index.path.name} has other tables than it was made with"
     infos = {info.name: info for info in store.list() if info.name.endswith(".pack")}
     for row in index.rows("SELECT name, subject, kind, pack_id, tier, state, size_bytes, digest FROM pack"):
         name = pack_name(row["kind"], row["subject"], row["pack_id"])
@@ -53,13 +58,15 @@ def faults_in_packs(index: Index, store: FolderObjectStore) -> Iterator[str]:
         yield f"{index.path.name} has {wrong} blobs in packs that it does not know"
 
 
-def faults_in_rows(index: Index, pack_row: int, proof: Proof) -> Iterator[str]:
+def faults_in_rows(index: Index, pack_row: int, proof: Proof, header: Header) -> Iterator[str]:
     """Yield where the index differs from a pack that is as it was written, in words."""
     rows = index.rows(
         "SELECT key, offset, stored_bytes, size_bytes, flags, created_at FROM blob WHERE pack = ?", pack_row
     )
     records = {offset: head for offset, head in proof.records if head.type == BLOB}
     for row in rows:
+        if not proof.is_sealed and row["offset"] >= proof.size_bytes and _is_appended(index, pack_row, row):
+            continue
         head = records.get(row["offset"])
         if head is None or (
             head.blob_id,
@@ -82,10 +89,18 @@ def faults_in_rows(index: Index, pack_row: int, proof: Proof) -> Iterator[str]:
         ):
             yield f"{index.path.name} lacks the blob {key.hex()[:12]}…"
     found = index.rows("SELECT state, size_bytes, digest, created_at FROM pack WHERE id = ?", pack_row)
+    if found and found[0]["created_at"] != header.created_at:
+        yield f"{index.path.name} has another birth for the pack {header.name}"
     if found and found[0]["state"] == "sealed" and proof.is_sealed:
         size_bytes, digest = found[0]["size_bytes"], found[0]["digest"]
         if (digest, size_bytes) != (proof.digest, proof.size_bytes):
             yield f"{index.path.name} has another size or digest for a pack that is whole"
+
+
+def _is_appended(index: Index, pack_row: int, row: sqlite3.Row) -> bool:
+    """Tell whether a record came into an open pack after that was looked at."""
+    now = index.rows("SELECT size_bytes FROM pack WHERE id = ?", pack_row)
+    return bool(now) and row["offset"] + row["stored_bytes"] <= now[0][0]
 
 
 def faults_in_notes(index: Index, pack_row: int, noted: list[Note]) -> Iterator[str]:
@@ -143,6 +158,20 @@ def take_back(connection: sqlite3.Connection, lost: list[LostPack]) -> None:
             " (SELECT 1 FROM blob WHERE key = ?)",
             [(key, row, offset, utc_now(), key) for key, offset in pack.blobs],
         )
+
+
+def _schema(rows: Callable[[str], list[sqlite3.Row]]) -> list[tuple[object, ...]]:
+    tables = rows("SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name")
+    return [tuple(row) for row in [*tables, *rows("PRAGMA user_version")]]
+
+
+@cache
+def _wanted_schema() -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        return _schema(lambda query: connection.execute(query).fetchall())
 
 
 def _hex(key: object) -> str:

@@ -18,7 +18,6 @@ from audobon.errors import (
     NewerFormat,
     ObjectNotFound,
     SubjectErased,
-    Unavailable,
 )
 from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import DAY_SECONDS, Collector
@@ -255,7 +254,11 @@ class Scrubber:
             except Corrupt as error:
                 fault = error.message
             else:
-                end = row["size_bytes"] if row["state"] == "open" else None
+                now = self._index.rows("SELECT state, size_bytes FROM pack WHERE id = ?", row["id"])
+                if not now:
+                    return 0
+                # It may have grown, or been sealed, since it was listed.
+                end = now[0]["size_bytes"] if now[0]["state"] == "open" else None
                 proof = prove_pack(file.fileno(), cipher, self._id_key(row["subject"]), pool, end=end)
                 if proof.is_sealed and end is not None:
                     # Sealed since it was listed.
@@ -268,7 +271,7 @@ class Scrubber:
             fault = f"{len(pending)} blobs in it were found damaged before"
         if fault is None and proof is not None:
             faults = [
-                *faults_in_rows(self._index, row["id"], proof),
+                *faults_in_rows(self._index, row["id"], proof, cipher.header),
                 *faults_in_notes(self._index, row["id"], noted),
             ]
             if faults:
@@ -361,11 +364,12 @@ class Scrubber:
         with self._index.lock:
             lost = lost_packs(self._index, self._store, {damage.pack for damage in self.unmended})
             proved = self._index.rows("SELECT pack_id, verified_at FROM pack WHERE verified_at NOT NULL")
-            try:
-                self._rebuild()
-            except (IndexDamaged, Unavailable):
-                self._index.give_up()
-                self._rebuild()
+            # A new file, not new rows alone: its tables may be what is damaged.
+            self._index.give_up()
+            told = len(self._news)
+            self._rebuild()
+            # What is amiss is told already.
+            del self._news[told:]
             with self._index.changing() as connection:
                 connection.executemany(
                     "UPDATE pack SET verified_at = ? WHERE pack_id = ?",
