@@ -16,7 +16,7 @@ import pytest
 from stored_blobs import OPENED, flip_a_byte, pack_files, place_of, storage_in
 
 from audobon.errors import AudobonError, CorruptBlob
-from audobon.storage.scrubbing import Damage, Scrubbed, refuse
+from audobon.storage.scrub_report import Damage, Scrubbed, refuse
 from audobon.storage.service import Storage
 
 

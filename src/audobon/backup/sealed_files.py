@@ -64,7 +64,7 @@ def restore_file(store: ObjectStore, keys: Keys, entry: FileEntry, target: IO[by
 
 
 def name_of(keys: Keys, file: SmallFile) -> str:
-    """Return the name of the object that a file is kept as, by what it holds now. raises NotFound, Denied."""
+    """Return the name of the object that a file is kept as. raises NotFound, Denied."""
     with disk_errors(file.source), file.source.open("rb") as source:
         return FILES + _id(keys, source, source.seek(0, io.SEEK_END))
 

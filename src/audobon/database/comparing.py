@@ -23,7 +23,7 @@ _FREE_OF_PAGE_ONE = ((18, 20), (24, 28), (40, 44), (92, 100))
 
 
 def faults_against_copy(path: Path, store: ObjectStore, keys: Keys) -> Iterator[str]:
-    """Yield what differs between a database and the last commit of its copy, in words; writes nothing there.
+    """Yield what differs between a database and the last commit of its copy, in words.
 
     Only when all that was committed is shipped can this be told; otherwise, and without a copy, nothing is.
     raises  CorruptBackup when the copy does not restore
@@ -60,7 +60,7 @@ def faults_against_copy(path: Path, store: ObjectStore, keys: Keys) -> Iterator[
 
 
 def faults_in_log(path: Path) -> Iterator[str]:
-    """Yield whether the log of a database lacks what was shipped out of it, in words; by the files alone."""
+    """Yield whether the log of a database lacks what was shipped out of it, in words."""
     state, log = StateFile(path).read(), Path(f"{path}-wal")
     if state is None or not state.place.frame or not log.exists():
         return

@@ -7,8 +7,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
-import msgspec
-
 from audobon.clock import utc_now
 from audobon.errors import (
     AudobonError,
@@ -28,7 +26,6 @@ from audobon.storage.index_proof import (
     faults_in_packs,
     faults_in_rows,
     lost_packs,
-    pack_name,
     take_back,
 )
 from audobon.storage.notes import Note
@@ -36,6 +33,7 @@ from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_reading import Ciphers, Scan
 from audobon.storage.proving import IdKey, Proof, prove_pack
+from audobon.storage.scrub_report import Damage, Scrubbed
 from audobon.storage.second_copies import NoCopies, SecondCopies
 
 _MOST_FAULTS = 20
@@ -50,52 +48,6 @@ _PENDING = """
 SELECT key FROM damaged WHERE pack = ?
 AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.key = damaged.key AND dead_at IS NULL)
 """
-
-
-class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """A pack that was not as it was written.
-
-    mended  how it was set right; None: it could not be, or it was only looked at
-    lost    keys of blobs that cannot be read any more
-    """
-
-    pack: str
-    what: str
-    mended: str | None
-    lost: list[str]
-
-
-class Scrubbed(msgspec.Struct, frozen=True, kw_only=True):
-    """What scrubbing found.
-
-    left_packs    that have not had their turn yet
-    found_packs   that the index did not know; taken in or removed
-    index_faults  in which the index differed from the packs; mended unless it was only looked at
-    news          what was found amiss, and mended, when storage was opened
-    """
-
-    packs: int
-    blobs: int
-    read_bytes: int
-    left_packs: int
-    seconds: float
-    found_packs: int
-    index_faults: list[str]
-    news: list[str]
-    damages: list[Damage]
-    is_dry: bool
-
-    @property
-    def faults(self) -> list[str]:
-        """All that was not as it should be, mended or not, in words."""
-        hurt = [f"{damage.pack}: {damage.what}" for damage in self.damages]
-        unknown = [f"packs that the index did not know: {self.found_packs}"] if self.found_packs else []
-        return self.news + self.index_faults + unknown + hurt
-
-    @property
-    def unmended(self) -> list[Damage]:
-        """What could not be set right."""
-        return [damage for damage in self.damages if damage.mended is None]
 
 
 Step = Callable[[int, int], None]
@@ -387,19 +339,6 @@ class Scrubber:
         self._damages.append(Damage(pack=pack, what=what, mended=mended, lost=keys))
 
 
-def refuse(found: Scrubbed) -> None:
-    """Raise CorruptBlob when anything is amiss that was not mended, naming the first of it."""
-    if found.is_dry:
-        faults = found.faults
-        hint = "audobon storage scrub --all"
-    else:
-        faults = [f"{damage.pack}: {damage.what}" for damage in found.unmended]
-        hint = "run the jobs again that need it; what is in a backup place is mended: audobon backup add"
-    if faults:
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise CorruptBlob(f"{faults[0]}{more}", hint=hint)
-
-
 def _chosen(
     rows: list[sqlite3.Row], *, days: float, is_all: bool, budget_bytes: int | None
 ) -> list[sqlite3.Row]:
@@ -416,6 +355,3 @@ def _chosen(
         chosen.append(row)
         size += row["size_bytes"]
     return chosen
-
-
-__all__ = ["Damage", "Scrubbed", "Scrubber", "pack_name", "refuse"]
