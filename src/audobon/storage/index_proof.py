@@ -9,7 +9,7 @@ import msgspec
 
 from audobon.clock import utc_now
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.index import Index
+from audobon.storage.index import Index, IndexDamaged
 from audobon.storage.index_schema import FORMAT, SCHEMA
 from audobon.storage.notes import Note
 from audobon.storage.pack_format import BLOB, Header
@@ -23,6 +23,15 @@ class LostPack(msgspec.Struct, frozen=True):
     blobs: list[tuple[bytes, int]]
 
 
+_OF_ANOTHER_KIND = (
+    "SELECT count(*) FROM pack WHERE (typeof(pack_id), typeof(name), typeof(subject), typeof(kind),"
+    " typeof(tier), typeof(state)) != ('text', 'text', 'text', 'text', 'text', 'text')"
+    " OR (typeof(size_bytes), typeof(created_at)) != ('integer', 'real')"
+    " OR typeof(digest) NOT IN ('text', 'null') OR typeof(verified_at) NOT IN ('real', 'null')",
+    "SELECT count(*) FROM blob WHERE (typeof(key), typeof(pack), typeof(offset), typeof(stored_bytes),"
+    " typeof(size_bytes), typeof(flags), typeof(created_at))"
+    " != ('blob', 'integer', 'integer', 'integer', 'integer', 'integer', 'real')",
+)
 _COLUMNS = "pack_id, name, subject, kind, tier, tier_since, state, size_bytes, digest, created_at"
 
 
@@ -32,10 +41,20 @@ def pack_name(kind: str, subject: str, pack_id: str) -> str:
 
 
 def faults_in_packs(index: Index, store: FolderObjectStore) -> Iterator[str]:
-    """Yield what is wrong with the file of the index, and with what it says of packs, in words."""
+    """Yield what is wrong with the file of the index, and with what it says of packs, in words.
+
+    raises  IndexDamaged when nothing in it can be relied on; it is made anew by whoever uses it next
+    """
     told = [str(row[0]) for row in index.rows("PRAGMA integrity_check(5)")]
     if told != ["ok"]:
         yield from (f"{index.path.name}: {words}" for words in told)
+    if sum(index.rows(query)[0][0] for query in _OF_ANOTHER_KIND):
+        # A bit in the head of a row makes a number of a text, or nothing of both.
+        index.give_up()
+        raise IndexDamaged(
+            f"{index.path.name} has cells that cannot be what was written",
+            hint="run the same command again",
+        )
     if _schema(index.rows) != _wanted_schema():
         yield f"{index.path.name} has other tables than it was made with"
     infos = {info.name: info for info in store.list() if info.name.endswith(".pack")}

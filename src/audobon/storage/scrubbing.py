@@ -1,4 +1,4 @@
-"""Reads every pack in its turn, proves it, and mends what is not as it was written (docs/decisions/0028)."""
+"""Reads every pack in its turn, proves it, and mends what is damaged (docs/decisions/0028)."""
 
 import sqlite3
 import time
@@ -55,7 +55,7 @@ Step = Callable[[int, int], None]
 
 
 class Scrubber:
-    """Scrubs one store; beside readers and writers, and broken off at any instant it goes on where it was.
+    """Scrubs one store; beside readers and writers, and broken off it goes on where it was.
 
     adopt    notes a pack that was put into the store
     rebuild  makes the index anew
