@@ -16,7 +16,7 @@ import pytest
 from stored_blobs import OPENED, flip_a_byte, pack_files, place_of, storage_in
 
 from audobon.errors import AudobonError, CorruptBlob
-from audobon.storage.scrubbing import Damage, Scrubbed, refuse
+from audobon.storage.scrub_report import Damage, Scrubbed, refuse
 from audobon.storage.service import Storage
 
 
@@ -149,6 +149,7 @@ def test_without_a_second_copy_the_loss_is_named_until_it_is_made_good(
     assert [(each.mended, each.lost) for each in again.damages] == [
         ("what it held lies in another pack now", [])
     ]
+    assert again.index_faults == []
     assert {key: storage.get(key) for key in stored} == stored
     storage.seal_open_packs()
     assert scrub(storage).faults == []

@@ -204,16 +204,16 @@ def mend_card(path: Path, keys: Keys) -> bool:
 
     Only where a manifest bears the signature of these keys. raises ForeignRepository
     """
-    try:
-        open_repository(path, keys, rights="read")
-    except ForeignRepository:
-        raise
-    except AudobonError:
-        pass
-    else:
-        return False
+    card = None
     known = _known_manifest(path, keys)
-    if known is None:
+    try:
+        card = open_repository(path, keys, rights="read").card
+    except AudobonError as error:
+        # What bears our signatures is ours, whatever its card says.
+        if known is None and isinstance(error, ForeignRepository):
+            raise
+    # A sound card of another place is as wrong as a damaged one.
+    if known is None or (card is not None and card.id == known.repository):
         return False
     card = RepositoryCard(
         id=known.repository, keystore_id=keys.id, public_key=keys.public_signing_key, created_at=known.at

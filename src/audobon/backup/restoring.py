@@ -14,6 +14,7 @@ from audobon.backup.copying import copy_object
 from audobon.backup.keyrings import BringKeyring
 from audobon.backup.ledger_copies import learn_erasures, read_ledgers
 from audobon.backup.manifest import FileEntry, Manifest, PackEntry
+from audobon.backup.memory import Memory
 from audobon.backup.places import Places
 from audobon.backup.repository import LEDGER, PACKS, Repository, Stored
 from audobon.backup.sealed_files import path_of, plain_path, restore_file
@@ -188,6 +189,9 @@ class Restorer:
             # So the counting of commits goes on where it was.
             copy_shipped(self._repository.store, own_copy(folder))
         Places(folder, []).add(self._repository.path)
+        # So that backups which vanish from there are missed.
+        if (newest := self._repository.newest()) is not None:
+            Memory(folder).note_manifest(self._repository.card.id, number=newest.number, digest=newest.digest)
         return Restored(
             into=str(final),
             place=self._place,

@@ -161,6 +161,14 @@ class Backups:
 
         return self._everywhere(place, "repair failed", repair)
 
+    def forgotten(self) -> Iterator[str]:
+        """Yield places that hold backups of which backups.json knows nothing, in words."""
+        for place in self.places.list():
+            with suppress(AudobonError):
+                repository = self._open(place, "read")
+                if repository.numbers() and not self.memory.of(repository.card.id).number:
+                    yield f"backups.json is gone, or does not know the backups in {place.path}"
+
     def _reachable(self) -> list[Place]:
         found = []
         for place in self.places.list():

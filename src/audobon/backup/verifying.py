@@ -117,7 +117,7 @@ class Verifier:
         for number, each in stored.items():
             previous = each.manifest.previous
             if previous is None:
-                if number > 1:
+                if any(earlier not in removed for earlier in range(1, number)):
                     self._fault(object_name(number), "it names no backup before it, and is not the first")
                 continue
             before = (

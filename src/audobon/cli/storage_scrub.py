@@ -27,7 +27,7 @@ def scrub(*, is_all: bool, budget: str | None, is_dry: bool, as_json: bool) -> N
     from audobon.cli.storage_words import parse_size, size
     from audobon.jobs.hit_by_damage import who_needs
     from audobon.jobs.scrubbing import note
-    from audobon.storage.scrubbing import refuse
+    from audobon.storage.scrub_report import refuse
 
     app = open_app()
     found = app.storage.scrubber.scrub(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.backup.sources import Progress, Tell
     from audobon.backup.verifying import Verified
-    from audobon.storage.scrubbing import Scrubbed
+    from audobon.storage.scrub_report import Scrubbed
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -91,7 +91,7 @@ def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
 
 
 def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
-    from audobon.storage.scrubbing import refuse
+    from audobon.storage.scrub_report import refuse
 
     backups = upkeep.backups()
     found = upkeep.storage.scrubber.scrub(

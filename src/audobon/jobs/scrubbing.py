@@ -1,6 +1,6 @@
 """Notes in the log what scrubbing found."""
 
-from audobon.storage.scrubbing import Scrubbed
+from audobon.storage.scrub_report import Scrubbed
 from audobon.telemetry.logs import Log
 
 

@@ -58,6 +58,11 @@ class Keys:
         return read_marker(self._ring.store.folder) is not None
 
     @property
+    def is_marked(self) -> bool:
+        """Whether the data folder notes this very keyring, so that its loss would be noticed."""
+        return read_marker(self._ring.store.folder) == self.id
+
+    @property
     def id(self) -> str:
         """What names this keyring; the same in every backup of it."""
         return self._opened().store.id

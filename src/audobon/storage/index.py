@@ -173,6 +173,12 @@ class Index:
             self._connection is not None and self._identity == self._identity_now() and not self._is_damaged
         )
 
+    def give_up(self) -> None:
+        """Have the file made anew by whoever uses it next: it contradicts itself."""
+        self._is_damaged = True
+        with suppress(OSError):
+            self._mark.touch()
+
     def close(self) -> None:
         """Close the file."""
         with self.lock:
@@ -192,15 +198,19 @@ class Index:
             yield
         except sqlite3.Error as error:
             raise self._named(error) from error
+        except UnicodeDecodeError as error:
+            # SQLite names what is wrong, and the name itself is damaged.
+            self.give_up()
+            raise IndexDamaged(
+                f"{self.path} is not as it was written", hint="run the same command again"
+            ) from error
 
     def _named(self, error: sqlite3.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         made: AudobonError
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             # Noted beside it: what is wrong deep inside is not seen when it is opened.
-            self._is_damaged = True
-            with suppress(OSError):
-                self._mark.touch()
+            self.give_up()
             return IndexDamaged(
                 f"{self.path} is not as it was written: {error}", hint="run the same command again"
             )

@@ -1,4 +1,4 @@
-"""Packs in the store that the index does not know: taken in, or removed when nobody can ever read them."""
+"""Packs that the index does not know: taken in, or removed when nobody can ever read them."""
 
 from contextlib import suppress
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Reads every pack in its turn, proves it, and mends what is not as it was written (docs/decisions/0028)."""
+"""Reads every pack in its turn, proves it, and mends what is damaged (docs/decisions/0028)."""
 
 import sqlite3
 import time
@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
-
-import msgspec
 
 from audobon.clock import utc_now
 from audobon.errors import (
@@ -22,12 +20,20 @@ from audobon.errors import (
 from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import DAY_SECONDS, Collector
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.index import Index, set_aside
-from audobon.storage.index_proof import faults_in_packs, faults_in_rows, lost_packs, pack_name, take_back
+from audobon.storage.index import Index, IndexDamaged, set_aside
+from audobon.storage.index_proof import (
+    faults_in_notes,
+    faults_in_packs,
+    faults_in_rows,
+    lost_packs,
+    take_back,
+)
+from audobon.storage.notes import Note
 from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
-from audobon.storage.pack_reading import Ciphers
+from audobon.storage.pack_reading import Ciphers, Scan
 from audobon.storage.proving import IdKey, Proof, prove_pack
+from audobon.storage.scrub_report import Damage, Scrubbed
 from audobon.storage.second_copies import NoCopies, SecondCopies
 
 _MOST_FAULTS = 20
@@ -44,58 +50,12 @@ AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.key = damaged.key AND dead_at IS N
 """
 
 
-class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """A pack that was not as it was written.
-
-    mended  how it was set right; None: it could not be, or it was only looked at
-    lost    keys of blobs that cannot be read any more
-    """
-
-    pack: str
-    what: str
-    mended: str | None
-    lost: list[str]
-
-
-class Scrubbed(msgspec.Struct, frozen=True, kw_only=True):
-    """What scrubbing found.
-
-    left_packs    that have not had their turn yet
-    found_packs   that the index did not know; taken in or removed
-    index_faults  in which the index differed from the packs; mended unless it was only looked at
-    news          what was found amiss, and mended, when storage was opened
-    """
-
-    packs: int
-    blobs: int
-    read_bytes: int
-    left_packs: int
-    seconds: float
-    found_packs: int
-    index_faults: list[str]
-    news: list[str]
-    damages: list[Damage]
-    is_dry: bool
-
-    @property
-    def faults(self) -> list[str]:
-        """All that was not as it should be, mended or not, in words."""
-        hurt = [f"{damage.pack}: {damage.what}" for damage in self.damages]
-        unknown = [f"packs that the index did not know: {self.found_packs}"] if self.found_packs else []
-        return self.news + self.index_faults + unknown + hurt
-
-    @property
-    def unmended(self) -> list[Damage]:
-        """What could not be set right."""
-        return [damage for damage in self.damages if damage.mended is None]
-
-
 Step = Callable[[int, int], None]
 """Told (done, total) in bytes."""
 
 
 class Scrubber:
-    """Scrubs one store; beside readers and writers, and broken off at any instant it goes on where it was.
+    """Scrubs one store; beside readers and writers, and broken off it goes on where it was.
 
     adopt    notes a pack that was put into the store
     rebuild  makes the index anew
@@ -153,6 +113,25 @@ class Scrubber:
         is_dry        tell what is amiss, and mend nothing
         copies        where packs lie a second time
         """
+        try:
+            return self._scrub(days, is_all, budget_bytes, is_dry, copies, on_step)
+        except IndexDamaged as error:
+            if is_dry:
+                raise
+            # Deep inside, where it was not seen when it was opened.
+            self._rebuild()
+            self._news.append(error.message)
+            return self._scrub(days, is_all, budget_bytes, is_dry, copies, on_step)
+
+    def _scrub(
+        self,
+        days: float | None,
+        is_all: bool,
+        budget_bytes: int | None,
+        is_dry: bool,
+        copies: SecondCopies | None,
+        on_step: Step | None,
+    ) -> Scrubbed:
         begun = time.monotonic()
         self._copies, self._is_dry = copies or NoCopies(), is_dry
         self._damages, self._index_faults, self._blobs = [], [], 0
@@ -210,6 +189,7 @@ class Scrubber:
 
     def _scrub_pack(self, row: sqlite3.Row, pool: Executor) -> int:
         proof, fault = None, None
+        noted: list[Note] = []
         with ExitStack() as held:
             try:
                 file = held.enter_context(self._store.open(row["name"]))
@@ -226,18 +206,27 @@ class Scrubber:
             except Corrupt as error:
                 fault = error.message
             else:
-                end = row["size_bytes"] if row["state"] == "open" else None
+                now = self._index.rows("SELECT state, size_bytes FROM pack WHERE id = ?", row["id"])
+                if not now:
+                    return 0
+                # It may have grown, or been sealed, since it was listed.
+                end = now[0]["size_bytes"] if now[0]["state"] == "open" else None
                 proof = prove_pack(file.fileno(), cipher, self._id_key(row["subject"]), pool, end=end)
                 if proof.is_sealed and end is not None:
                     # Sealed since it was listed.
                     proof = prove_pack(file.fileno(), cipher, self._id_key(row["subject"]), pool)
                 self._blobs += len(proof.blobs)
+                noted = Scan(proof.records, 0, proof.is_sealed, False).notes(file.fileno(), cipher)
                 fault = proof.fault
         pending = {key for (key,) in self._index.rows(_PENDING, row["id"])}
         if fault is None and pending:
             fault = f"{len(pending)} blobs in it were found damaged before"
         if fault is None and proof is not None:
-            if faults := list(faults_in_rows(self._index, row["id"], proof)):
+            faults = [
+                *faults_in_rows(self._index, row["id"], proof, cipher.header),
+                *faults_in_notes(self._index, row["id"], noted),
+            ]
+            if faults:
                 self._index_faults += faults[: _MOST_FAULTS - len(self._index_faults)]
             elif not self._is_dry:
                 with self._index.changing(is_hasty=True) as connection:
@@ -327,7 +316,12 @@ class Scrubber:
         with self._index.lock:
             lost = lost_packs(self._index, self._store, {damage.pack for damage in self.unmended})
             proved = self._index.rows("SELECT pack_id, verified_at FROM pack WHERE verified_at NOT NULL")
+            # A new file, not new rows alone: its tables may be what is damaged.
+            self._index.give_up()
+            told = len(self._news)
             self._rebuild()
+            # What is amiss is told already.
+            del self._news[told:]
             with self._index.changing() as connection:
                 connection.executemany(
                     "UPDATE pack SET verified_at = ? WHERE pack_id = ?",
@@ -343,19 +337,6 @@ class Scrubber:
     def _note(self, pack: str, what: str, mended: str | None, lost: set[bytes]) -> None:
         keys = sorted(key.hex() for key in lost)
         self._damages.append(Damage(pack=pack, what=what, mended=mended, lost=keys))
-
-
-def refuse(found: Scrubbed) -> None:
-    """Raise CorruptBlob when anything is amiss that was not mended, naming the first of it."""
-    if found.is_dry:
-        faults = found.faults
-        hint = "audobon storage scrub --all"
-    else:
-        faults = [f"{damage.pack}: {damage.what}" for damage in found.unmended]
-        hint = "run the jobs again that need it; what is in a backup place is mended: audobon backup add"
-    if faults:
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise CorruptBlob(f"{faults[0]}{more}", hint=hint)
 
 
 def _chosen(
@@ -374,6 +355,3 @@ def _chosen(
         chosen.append(row)
         size += row["size_bytes"]
     return chosen
-
-
-__all__ = ["Damage", "Scrubbed", "Scrubber", "pack_name", "refuse"]
