@@ -86,8 +86,6 @@ class FolderObjectStore(ObjectStore):
             if self._find(name) is not None:
                 raise _exists(name)
             _publish(file, path, name)
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -315,6 +313,10 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
         if error.errno not in NO_SECOND_NAMES:
             raise
         temporary.rename(path)
+    else:
+        # Before the sync, which then serves both; what cannot be removed now is found by `clear_unfinished`.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     try:
         sync_folder(path.parent)
     except BaseException:
