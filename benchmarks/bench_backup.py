@@ -72,9 +72,14 @@ class Rounds:
                 continue
             self.versions[contender.name] = version
             deeds[contender.name] = lambda contender=contender: self._one(contender)  # type: ignore[misc]
-        load_before = os.getloadavg()[0]
-        interleave(rounds, deeds)
-        return {"seconds": self._found, "load": [round(load_before, 1), round(os.getloadavg()[0], 1)]}
+        load = [round(os.getloadavg()[0], 1)]
+        for number in range(rounds):
+            # One round at a time, so that a run that is broken off has told what it found.
+            names = list(deeds) if number % 2 == 0 else list(reversed(deeds))
+            interleave(1, {name: deeds[name] for name in names})
+            load.append(round(os.getloadavg()[0], 1))
+            print(f"round {number + 1} of {rounds}, load {load[-1]}: {self._found}", flush=True)
+        return {"seconds": self._found, "load": load}
 
     def _one(self, contender: Contender) -> None:
         contender.begin()

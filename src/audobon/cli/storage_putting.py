@@ -1,4 +1,4 @@
-"""Puts files of a person into storage: small ones many at a time, so that they share what the disk takes."""
+"""Puts files of a person into storage, small ones many at a time: they share the waits for the disk."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -13,7 +13,7 @@ _FILES_AT_ONCE = 1000
 
 
 def put_files(storage: "Storage", files: Iterable[Path], *, subject: str) -> Iterator[tuple[Path, str]]:
-    """Keep files; yield each with its key once it would survive a power cut, in the order they were given."""
+    """Keep files; yield each in turn with its key, once it would survive a power cut."""
     for is_large, run in groupby(files, key=lambda path: path.stat().st_size >= _LARGE_BYTES):
         if is_large:
             for path in run:
