@@ -46,21 +46,26 @@ _TIMES = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a hundredth of it; saves nothing")
+    parser.add_argument(
+        "--part", type=int, default=1, help="only the SIZES divided by so many; saves nothing"
+    )
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    sizes = tuple(size // 100 for size in SIZES) if options.quick else SIZES
+    part = 100 if options.quick else options.part
+    sizes = tuple(size // part for size in SIZES)
     found: dict[str, list[float]] = {}
     for size in sizes:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder, closing(Desk(Path(folder))) as desk:
             for name, seconds in measured(desk, size).items():
                 found.setdefault(name, []).append(seconds)
+        print(f"{size:,}: { ({name: round(each[-1], 4) for name, each in found.items()}) }", flush=True)
     rows = []
     for name, seconds in found.items():
         growth = math.log(max(seconds[-1], 1e-6) / max(seconds[-2], 1e-6)) / math.log(sizes[-1] / sizes[-2])
         is_met = growth <= MOST_GROWTH or seconds[-1] < 0.01
         rows.append([name, *(f"{each * 1000:,.1f}" for each in seconds), f"{growth:.2f}", verdict(is_met)])
     table("milliseconds", ["what", *(f"{size:,}" for size in sizes), "exponent", ""], rows)
-    if not options.quick:
+    if part == 1:
         save("scale", {"sizes": sizes, "seconds": found, "rows": rows})
 
 
