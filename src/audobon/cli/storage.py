@@ -1,7 +1,7 @@
 """`audobon storage`: what is kept, put there, taken out and given back."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,7 +21,6 @@ _TIERS = click.Choice(["standard", "nearline", "archive"])
 _SHOWN = 50
 _LEAST_KEY = 6
 _KEY_CHARS = 64
-_PIECE_BYTES = 1 << 20
 
 
 @click.group(short_help="Look at and look after what is kept: blobs.")
@@ -147,22 +146,20 @@ def usage(*, as_json: bool) -> None:
 def put(files: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: bool) -> None:
     """Keep files, encrypted, until they are deleted by name: no job and no sweep removes them."""
     from audobon.app import open_app
+    from audobon.cli.storage_putting import put_files
     from audobon.keys.service import PERSONAL
 
     app = open_app()
     told = []
     if is_dry:
         owner = PERSONAL if subject is None else app.keys.find_subject(subject).id
+        keyed: Iterator[tuple[Path, str]] = (
+            (path, app.storage.key_of(path.read_bytes(), subject=owner)) for path in files
+        )
     else:
         owner = PERSONAL if subject is None else app.keys.subject(subject)
-    for path in files:
-        if is_dry:
-            key = app.storage.key_of(path.read_bytes(), subject=owner)
-        else:
-            with path.open("rb") as source, app.storage.writing(subject=owner, kind="user") as target:
-                while piece := source.read(_PIECE_BYTES):
-                    target.write(piece)
-            key = target.key
+        keyed = put_files(app.storage, files, subject=owner)
+    for path, key in keyed:
         told.append({"file": str(path), "key": key})
         if not as_json:
             click.echo(f"{key}  {path}")

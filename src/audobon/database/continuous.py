@@ -102,7 +102,8 @@ class ContinuousShipping:
             raise Unavailable(f"what was written is here, but not in the copy: {error}") from error
 
     def _run(self) -> None:
-        rest_seconds = self._seconds
+        # At once: what is opened first takes longer than a ship.
+        rest_seconds = 0.0
         while not self._ended.wait(rest_seconds):
             rest_seconds = self._seconds
             with suppress(AlreadyRunning):

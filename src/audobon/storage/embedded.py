@@ -72,10 +72,11 @@ class FolderObjectStore(ObjectStore):
                     if self._find(name) is not None:
                         raise _exists(name)
                     _publish(temporary, path, name)
-            finally:
+            except BaseException:
                 # What cannot be removed now is hidden, and `clear_unfinished` finds it.
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
+                raise
 
     def take_in(self, file: Path, name: str) -> None:
         """Make a whole, synced file of the same disk a new object; raises as `create`."""
@@ -86,8 +87,6 @@ class FolderObjectStore(ObjectStore):
             if self._find(name) is not None:
                 raise _exists(name)
             _publish(file, path, name)
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
 
     @contextmanager
     def replacing(self, name: str, *, tier: Tier = "standard") -> Iterator[IO[bytes]]:
@@ -338,6 +337,10 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
         if error.errno not in NO_SECOND_NAMES:
             raise
         temporary.rename(path)
+    else:
+        # Before the sync, which then serves both; what cannot be removed now is found by `clear_unfinished`.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     try:
         sync_folder(path.parent)
     except BaseException:

@@ -25,6 +25,8 @@ SELECT pack.pack_id AS id, pack.name, pack.subject, pack.kind, pack.tier, pack.t
 FROM pack LEFT JOIN blob ON blob.pack = pack.id AND blob.dead_at IS NULL
 """
 
+_KEY_CHARS = 64
+
 _USAGE = """
 SELECT pack.subject, pack.kind, pack.tier, sum(live.blobs) AS blobs, count(*) AS packs,
        sum(live.size_bytes) AS size_bytes, sum(pack.size_bytes) AS stored_bytes,
@@ -72,8 +74,12 @@ def blobs(index: Index, wanted: Wanted, *, newest: int | None = None) -> list[Bl
     where = ["blob.dead_at IS NOT NULL" if wanted.is_dead else "blob.dead_at IS NULL"]
     values: list[Any] = []
     if wanted.prefix:
-        where.append("hex(blob.key) LIKE ?")
-        values.append(wanted.prefix.upper() + "%")
+        # As a range, so that not every key is looked at.
+        where.append("blob.key BETWEEN ? AND ?")
+        try:
+            values += [bytes.fromhex(wanted.prefix.ljust(_KEY_CHARS, each)) for each in "0f"]
+        except ValueError:
+            return []
     for condition, value in (
         ("pack.subject = ?", wanted.subject),
         ("pack.kind = ?", wanted.kind),

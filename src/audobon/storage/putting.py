@@ -93,6 +93,24 @@ class Putting:
                     raise
         return key.hex()
 
+    def put_file(self, path: Path, subject: str, kind: Kind) -> str:
+        """Keep a large file; return its key. One that is there already is only read."""
+        hashes = [blake3.blake3(key=self._id_key(subject))]
+        if self.has_legacy:
+            hashes.append(blake3.blake3())
+        with disk_errors(path), path.open("rb") as source:
+            while piece := source.read(LONE_BYTES):
+                for each in hashes:
+                    each.update(piece)
+            key, created_at = self.place([each.digest() for each in hashes], kind)
+            if created_at is None:
+                return key.hex()
+            source.seek(0)
+            with self.writing(subject, kind) as target:
+                while piece := source.read(LONE_BYTES):
+                    target.write(piece)
+            return target.key
+
     @contextmanager
     def batch(self, subject: str, kind: Kind) -> Iterator["Batch"]:
         """Put many small blobs that become durable together."""
@@ -110,7 +128,9 @@ class Putting:
             found.append(blake3.blake3(data).digest())
         return found
 
-    def place(self, digests: list[bytes], kind: Kind) -> tuple[bytes, float | None]:
+    def place(
+        self, digests: list[bytes], kind: Kind, sizes: dict[str, int] | None = None
+    ) -> tuple[bytes, float | None]:
         """Return the key of some bytes, and when they are stored; None: they are there already.
 
         What a person puts is stored beside what a job has: it must stay when that one goes.
@@ -120,7 +140,7 @@ class Putting:
             found = self._index.find(digest)
             if found is None:
                 continue
-            if self._reader.is_there(found):
+            if self._reader.is_there(found, sizes):
                 if kind != "user" or found.kind == "user":
                     return digest, None
             elif found.dead_at is None:
@@ -206,6 +226,7 @@ class Batch:
         self._waiting: list[NewRecord] = []
         self._waiting_bytes = 0
         self._known: set[bytes] = set()
+        self._sizes: dict[str, int] = {}
         self.written: list[Written] = []
 
     def put(self, data: bytes) -> str:
@@ -215,7 +236,7 @@ class Batch:
         digests = self._putting.digests(data, self._subject)
         if digests[0] in self._known:
             return digests[0].hex()
-        key, created_at = self._putting.place(digests, self._kind)
+        key, created_at = self._putting.place(digests, self._kind, self._sizes)
         if created_at is not None:
             self._known.add(key)
             self._waiting.append(NewRecord(BLOB, key, data, 0, created_at))

@@ -73,16 +73,22 @@ class Reader:
         with self._located(key, counts=False) as (found, file, cipher):
             self._copy(found, file, cipher, None, key)
 
-    def is_there(self, found: Found | None) -> bool:
-        """Tell whether a blob is alive, and its pack there and long enough."""
+    def is_there(self, found: Found | None, sizes: dict[str, int] | None = None) -> bool:
+        """Tell whether a blob is alive, and its pack there and long enough.
+
+        sizes  of packs that were looked at a moment ago; what is found is added
+        """
         if found is None or found.dead_at is not None:
             return False
-        try:
-            size = self._store.path(found.name).stat().st_size
-        except (ObjectNotFound, OSError):
-            return False
-        if found.state == "sealed" and size != found.pack_bytes and found.pack_bytes:
-            return size >= found.offset + HEAD_BYTES + found.stored_bytes
+        size = None if sizes is None else sizes.get(found.name)
+        # One that is open may have grown.
+        if size is None or found.state != "sealed":
+            try:
+                size = self._store.path(found.name).stat().st_size
+            except (ObjectNotFound, OSError):
+                return False
+            if sizes is not None:
+                sizes[found.name] = size
         return size >= found.offset + HEAD_BYTES + found.stored_bytes
 
     def set_aside(self, key: str, found: Found) -> CorruptBlob:

@@ -134,6 +134,11 @@ class Storage:
         self._make_ready()
         return self._putting.put(data, subject, kind)
 
+    def put_file(self, path: Path, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
+        """Keep a file; return its key. One that is there already is read, and nothing is written."""
+        self._make_ready()
+        return self._putting.put_file(path, subject, kind)
+
     @contextmanager
     def batch(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[Batch]:
         """Put many small blobs that become durable together; their keys hold when the block ends well."""

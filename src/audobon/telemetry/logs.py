@@ -6,8 +6,9 @@ something are sealed for whom they belong to; `read_log` opens them for the owne
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
@@ -51,7 +52,6 @@ class Log:
         self._path = folder / "logs" / "audobon.jsonl"
         self._seal = seal
         self._level = level
-        self._logger: Any = None
         self._file: BinaryIO | None = None
 
     def write(
@@ -64,33 +64,30 @@ class Log:
         """
         if _LEVELS[level] < _LEVELS[self._level]:
             return
-        sealed = _sealed(self._seal, subject, facts)
+        instant = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = {
+            "category": category,
+            **_sealed(self._seal, subject, facts),
+            "event": event,
+            "level": level,
+            "at": instant,
+        }
         with suppress(OSError):
-            if self._logger is None:
-                self._logger = self._open()
-            getattr(self._logger, level)(event, category=category, **sealed)
+            if self._file is None:
+                self._file = self._open()
+            # Whole in one go: lines of threads and processes do not mix.
+            self._file.write(msgspec.json.encode(line) + b"\n")
 
     def close(self) -> None:
         """Let go of the file; the next event opens it again."""
-        file, self._file, self._logger = self._file, None, None
+        file, self._file = self._file, None
         if file is not None:
             file.close()
 
-    def _open(self) -> Any:
-        # Dear to import, and not needed before the work is under way.
-        import structlog
-
+    def _open(self) -> BinaryIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        self._file = file = self._path.open("ab", buffering=0)
-        return structlog.wrap_logger(
-            structlog.BytesLogger(file),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-                structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event)),
-            ],
-        )
+        return self._path.open("ab", buffering=0)
 
 
 def log_context(field: str) -> bytes:
