@@ -12,6 +12,7 @@ from audobon.atomic import disk_errors
 from audobon.backup.manifest import FOLDER, Manifest, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
 from audobon.errors import (
+    AudobonError,
     Conflict,
     CorruptBackup,
     ForeignRepository,
@@ -118,6 +119,19 @@ class Repository:
                 # Pruned between being listed and being read.
                 continue
         return found
+
+    def readable(self) -> tuple[list[Stored], list[AudobonError]]:
+        """Return the manifests that are sound, oldest first, and why each other one is not."""
+        found: list[Stored] = []
+        damaged: list[AudobonError] = []
+        for number in self.numbers():
+            try:
+                found.append(self.manifest(number))
+            except ObjectNotFound:
+                continue
+            except AudobonError as error:
+                damaged.append(error)
+        return found, damaged
 
     def prunings(self) -> list[Pruning]:
         """Return what was removed on purpose. raises CorruptBackup."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
+from audobon.backup.accepting import Accepted, LossAccepter
 from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
 from audobon.backup.manifest import PackEntry
@@ -146,6 +147,26 @@ class Backups:
 
         return self._everywhere(place, "pruning failed", prune)
 
+    def accept_loss(self, *, place: Path | None = None, is_dry: bool = True) -> list[Accepted]:
+        """Record at every place, or at one, which backups are lost, so that it is told no longer."""
+
+        def accept(each: Place) -> Accepted:
+            repository = self._open(each, "full")
+            accepter = LossAccepter(repository, self.sources.keys, self.memory, self.sources.clock)
+            accepted = accepter.run(is_dry=is_dry)
+            if not is_dry and (accepted.missing or accepted.damaged):
+                self._log.write(
+                    "backup",
+                    "loss accepted",
+                    level="warning",
+                    place=accepted.place,
+                    missing=accepted.missing,
+                    damaged=list(accepted.damaged),
+                )
+            return accepted
+
+        return self._everywhere(place, "accepting a loss failed", accept)
+
     def standings(self) -> list[Standing]:
         """Return how every place stands; one that cannot be looked at is an alarm too."""
         found = []
@@ -184,8 +205,8 @@ class Backups:
         return found
 
     def history(self, place: Place) -> list[Stored]:
-        """Return the backups of a place, oldest first. raises Unavailable, CorruptBackup."""
-        return self._open(place, "read").manifests()
+        """Return the sound backups of a place, oldest first. raises Unavailable, ForeignRepository."""
+        return self._open(place, "read").readable()[0]
 
     @contextmanager
     def holding(self, place: Path | None, name: str) -> Iterator[tuple[Repository, Stored]]:
@@ -260,7 +281,7 @@ class Backups:
         for each in self.places.list():
             try:
                 repository = self._open(each, "read")
-                for stored in reversed(repository.manifests()):
+                for stored in reversed(repository.readable()[0]):
                     for entry in stored.manifest.packs:
                         if (
                             entry.name == name

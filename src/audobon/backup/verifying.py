@@ -8,7 +8,7 @@ import msgspec
 
 from audobon.backup.copying import digest_of
 from audobon.backup.drill import DrillReport, report_name
-from audobon.backup.manifest import PackEntry, object_name
+from audobon.backup.manifest import FOLDER, PackEntry, object_name
 from audobon.backup.memory import Memory, Remembered
 from audobon.backup.repository import DRILLS, FILES, KEYSTORES, LEDGER, PACKS, Repository, Stored
 from audobon.backup.signed import opened
@@ -122,7 +122,7 @@ class Verifier:
             before = (
                 stored[previous.number].digest if previous.number in stored else removed.get(previous.number)
             )
-            if before is not None and before != previous.digest:
+            if before and before != previous.digest:
                 self._fault(
                     object_name(previous.number), f"it is not the one that backup {each.manifest.id} follows"
                 )
@@ -253,5 +253,7 @@ def refuse(verified: Iterable[Verified]) -> None:
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise CorruptBackup(
             f"{Path(place) / first.object}: {first.what}{more}",
-            hint="make another backup, in another place if this disk is failing",
+            hint="audobon backup now; when what is missing cannot be found: audobon backup accept-loss"
+            if first.object.startswith(f"{FOLDER}/")
+            else "make another backup, in another place if this disk is failing",
         )

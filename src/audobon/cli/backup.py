@@ -81,8 +81,8 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
     for each in made:
         deed = "would copy" if is_dry else f"{each.id}: copied"
         say(
-            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs,"
-            f" {amount_of(each.added_bytes)} of {amount_of(each.size_bytes)}"
+            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs;"
+            f" {amount_of(each.added_bytes)} {'would be ' if is_dry else ''}added"
         )
         for name, reason in each.lacking.items():
             say(f"  left out: {name}: {reason}")
@@ -95,14 +95,25 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
 
 @backup.command("list", short_help="List the backups of every place, or of one.")
 @_place
+@click.option("--from", "source", type=click.Path(path_type=Path), help="On a fresh machine: this place.")
 @click.option("--check", is_flag=True, help="End with status 10 when anything is late or missing.")
 @_json
-def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
-    """List the backups of every place, or of PLACE."""
+def list_backups(place: Path | None, *, source: Path | None, check: bool, as_json: bool) -> None:
+    """List the backups of every place, or of PLACE, oldest first.
+
+    added: what it had to copy. One that added far more than you worked on is worth a look.
+    """
+    if source is not None:
+        if place is not None or check:
+            raise click.UsageError("--from is for a fresh machine, and stands alone")
+        from audobon.cli.backup_entries import list_without_keys
+
+        list_without_keys(source.absolute(), as_json=as_json)
+        return
     from audobon.backup.places import Place
     from audobon.backup.service import refuse_late
-    from audobon.cli.durations import span
-    from audobon.cli.queue_words import columns, moment
+    from audobon.cli.backup_entries import HEADINGS, RIGHT, entry_of, row_of
+    from audobon.cli.queue_words import columns
     from audobon.errors import AudobonError
 
     backups = _backups()
@@ -116,37 +127,14 @@ def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
         except AudobonError:
             # Why not is among its alarms.
             history = []
-        entries = [
-            {
-                "id": each.manifest.id,
-                "at": each.manifest.at,
-                "size_bytes": each.manifest.size_bytes,
-                "added_bytes": each.manifest.added_bytes,
-                "jobs": each.manifest.counts.jobs,
-                "packs": len(each.manifest.packs),
-                "is_whole": not each.manifest.lacking,
-            }
-            for each in history
-        ]
+        entries = [entry_of(each.manifest) for each in history]
         listed.append({"standing": standing, "backups": entries})
-        rows += [
-            (
-                standing.place,
-                each.manifest.id,
-                moment(each.manifest.at),
-                span(max(0.0, backups.sources.clock() - each.manifest.at)),
-                amount_of(each.manifest.size_bytes),
-                amount_of(each.manifest.added_bytes),
-                str(each.manifest.counts.jobs),
-                f"lacks {len(each.manifest.lacking)}" if each.manifest.lacking else "whole",
-            )
-            for each in history
-        ]
+        now_at = backups.sources.clock()
+        rows += [(standing.place, *row_of(each.manifest, now=now_at)) for each in history]
     if as_json:
         print_json(listed)
     elif rows:
-        headings = ("place", "id", "made", "age", "size", "added", "jobs", "state")
-        click.echo("\n".join(columns(headings, rows, right=("size", "added", "jobs"))))
+        click.echo("\n".join(columns(("place", *HEADINGS), rows, right=RIGHT)))
     elif not standings:
         say("no places for backups; begin with: audobon backup add FOLDER")
     _say_alarms(standings)
@@ -201,6 +189,7 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool)
     Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there.
     """
     from audobon.backup.verifying import refuse
+    from audobon.cli.queue_words import counted
 
     if is_fast and read_data:
         raise click.UsageError("--fast leaves out what --read-data asks for")
@@ -214,7 +203,8 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool)
             say(f"{each.place}/{fault.object}: {fault.what}")
         state = "all as it was written" if not each.faults else f"{len(each.faults)} not as written"
         read = "" if is_fast else f", {amount_of(each.read_bytes)} read"
-        say(f"{each.place}: {each.backups} backups, {each.objects} objects{read}: {state}")
+        backups_there, objects = counted(each.backups, "backup"), counted(each.objects, "object")
+        say(f"{each.place}: {backups_there}, {objects}{read}: {state}")
     print_failures(backups)
     refuse(found)
     backups.raise_failures()
@@ -253,6 +243,35 @@ def prune(place: Path | None, *, yes: bool, as_json: bool, **keep: float | None)
         say(f"{each.place}: {each.objects} objects, {amount_of(each.freed_bytes)} {verb}")
     if pruned and not yes and any(each.removed or each.objects for each in pruned):
         say("nothing was removed yet; say --yes")
+    print_failures(backups)
+    backups.raise_failures()
+
+
+@backup.command("accept-loss", short_help="Accept that backups are lost, so that it is told no more.")
+@_place
+@click.option("--yes", is_flag=True, help="Accept it; without it, only tell what is lost.")
+@_json
+def accept_loss(place: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Accept that backups of every place, or of PLACE, are lost: `verify` tells of them no longer.
+
+    What lies where a backup should, and is none, is removed; the other backups stay as they are. Without
+    --yes nothing is done. Needs the right to delete in the place, which making backups does not.
+    """
+    from audobon.cli.queue_words import counted
+
+    backups = _backups()
+    found = backups.accept_loss(place=place, is_dry=not yes)
+    if as_json:
+        print_json({"places": found, "failures": backups.failures})
+    for each in found:
+        for number in each.missing:
+            say(f"{each.place}: backup number {number} is missing")
+        for number, reason in each.damaged.items():
+            say(f"{each.place}: backup number {number} is damaged: {reason}")
+        lost = counted(len(each.missing) + len(each.damaged), "backup")
+        say(f"{each.place}: {lost} lost" + (", which is accepted" if yes else ""))
+    if not yes and any(each.missing or each.damaged for each in found):
+        say("nothing was done yet; say --yes")
     print_failures(backups)
     backups.raise_failures()
 

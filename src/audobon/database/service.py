@@ -206,7 +206,7 @@ def named(error: sqlite3.Error, path: Path) -> AudobonError:
         return Unavailable(f"reading or writing {path} failed: {error}", hint="check the disk and try again")
     return Corrupt(
         f"{path} cannot be used as a database: {error}",
-        hint="move it away; finished output is not in it",
+        hint="audobon database restore --in-place",
     )
 
 
