@@ -278,7 +278,7 @@ def find_backup(repository: Repository, name: str) -> Stored:
         except CorruptBackup as error:
             # To take an older one in silence would hide that somebody was here.
             raise CorruptBackup(
-                error.message, hint="name an older backup; see: audobon backup list"
+                error.message, hint=f"name an older backup; see: audobon backup list --from {repository.path}"
             ) from error
         if newest is None:
             raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")

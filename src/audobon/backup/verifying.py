@@ -95,7 +95,8 @@ class Verifier:
             try:
                 found[number] = self._repository.manifest(number)
             except AudobonError as error:
-                self._fault(object_name(number), error.message)
+                name = object_name(number)
+                self._fault(name, error.message.removeprefix(f"{self._repository.path / name} "))
         return found
 
     def _check_chain(self, stored: dict[int, Stored]) -> None:

@@ -25,8 +25,8 @@ _path = click.Path(path_type=Path)
 @click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00.")
 @click.option("--into", type=_path, help="Restore into this folder, which must be new or empty.")
 @click.option("--in-place", "in_place", is_flag=True, help="Replace the data folder; it is kept beside.")
-@click.option("--job", "job_id", metavar="ID", help="Only the pages and results of this job.")
-@click.option("--file", "name", metavar="NAME|KEY", help="Only the newest file of this name, or a blob.")
+@click.option("--job", "job_id", metavar="ID", help="Only what belongs to this job.")
+@click.option("--file", "name", metavar="NAME|KEY", help="Only this file, the newest of its name.")
 @click.option("--from", "source", type=_path, help="On a fresh machine: the place to restore from.")
 @click.option("--recovery-words-file", "words_file", type=_path, help="With --from; else they are asked.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be restored.")
@@ -50,7 +50,7 @@ def restore(
     \b
       audobon backup restore --into ~/restored
       audobon backup restore --in-place
-      audobon backup restore --file page01.png --into ~/found
+      audobon backup restore --file wren/page-1.png --into ~/found
       audobon backup restore --from /media/disk/audobon --in-place
 
     An instant is of this place, or with Z or +02:00. Whoever was erased stays erased, whatever the backup
@@ -206,7 +206,7 @@ def _restore_files(
     from audobon.backup.restoring_pages import PageRestorer
 
     pages = PageRestorer(repository, restorer, app.keys, point)
-    found = pages.job(job_id) if job_id is not None else pages.file(name or "")
+    found = pages.job(job_id or "") if name is None else pages.file(name, job_id=job_id)
     written = pages.write(found, into.absolute())
     if as_json:
         print_json({"backup": point.manifest.id, "place": str(repository.path), "files": written})
