@@ -47,7 +47,7 @@ class Desk:
     root: Path
     home: Path
     names: dict[str, str] = field(default_factory=dict)
-    state: State | None = None
+    state: State | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> Path:

@@ -80,6 +80,14 @@ class KeystoreLost(Scenario):
         shutil.rmtree(self.desk.folder / "keys")
 
 
+class PassphraseForgotten(Scenario):
+    def strike(self) -> None:
+        file = self.desk.home / "passphrase"
+        file.write_text("correct horse battery\n", encoding="utf-8")
+        self.desk.audobon("keys", "protect", "--with", "passphrase", "--passphrase-file", file)
+        file.unlink()
+
+
 class RegionLost(Scenario):
     """The machine and the first place are gone; left are the second place, and the words on paper."""
 
@@ -211,7 +219,7 @@ class WrongDelete(Scenario):
 SCENARIOS: dict[str, tuple[type[Scenario], ...]] = {
     "disk-lost": (DiskLost,),
     "database-damaged": (DatabaseDamaged,),
-    "key-lost": (UnlockFileLost, KeystoreDamaged, KeystoreLost),
+    "key-lost": (UnlockFileLost, PassphraseForgotten, KeystoreDamaged, KeystoreLost),
     "region-lost": (RegionLost,),
     "ransomware": (Ransomware,),
     "bad-deploy": (BadDeploy,),

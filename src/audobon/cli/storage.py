@@ -218,7 +218,6 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
 def undelete(key: str) -> None:
     """Bring back a blob that was removed, as long as its bytes are there."""
     from audobon.app import open_app
-
     from audobon.errors import BlobNotFound
 
     app = open_app()
