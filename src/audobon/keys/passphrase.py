@@ -54,7 +54,7 @@ class Passphrase:
         if not self._text:
             raise WrongPassphrase(
                 "the keyring is locked with a passphrase, and none was given",
-                hint="set keys.passphrase_file, or run it at a terminal; forgotten: audobon keys import-recovery",
+                hint="keys.passphrase_file, or run it at a terminal; forgotten: audobon keys import-recovery",
             )
         if is_new and len(self._text) < _SHORTEST:
             self._text = ""
