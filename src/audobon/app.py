@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from audobon.backup.swapping import finish_swap
 from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
@@ -54,6 +55,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
+        finish_swap(self.folder)
         self.keys = Keys(self.folder, keyring_protectors(settings))
         self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
         shipping = continuous_shipping(

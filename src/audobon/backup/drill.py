@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.atomic import clear_leftovers, disk_errors, temporary_beside
 from audobon.backup.keyrings import from_words
 from audobon.backup.marking import count, has_mark
 from audobon.backup.repository import DRILLS, Repository, Stored
@@ -87,7 +88,11 @@ class Drill:
         if not stored:
             raise BackupNotFound(f"{self._repository.path} holds no backup yet", hint="audobon backup now")
         newest = stored[-1]
-        scratch = Path(tempfile.mkdtemp(prefix="drill-", dir=_scratch_parent(self._sources.folder)))
+        beside = _scratch_parent(self._sources.folder) / "drill"
+        with disk_errors(beside):
+            clear_leftovers(beside)
+            scratch = temporary_beside(beside)
+            scratch.mkdir(mode=0o700)
         rpo: list[float] = []
         try:
             unlock = scratch / "unlock"

@@ -3,13 +3,13 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, writing
+from audobon.atomic import clear_leftovers, disk_errors, leftovers, sync_folder, temporary_beside, writing
 from audobon.backup.copying import copy_object
 from audobon.backup.keyrings import BringKeyring
 from audobon.backup.ledger_copies import learn_erasures
@@ -18,11 +18,19 @@ from audobon.backup.places import Places
 from audobon.backup.repository import PACKS, Repository, Stored
 from audobon.backup.sealed_files import path_of, plain_path, restore_file
 from audobon.backup.sources import Progress, Tell
+from audobon.backup.swapping import finish_swap, swap_in
 from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
+from audobon.errors import (
+    AudobonError,
+    BackupNotFound,
+    CorruptBackup,
+    InvalidInput,
+    ObjectNotFound,
+    OutputExists,
+)
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -117,7 +125,7 @@ class Restorer:
                 scratch.rename(into)
                 sync_folder(into.parent)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            self._throw_away(scratch)
         return restored
 
     def replace(self, point: Point, folder: Path) -> Restored:
@@ -125,16 +133,17 @@ class Restorer:
 
         The caller sees to it that nobody works there.
         """
+        finish_swap(folder)
         scratch = self._scratch(folder)
         try:
             restored = self.build(point, scratch, into=folder)
             for name in ("places.json", "backups.json"):
                 if (folder / name).is_file() and not (scratch / name).exists():
                     shutil.copy2(folder / name, scratch / name)
-            with disk_errors(folder):
-                kept = swap_in(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            kept = swap_in(scratch, folder)
+        except BaseException:
+            self._throw_away(scratch)
+            raise
         return msgspec.structs.replace(restored, kept_aside=None if kept is None else str(kept))
 
     def build(
@@ -217,32 +226,35 @@ class Restorer:
             has_settings = has_settings or entry.role == "settings"
         return has_settings
 
+    def _throw_away(self, scratch: Path) -> None:
+        if scratch.exists():
+            try:
+                self._abandon(scratch)
+            except AudobonError:
+                # On a disk that is full or fails; the next restore tries again, by the keystore.
+                for path in scratch.iterdir():
+                    if path.name not in ("keys", "keyring.id"):
+                        shutil.rmtree(path, ignore_errors=True)
+                        with suppress(OSError):
+                            path.unlink(missing_ok=True)
+                return
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _abandon(self, scratch: Path) -> None:
+        with closing(self._open_keys(scratch)) as keys:
+            keys.abandon()
+
     def _scratch(self, into: Path) -> Path:
         with disk_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in leftovers(into):
+                # What is damaged there names no key that could be destroyed.
+                with suppress(AudobonError):
+                    self._abandon(leftover)
             clear_leftovers(into)
             scratch = temporary_beside(into)
             scratch.mkdir(mode=0o700)
         return scratch
-
-
-def swap_in(new: Path, folder: Path) -> Path | None:
-    """Put a folder in the place of another, and return where that lies now; None when there was none.
-
-    Killed between the two renames, the old one lies aside, and the new one under its temporary name.
-    """
-    kept = None
-    if folder.exists():
-        kept = folder.with_name(f"{folder.name}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-        folder.rename(kept)
-    try:
-        new.rename(folder)
-    except OSError:
-        if kept is not None:
-            kept.rename(folder)
-        raise
-    sync_folder(folder.parent)
-    return kept
 
 
 def choose_point(repository: Repository, name: str, at: str | None) -> Point:

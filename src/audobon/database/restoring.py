@@ -11,7 +11,14 @@ from typing import IO
 
 import msgspec
 
-from audobon.atomic import disk_errors, exists_already, sync_folder, take_free_name, temporary_beside
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    exists_already,
+    sync_folder,
+    take_free_name,
+    temporary_beside,
+)
 from audobon.database.generations import Chosen, Position, check_follows, choose
 from audobon.database.shipped import Info, ShippedObject, naming
 from audobon.database.wal_format import FRAME_HEADER_BYTES
@@ -58,6 +65,7 @@ def restore_database(
     temporary = temporary_beside(into)
     with disk_errors(into):
         into.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(into)
         try:
             with temporary.open("xb+", buffering=0) as file:
                 building = _Building(store, keys, file)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audobon.clock import utc_now
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
+from audobon.keys.abandoning import abandon
 from audobon.keys.attempts import try_every_key
 from audobon.keys.keystore import Keystore, as_bytes
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
@@ -288,6 +289,10 @@ class Keys:
     def status(self) -> KeyringStatus:
         """Return how the keyring stands. raises CorruptKeyring when the file is damaged."""
         return read_status(self._opened(), self.ledger)
+
+    def abandon(self) -> None:
+        """Destroy what unlocks this keyring, since its data folder is thrown away; copies open still."""
+        abandon(self._ring)
 
     def close(self) -> None:
         """Forget the keys in memory and close the keystore."""

@@ -5,6 +5,7 @@ something are sealed for whom they belong to; `read_log` opens them for the owne
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -51,13 +52,16 @@ class Log:
     ) -> None:
         """Write one event with its facts; below the configured level nothing happens.
 
+        On a disk that is full or fails the event is lost: nobody's work ends for it.
         subject  id of whom the words among the facts belong to
         """
         if _LEVELS[level] < _LEVELS[self._level]:
             return
-        if self._logger is None:
-            self._logger = self._open()
-        getattr(self._logger, level)(event, category=category, **_sealed(self._seal, subject, facts))
+        sealed = _sealed(self._seal, subject, facts)
+        with suppress(OSError):
+            if self._logger is None:
+                self._logger = self._open()
+            getattr(self._logger, level)(event, category=category, **sealed)
 
     def close(self) -> None:
         """Let go of the file; the next event opens it again."""
