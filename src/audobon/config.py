@@ -204,6 +204,8 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"cache.budget: {error.message}")
     if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
         faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if not 1 <= settings.storage.scrub_days <= _LARGEST_NUMBER:
+        faults.append(f"storage.scrub_days must lie between 1 and {_LARGEST_NUMBER}")
     if settings.database.shipping not in ("async", "sync", "off"):
         faults.append("database.shipping must be async, sync or off")
     for name in ("ship_seconds", "keep_days"):

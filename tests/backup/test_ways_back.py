@@ -106,7 +106,7 @@ def test_a_spoiled_newest_backup_hides_no_older_one(desk: Desk, tmp_path: Path) 
     assert desk.storage.has(key)
 
 
-def test_a_loss_is_told_until_it_is_accepted_and_a_later_one_again(desk: Desk) -> None:
+def test_a_loss_is_told_until_the_place_is_repaired_and_a_later_one_again(desk: Desk) -> None:
     for _ in range(4):
         desk.backups.make()
         desk.now += DAY
@@ -117,33 +117,26 @@ def test_a_loss_is_told_until_it_is_accepted_and_a_later_one_again(desk: Desk) -
     with pytest.raises(CorruptBackup):
         refuse(desk.backups.verify())
 
-    (seen,) = desk.backups.accept_loss()
-    assert (seen.is_dry, seen.missing, list(seen.damaged)) == (True, [2], [4])
-    assert damaged.exists()
-    with pytest.raises(CorruptBackup):
-        refuse(desk.backups.verify())
-
-    (accepted,) = desk.backups.accept_loss(is_dry=False)
-    assert (accepted.missing, list(accepted.damaged)) == ([2], [4])
+    (repaired,) = desk.backups.repair()
+    assert repaired.given_up == ["manifests/000000000004.json", "manifests/000000000002.json"]
     assert not damaged.exists()
     refuse(desk.backups.verify())
-    assert desk.backups.accept_loss(is_dry=False)[0].missing == []
 
     desk.backups.make()
     refuse(desk.backups.verify())
     rules = KeepRules(last=1, daily=0, weekly=0, monthly=0, days=0)
-    assert len(desk.backups.prune(rules=rules, is_dry=False)[0].removed) == 2
+    assert len(desk.backups.prune(rules=rules, is_dry=False)[0].removed) == 3
     refuse(desk.backups.verify())
-    (desk.place / "manifests" / "000000000005.json").unlink()
+    (desk.place / "manifests" / "000000000006.json").unlink()
     with pytest.raises(CorruptBackup, match="and was not pruned"):
         refuse(desk.backups.verify())
 
 
-def test_a_forged_record_of_a_loss_is_no_acceptance(desk: Desk) -> None:
+def test_a_forged_record_of_a_loss_counts_for_nothing(desk: Desk) -> None:
     desk.backups.make()
     desk.backups.make()
     (desk.place / "manifests" / "000000000001.json").unlink()
-    desk.backups.accept_loss(is_dry=False)
+    desk.backups.repair()
     (record,) = (desk.place / "prunings").iterdir()
     record.chmod(0o600)
     record.write_bytes(record.read_bytes().replace(b'"1"', b'"2"'))
@@ -161,7 +154,7 @@ def test_nothing_is_replaced_while_an_engine_runs(audobon: Command) -> None:
             refused = audobon(*command, "--in-place")
             assert (refused.returncode, "an engine for" in refused.stderr) == (5, True)
     assert sorted(path.name for path in audobon.root.iterdir()) == before
-    assert not (data / "before-restore").exists()
+    assert not (data / "damaged").exists()
     done = audobon("backup", "restore", "--in-place")
     assert done.returncode == 0
     assert "look: audobon jobs list; when it is as it should be: audobon backup now\n" in done.stderr
@@ -240,16 +233,15 @@ def test_a_database_is_put_back_in_place_and_the_damaged_one_kept(audobon: Comma
         (data / f"audobon.db{end}").unlink(missing_ok=True)
     broken = audobon("queue", "list")
     assert broken.returncode == 9
-    assert broken.stderr.endswith("hint: audobon database restore --in-place\n")
+    assert broken.stderr.endswith("hint: audobon recovery mend\n")
     assert audobon("database", "restore").returncode == 2
     assert audobon("database", "restore", "--in-place", "--overwrite").returncode == 2
     told = json.loads(audobon("database", "restore", "--in-place", "--json").stdout)
-    assert told["position"]["commit"] == reached["shipped"]["commit"]
+    assert told["restored"]["position"]["commit"] == reached["shipped"]["commit"]
     assert (Path(told["kept"]) / "audobon.db").read_bytes() == noise
     assert audobon("database", "check").returncode == 0
     missing = audobon("database", "restore", "--in-place", "--to", 999)
     assert missing.returncode == 4
-    assert len(list((data / "before-restore").iterdir())) == 1
     place.rename(audobon.root / "away")
     assert f"backup      {place}: it is not there\n" in audobon("database", "status").stdout
 

@@ -167,7 +167,7 @@ def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path, garbage
     with pytest.raises(Corrupt) as caught:
         Database(tmp_path).open()
     assert caught.value.message.startswith(f"{path} cannot be used as a database: ")
-    assert caught.value.hint == "audobon database restore --in-place"
+    assert caught.value.hint == "audobon recovery mend"
     assert path.read_bytes() == garbage
 
 

@@ -62,7 +62,7 @@ class DatabaseDamaged(Scenario):
 
     def check(self) -> None:
         super().check()
-        assert len(list((self.desk.folder / "before-restore").glob("*/audobon.db"))) == 1
+        assert len(list((self.desk.folder / "damaged").glob("*/audobon.db"))) == 1
 
 
 class UnlockFileLost(Scenario):

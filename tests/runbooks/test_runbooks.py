@@ -70,7 +70,7 @@ def test_a_page_that_says_a_wrong_line_fails(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("page", "kind", "decisive"),
     [
-        ("database-damaged", DatabaseDamaged, "audobon database restore"),
+        ("database-damaged", DatabaseDamaged, "audobon recovery mend"),
         ("region-lost", RegionLost, "audobon backup restore"),
     ],
 )

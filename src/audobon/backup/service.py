@@ -1,20 +1,19 @@
 """Backups of a data folder in its places: made, looked at, proved and restored."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
-from audobon.backup.accepting import Accepted, LossAccepter
 from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
-from audobon.backup.manifest import PackEntry
 from audobon.backup.memory import Memory
 from audobon.backup.places import Place, Places
 from audobon.backup.pruning import Pruned, Pruner
+from audobon.backup.repairing import Repaired, Repairer, copy_out, mend_card, pack_digests
 from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
 from audobon.backup.restoring import find_backup
 from audobon.backup.rules import KeepRules
@@ -27,7 +26,6 @@ from audobon.errors import (
     BackupNotFound,
     BelowThreshold,
     NotFound,
-    ObjectNotFound,
     PartlyFailed,
 )
 from audobon.ids import new_id
@@ -60,7 +58,7 @@ class Backups:
         self.rules = rules
         self.memory = Memory(sources.folder)
         self.failures: list[Failure] = []
-        self._log = log
+        self.log = log
         self._limits = limits
 
     def add(self, path: Path) -> bool:
@@ -85,7 +83,7 @@ class Backups:
             maker = BackupMaker(self.sources, self._open(each, "create"), self.memory, tell)
             made = maker.plan() if is_dry else maker.make()
             if not is_dry:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "backup made",
                     level="warning" if made.lacking else "info",
@@ -107,7 +105,7 @@ class Backups:
             repository = self._open(each, "read")
             verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=is_fast).run()
             if verified.faults:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "damage found",
                     level="error",
@@ -120,6 +118,43 @@ class Backups:
             return verified
 
         return self._everywhere(place, "verifying failed", verify)
+
+    def repair(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[Repaired]:
+        """Mend every place, or one, from the data folder and the other places, and back up anew.
+
+        What has no second copy is let go, and told. Needs the right to delete in the place.
+        """
+
+        def repair(each: Place) -> Repaired:
+            if mend_card(each.path, self.sources.keys):
+                self.log.write("backup", "the card of a place was written anew", place=str(each.path))
+            repository = self._open(each, "full")
+            others = [self._open(other, "read") for other in self._reachable() if other.path != each.path]
+            verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=False).run()
+            repaired = Repairer(self.sources, repository, others, tell).repair(verified.faults)
+            if verified.faults:
+                maker = BackupMaker(self.sources, self._open(each, "create"), self.memory, tell)
+                maker.make()
+                level = "warning" if repaired.given_up else "info"
+                self.log.write(
+                    "backup",
+                    "place mended",
+                    level=level,
+                    place=repaired.place,
+                    mended=len(repaired.mended),
+                    given_up=len(repaired.given_up),
+                )
+            return repaired
+
+        return self._everywhere(place, "repair failed", repair)
+
+    def _reachable(self) -> list[Place]:
+        found = []
+        for place in self.places.list():
+            with suppress(AudobonError):
+                self._open(place, "read")
+                found.append(place)
+        return found
 
     def prune(
         self,
@@ -136,7 +171,7 @@ class Backups:
             pruner = Pruner(repository, self.sources.keys, rules or self.rules, tell, self.sources.clock)
             pruned = pruner.run(is_dry=is_dry)
             if not is_dry:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "backups pruned",
                     place=pruned.place,
@@ -146,26 +181,6 @@ class Backups:
             return pruned
 
         return self._everywhere(place, "pruning failed", prune)
-
-    def accept_loss(self, *, place: Path | None = None, is_dry: bool = True) -> list[Accepted]:
-        """Record at every place, or at one, which backups are lost, so that it is told no longer."""
-
-        def accept(each: Place) -> Accepted:
-            repository = self._open(each, "full")
-            accepter = LossAccepter(repository, self.sources.keys, self.memory, self.sources.clock)
-            accepted = accepter.run(is_dry=is_dry)
-            if not is_dry and (accepted.missing or accepted.damaged):
-                self._log.write(
-                    "backup",
-                    "loss accepted",
-                    level="warning",
-                    place=accepted.place,
-                    missing=accepted.missing,
-                    damaged=list(accepted.damaged),
-                )
-            return accepted
-
-        return self._everywhere(place, "accepting a loss failed", accept)
 
     def standings(self) -> list[Standing]:
         """Return how every place stands; one that cannot be looked at is an alarm too."""
@@ -201,7 +216,7 @@ class Backups:
         found = self.standings()
         for each in found:
             for alarm in each.alarms:
-                self._log.write("backup", "alarm", level="error", place=each.place, reason=alarm)
+                self.log.write("backup", "alarm", level="error", place=each.place, reason=alarm)
         return found
 
     def history(self, place: Place) -> list[Stored]:
@@ -247,7 +262,7 @@ class Backups:
             write_bytes(target, data)
             if report.is_well:
                 self.memory.note(repository.card.id, drilled_at=report.at)
-            self._log.write(
+            self.log.write(
                 "backup",
                 "drill went well" if report.is_well else "drill failed",
                 level="info" if report.is_well else "error",
@@ -263,35 +278,29 @@ class Backups:
 
     def ledgers(self) -> list[ObjectStore]:
         """Return the stores of all places that can be reached."""
-        found: list[ObjectStore] = []
+        return [repository.store for repository in self.repositories()]
+
+    def repositories(self) -> list[Repository]:
+        """Return all places that can be reached, to read."""
+        found: list[Repository] = []
         for place in self.places.list():
             with suppress(AudobonError):
-                found.append(self._open(place, "read").store)
+                found.append(self._open(place, "read"))
         return found
 
-    def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
-        """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
-        return {name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None}
+    def fetch(self, name: str, make: Callable[[], AbstractContextManager[IO[bytes]]]) -> bool:
+        """Write a pack into a file that is made for it, from the first place that holds it whole.
 
-    def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
-        """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.
-
-        name  of the pack's object in the data folder's store
+        make    called for each try; what it made is thrown away when its block raises
+        return  False when no place has it whole
         """
         for each in self.places.list():
-            try:
+            with suppress(AudobonError):
                 repository = self._open(each, "read")
-                for stored in reversed(repository.readable()[0]):
-                    for entry in stored.manifest.packs:
-                        if (
-                            entry.name == name
-                            and repository.store.stat(PACKS + name).size_bytes == entry.size_bytes
-                        ):
-                            return repository, entry
-            except (AudobonError, ObjectNotFound):
-                # Another place may have it.
-                continue
-        return None
+                with repository.using():
+                    copy_out(repository, PACKS + name, pack_digests(repository).get(name), make)
+                return True
+        return False
 
     def raise_failures(self) -> None:
         """Raise PartlyFailed when the last command failed at some places; had all failed, it had raised."""
@@ -308,7 +317,7 @@ class Backups:
             try:
                 results.append(act(each))
             except AudobonError as error:
-                self._log.write("backup", event, level="error", place=str(each.path), reason=error.message)
+                self.log.write("backup", event, level="error", place=str(each.path), reason=error.message)
                 self.failures.append(Failure(str(each.path), error.code, error.message, error.hint))
                 errors.append(error)
         if errors and not results:

@@ -182,11 +182,15 @@ def status(*, as_json: bool) -> None:
 @_place
 @click.option("--fast", "is_fast", is_flag=True, help="Look at presence, sizes and signatures alone.")
 @click.option("--read-data", is_flag=True, help="Read every byte; this is what happens without --fast.")
+@click.option(
+    "--repair", "is_repair", is_flag=True, help="Mend first what the data folder or another place has."
+)
 @_json
-def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool) -> None:
+def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool) -> None:
     """Prove that every place, or PLACE, holds its backups as they were written.
 
-    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there.
+    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there. --repair needs
+    the right to delete in the place, and makes a backup there when anything was damaged.
     """
     from audobon.backup.verifying import refuse
     from audobon.cli.queue_words import counted
@@ -194,10 +198,24 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool)
     if is_fast and read_data:
         raise click.UsageError("--fast leaves out what --read-data asks for")
     backups = _backups()
+    if is_fast and is_repair:
+        raise click.UsageError("--repair reads every byte, and --fast none")
+    repaired = []
+    if is_repair:
+        with RunningLine() as line:
+            repaired = backups.repair(place=place, tell=line.tell)
+        backups.raise_failures()
+    for mended in repaired:
+        for name in mended.mended:
+            say(f"{mended.place}/{name}: mended")
+        for name in mended.renewed:
+            say(f"{mended.place}/{name}: made anew")
+        for name in mended.given_up:
+            say(f"{mended.place}/{name}: nothing has it a second time")
     with RunningLine() as line:
         found = backups.verify(place=place, is_fast=is_fast, tell=line.tell)
     if as_json:
-        print_json({"places": found, "failures": backups.failures})
+        print_json({"places": found, "failures": backups.failures, "repaired": repaired})
     for each in found:
         for fault in each.faults:
             say(f"{each.place}/{fault.object}: {fault.what}")
@@ -243,35 +261,6 @@ def prune(place: Path | None, *, yes: bool, as_json: bool, **keep: float | None)
         say(f"{each.place}: {each.objects} objects, {amount_of(each.freed_bytes)} {verb}")
     if pruned and not yes and any(each.removed or each.objects for each in pruned):
         say("nothing was removed yet; say --yes")
-    print_failures(backups)
-    backups.raise_failures()
-
-
-@backup.command("accept-loss", short_help="Accept that backups are lost, so that it is told no more.")
-@_place
-@click.option("--yes", is_flag=True, help="Accept it; without it, only tell what is lost.")
-@_json
-def accept_loss(place: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Accept that backups of every place, or of PLACE, are lost: `verify` tells of them no longer.
-
-    What lies where a backup should, and is none, is removed; the other backups stay as they are. Without
-    --yes nothing is done. Needs the right to delete in the place, which making backups does not.
-    """
-    from audobon.cli.queue_words import counted
-
-    backups = _backups()
-    found = backups.accept_loss(place=place, is_dry=not yes)
-    if as_json:
-        print_json({"places": found, "failures": backups.failures})
-    for each in found:
-        for number in each.missing:
-            say(f"{each.place}: backup number {number} is missing")
-        for number, reason in each.damaged.items():
-            say(f"{each.place}: backup number {number} is damaged: {reason}")
-        lost = counted(len(each.missing) + len(each.damaged), "backup")
-        say(f"{each.place}: {lost} lost" + (", which is accepted" if yes else ""))
-    if not yes and any(each.missing or each.damaged for each in found):
-        say("nothing was done yet; say --yes")
     print_failures(backups)
     backups.raise_failures()
 

@@ -90,6 +90,7 @@ def restore(
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
+        _settle(app, app.folder if into is None else into.absolute())
     _tell_restored(restored, in_place=in_place, is_fresh=source is not None, as_json=as_json)
 
 
@@ -148,6 +149,23 @@ def _replace(app: "App", restorer: "Restorer", point: "Point") -> "Restored":
         shutil.rmtree(restored.kept_aside, ignore_errors=True)
         return msgspec.structs.replace(restored, kept_aside=None)
     return restored
+
+
+def _settle(app: "App", folder: Path) -> None:
+    """Remove the rows and packs of whoever is erased, which the backup may have held still."""
+    from contextlib import closing
+
+    import msgspec
+
+    from audobon.app import App
+
+    storage = app.settings.storage
+    if folder != app.folder:
+        # The other tiers are those of the data folder in use.
+        storage = msgspec.structs.replace(storage, folder=folder, nearline=Path(), archive=Path())
+    restored = App(msgspec.structs.replace(app.settings, storage=storage))
+    with closing(restored.storage), closing(restored.keys):
+        restored.data.settle_ledger()
 
 
 def _of_fresh_machine(

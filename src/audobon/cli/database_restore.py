@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-import msgspec
 
 from audobon.cli.database_shipped import as_json_option, megabytes, place_option, store_of
 from audobon.cli.terminal import print_json, printable, say
@@ -39,8 +38,8 @@ def restore(
             all that was shipped until then is in it
     COMMIT  the number of a commit; see: audobon database points
 
-    With --in-place what is there is kept in the folder "before-restore" of the data folder, and no engine may
-    run; otherwise the database in use stays as it is. Ends with status 9 when the copy is damaged, 4 when
+    With --in-place what is there is kept in the folder "damaged" of the data folder, and no engine may run;
+    otherwise the database in use stays as it is. Ends with status 9 when the copy is damaged, 4 when
     nothing reaches back so far, 5 when the file exists or an engine runs.
     """
     from audobon.app import open_app
@@ -52,37 +51,35 @@ def restore(
     if in_place and overwrite:
         raise InvalidInput("--overwrite goes with --into", hint="--in-place keeps what it replaces")
     app = open_app()
-    store, to = store_of(place, app.folder), _target(target)
-    kept = None
     if into is None:
-        from audobon.compute.engine import engine_lock
-        from audobon.database.putting_back import restore_in_place
-
-        into = app.database.path
-        with engine_lock(app.folder):
-            restored, kept = restore_in_place(
-                store, app.keys, into, to=to, as_far_as_possible=as_far_as_possible
-            )
+        put_back = app.recovery.restore_database(
+            place, to=_target(target), as_far_as_possible=as_far_as_possible
+        )
+        restored = put_back.restored
     else:
+        put_back = None
         restored = restore_database(
-            store, app.keys, into, to=to, overwrite=overwrite, as_far_as_possible=as_far_as_possible
+            store_of(place, app.folder),
+            app.keys,
+            into,
+            to=_target(target),
+            overwrite=overwrite,
+            as_far_as_possible=as_far_as_possible,
         )
     if as_json:
-        print_json(
-            msgspec.to_builtins(restored) | {"into": str(into), "kept": None if kept is None else str(kept)}
-        )
+        print_json(put_back or restored)
     else:
         position = restored.position
         say(
-            f"restored commit {position.commit} of {in_words(position.at)} into {printable(str(into))}"
-            f" ({megabytes(restored.size_bytes)} MB)"
+            f"restored commit {position.commit} of {in_words(position.at)}"
+            f" into {printable(str(into or app.database.path))} ({megabytes(restored.size_bytes)} MB)"
         )
-        if kept is not None:
-            say(f"what was there before is in {printable(str(kept))}; remove it when you are sure")
-        if in_place:
-            say("look: audobon jobs list; when it is as it should be: audobon backup now")
     if restored.broken_off is not None:
         click.echo(f"it ends there because {restored.broken_off}", file=sys.stderr)
+    if put_back is not None and not as_json:
+        if put_back.kept is not None:
+            say(f"what was there before is in {printable(put_back.kept)}; remove it when you are sure")
+        say("look: audobon jobs list; when it is as it should be: audobon backup now")
 
 
 def _target(text: str) -> datetime | int | None:

@@ -107,7 +107,7 @@ def check(*, place: Path | None, as_json: bool) -> None:
         with closing(connection), app.database.errors():
             faults += [f"{app.database.path}: {fault}" for fault in faults_in(connection)]
         if faults:
-            way_back = "audobon database restore --in-place"
+            way_back = "audobon recovery mend"
     count = [0]
 
     def count_one(_: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audobon.cli.recovery_words import tell_grave, words_from
 from audobon.cli.terminal import print_json, printable, say
 
 if TYPE_CHECKING:
@@ -173,6 +174,9 @@ def _ask(
     act: Act = click.get_current_context().obj
     operation = operation_named(name)
     chosen: Settings = parse_settings(operation, msgspec.json.encode(settings))
+    if act is _do:
+        # Before anything is opened that may be damaged.
+        app.recovery.mend(tell=tell_grave, words=words_from(None))
     request = JobRequest(
         operation=operation,
         settings=chosen,

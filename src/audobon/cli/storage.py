@@ -9,6 +9,7 @@ import click
 
 from audobon.cli.storage_holds import hold, keep, release
 from audobon.cli.storage_lifecycle import lifecycle
+from audobon.cli.storage_scrub import scrub
 from audobon.cli.terminal import is_terminal, print_json, say
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def storage() -> None:
     """
 
 
-for command in (lifecycle, hold, release, keep):
+for command in (lifecycle, hold, release, keep, scrub):
     storage.add_command(command)
 
 
@@ -275,6 +276,8 @@ def gc(*, is_dry: bool, as_json: bool) -> None:
     say(f"{would}removed: {counted(done.removed_packs, 'dead pack')}")
     say(f"{would}moved together: {counted(done.moved_packs, 'pack')}")
     say(f"blobs that nobody needs: {swept / 1e6:.1f} MB")
+    if done.found_packs:
+        say(f"packs that the index did not know: {done.found_packs}")
     say(f"room {'that would be ' if is_dry else ''}given back: {done.freed_bytes / 1e6:.1f} MB")
 
 

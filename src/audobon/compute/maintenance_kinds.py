@@ -10,6 +10,8 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "prune-database": "remove what the copy of the database keeps no longer",
     "seal-rows": "seal what an earlier Audobon left readable",
     "apply-retention": "remove what is older than its policy allows",
+    "finish-erasures": "erase at places that could not be reached before",
+    "scrub": "read a part of storage, prove it, and mend what is damaged",
     "backup-now": "make a backup in every place",
     "backup-verify": "read every byte of every backup",
     "backup-drill": "restore from every place for trial, and prove it",
@@ -22,6 +24,8 @@ DEFAULT_SCHEDULES: dict[str, str] = {
     "prune-database": "7 4 * * *",
     "apply-retention": "37 3 * * *",
     "run-lifecycle": "57 3 * * *",
+    "finish-erasures": "7 */4 * * *",
     "seal-rows": "47 3 * * 0",
+    "scrub": "7 4 * * *",
 }
 """The kinds that are scheduled when an engine first meets them, each under its own name, and when (UTC)."""

@@ -143,8 +143,9 @@ def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
 def _choose_commit(store: ObjectStore, keys: Keys, usable: list[Generation], commit: int) -> Chosen:
     for generation in reversed(usable):
         if min(generation.snapshots) <= commit:
-            last = newest_info(store, keys, generation).last
-            if commit > last:
+            # What its newest object follows is there; only beyond that has it to be asked.
+            last = max((*generation.snapshots, *generation.segments))
+            if commit > last and commit > (last := newest_info(store, keys, generation).last):
                 raise BackupNotFound(
                     f"there is no commit {commit}; the last before it is {last}",
                     hint="audobon database points",

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from audobon.database.continuous import ContinuousShipping
     from audobon.database.migrate import MigrationPlan
     from audobon.database.precautions import KeptCopy
+
+MEND = "audobon recovery mend"
+"""What brings a damaged or lost database back."""
 
 _LITTLE_ROOM_BYTES = 4 << 20
 
@@ -59,6 +62,7 @@ class Database:
         """
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._demand_not_lost()
         try:
             connection = connect(self.path, durable=durable, grouped=grouped)
             if self._must_migrate(connection):
@@ -66,7 +70,7 @@ class Database:
                 self._migrate()
                 connection = connect(self.path, durable=durable, grouped=grouped)
         except sqlite3.Error as error:
-            raise named(error, self.path) from error
+            raise self._noted(named(error, self.path)) from error
         if self._shipping is not None:
             self._shipping.attach(connection)
         return connection
@@ -109,7 +113,24 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise named(error, self.path) from error
+            raise self._noted(named(error, self.path)) from error
+
+    def _noted(self, error: AudobonError) -> AudobonError:
+        """Note beside a damaged database that it is, so that the next engine looks at all of it."""
+        if isinstance(error, Corrupt):
+            with suppress(OSError):
+                mark = damage_mark(self.path)
+                mark.parent.mkdir(exist_ok=True)
+                mark.touch()
+        return error
+
+    def _demand_not_lost(self) -> None:
+        """Refuse to begin a database anew where one was that can be had again."""
+        if self.path.exists() and self.path.stat().st_size:
+            return
+        # Without its own copy it may be in a place yet; that it was shipped tells that there was one.
+        if shipping_note(self.path).exists() or any((self._folder / "wal").glob("*/*.snapshot")):
+            raise Corrupt(f"{self.path} is gone", hint=MEND)
 
     def migration(self) -> "MigrationPlan | None":
         """Return what bringing it up to date would do, having checked it; None when it is, or is not there.
@@ -176,6 +197,16 @@ class Database:
         return FileLock(self._folder / "locks" / "migrate.lock", purpose="a database migration", wait=True)
 
 
+def shipping_note(path: Path) -> Path:
+    """Return the file that tells how far a database was shipped."""
+    return path.parent / "locks" / f"{path.name}.shipped"
+
+
+def damage_mark(path: Path) -> Path:
+    """Return the file that lies there once a database file was found damaged, until it is mended."""
+    return path.parent / "locks" / f"{path.name}.damaged"
+
+
 def _revision(connection: sqlite3.Connection) -> str | None:
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
     if known is None:
@@ -206,7 +237,7 @@ def named(error: sqlite3.Error, path: Path) -> AudobonError:
         return Unavailable(f"reading or writing {path} failed: {error}", hint="check the disk and try again")
     return Corrupt(
         f"{path} cannot be used as a database: {error}",
-        hint="audobon database restore --in-place",
+        hint=MEND,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from audobon.clock import Clock, utc_now
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
-from audobon.database.generations import Position, generations, latest_info
+from audobon.database.generations import Generation, Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
     ShippedWriter,
@@ -23,12 +23,14 @@ from audobon.database.shipping_state import ShippingState, StateFile
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
-from audobon.errors import AlreadyRunning, ObjectExists, ObjectNotFound
+from audobon.errors import AlreadyRunning, CorruptBackup, ObjectExists, ObjectNotFound
 from audobon.keys.service import DataKey, Keys
 from audobon.processes import FileLock
 from audobon.storage.port import ObjectStore
 
 _TRIES = 4
+# More commits than a segment ever holds: numbers go on behind one that cannot be read.
+_MOST_COMMITS = 100_000
 
 
 class Shipper:
@@ -279,7 +281,10 @@ class Shipper:
         if not found:
             return None
         generation = found[-1]
-        info, name = latest_info(self._store, self._keys, generation)
+        try:
+            info, name = latest_info(self._store, self._keys, generation)
+        except CorruptBackup:
+            return _lost_state(generation)
         _, key = read_info(self._store, self._keys, name)
         state = ShippingState(
             generation=generation.name,
@@ -334,3 +339,23 @@ class Shipper:
     def _lock(self, name: str, *, waits: bool) -> FileLock:
         path = self._path.parent / "locks" / f"{self._path.name}.{name}.lock"
         return FileLock(path, purpose=f"{name} of {self._path}", wait=waits)
+
+
+def _lost_state(generation: Generation) -> ShippingState:
+    """Return a state that cannot be gone on with, for a generation whose end cannot be read."""
+    newest = max((*generation.segments, *generation.snapshots))
+    return ShippingState(
+        generation=generation.name,
+        commit=newest + _MOST_COMMITS,
+        at=max(entry.created_at for entry in (*generation.segments.values(), *generation.snapshots.values())),
+        id=b"",
+        place=LogPlace(b"", 0, (0, 0)),
+        page_bytes=0,
+        pages=0,
+        why="",
+        last_name="",
+        key_id=b"",
+        subject="",
+        subject_version=0,
+        wrapped=b"",
+    )

@@ -103,6 +103,10 @@ class StateFile:
         except OSError:
             beside.unlink(missing_ok=True)
 
+    def remove(self) -> None:
+        """Forget what was noted, as where a database begins anew."""
+        self._path.unlink(missing_ok=True)
+
 
 class Failure(msgspec.Struct, frozen=True):
     """That shipping failed, and has not worked since."""

@@ -13,6 +13,7 @@ from audobon.database.copies import prune_own_copy
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
+from audobon.jobs.scrubbing import note
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
 from audobon.queue.port import Queue
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.backup.sources import Progress, Tell
     from audobon.backup.verifying import Verified
+    from audobon.storage.scrubbing import Scrubbed
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -95,6 +97,19 @@ def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
 
 
+def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
+    from audobon.storage.scrubbing import refuse
+
+    backups = upkeep.backups()
+    found = upkeep.storage.scrubber.scrub(
+        copies=backups,
+        on_step=lambda done, total: step(done >> 20, max(1, total >> 20)),
+    )
+    note(backups.log, found)
+    refuse(found)
+    return found
+
+
 def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
     backups = upkeep.backups()
     made = backups.make(tell=_telling(step))
@@ -150,6 +165,19 @@ def _apply_retention(upkeep: Upkeep, step: Step) -> dict[str, int]:
     return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
+def _finish_erasures(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    from audobon.data.finishing import finish_erasures
+
+    places = [place.path for place in upkeep.backups().places.list()]
+    finished = finish_erasures(
+        upkeep.folder, upkeep.connection, upkeep.queue, upkeep.storage, upkeep.cache, upkeep.keys, places
+    )
+    return {
+        "finished_erasures": sum(not each.pending for each in finished),
+        "pending_erasures": sum(bool(each.pending) for each in finished),
+    }
+
+
 _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
@@ -157,6 +185,8 @@ _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
+    "finish-erasures": _finish_erasures,
+    "scrub": _scrub,
     "backup-now": _backup_now,
     "backup-verify": _backup_verify,
     "backup-drill": _backup_drill,

@@ -17,7 +17,7 @@ from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectEr
 from audobon.keys import erasure, recovery, rotation
 from audobon.keys.abandoning import abandon
 from audobon.keys.attempts import try_every_key
-from audobon.keys.keystore import Keystore, as_bytes
+from audobon.keys.keystore import Keystore, as_bytes, read_marker
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
@@ -45,11 +45,17 @@ class Keys:
     def __init__(self, folder: Path, protectors: Protectors) -> None:
         self._ring = Ring(Keystore(folder), protectors, when_opened=self._settle)
         self.ledger = Ledger(folder, self.sign, self.is_signed)
+        self._erased_again: list[str] = []
 
     @property
     def exists(self) -> bool:
         """Whether the keyring was made already."""
         return self._ring.store.exists
+
+    @property
+    def was_made(self) -> bool:
+        """Whether the data folder has or had a keyring, be it there or lost."""
+        return read_marker(self._ring.store.folder) is not None
 
     @property
     def id(self) -> str:
@@ -266,6 +272,11 @@ class Keys:
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
 
+    def erased_again(self) -> list[str]:
+        """Return whom opening the keyring erased again since this was last asked, as after a restore."""
+        again, self._erased_again = self._erased_again, []
+        return again
+
     def mend_ledger(self) -> int:
         """Write a damaged or lost ledger anew from what is erased here; return how many entries it has.
 
@@ -306,7 +317,7 @@ class Keys:
 
     def _settle(self) -> None:
         rotation.finish_leaving(self._ring, is_opening=True)
-        erasure.settle(self._ring, self.ledger)
+        self._erased_again += erasure.settle(self._ring, self.ledger)
 
     def _signing(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._opened().secret("signing"))

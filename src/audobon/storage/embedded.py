@@ -90,6 +90,29 @@ class FolderObjectStore(ObjectStore):
                 file.unlink(missing_ok=True)
 
     @contextmanager
+    def replacing(self, name: str, *, tier: Tier = "standard") -> Iterator[IO[bytes]]:
+        """Write an object anew, be there one or none; it changes at once, when the block ends well.
+
+        To mend what is damaged: whole objects never change.
+        """
+        self._demand_full("replace", name)
+        path = self._ready(name, tier)
+        temporary = temporary_beside(path)
+        with disk_errors(path):
+            try:
+                with temporary.open("x+b") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                with self._alone(name):
+                    temporary.replace(path)
+                    sync_folder(path.parent)
+                    self._remove_but(tier, name)
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open an object to read; see the port."""
         file = self._open(name)

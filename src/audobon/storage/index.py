@@ -178,6 +178,10 @@ class Index:
             connection, self._connection = self._connection, None
             if connection is not None:
                 with suppress(sqlite3.Error):
+                    # It is never shipped: the whole index lies in its file, unless another has it open.
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with suppress(sqlite3.Error):
                     connection.close()
 
     @contextmanager

@@ -47,7 +47,8 @@ def next_number(connection: sqlite3.Connection) -> int:
 
 def apply(connection: sqlite3.Connection, pack_row: int, notes: Iterable[Note]) -> None:
     """Bring what the index knows of blobs up to notes that lie in a pack; older ones change nothing."""
-    for note in notes:
+    last = {note.key: note for note in sorted(notes, key=lambda note: note.number)}
+    for note in last.values():
         key = bytes.fromhex(note.key)
         state = (note.custom_time, note.event_hold, note.temporary_hold, note.kept_until)
         changed = connection.execute(

@@ -9,7 +9,7 @@ from audobon.errors import AudobonError, ObjectNotFound, SubjectErased
 from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import KINDS, PackState
-from audobon.storage.index import add_pack
+from audobon.storage.index import Index, add_pack
 from audobon.storage.notes import Note
 from audobon.storage.open_packs import SEAL_BYTES
 from audobon.storage.pack_format import Head, Header, parse_header
@@ -89,8 +89,14 @@ class Rebuilding:
         rows = {}
         for pack in sorted(packs, key=lambda pack: (pack.header.created_at, pack.info.name)):
             rows[pack.info.name] = _add(connection, pack)
+        # Only the last note of each blob counts: an older one may tell of damage since mended.
+        last: dict[str, tuple[Note, int]] = {}
         for pack in packs:
-            notes.apply(connection, rows[pack.info.name], pack.notes)
+            for note in pack.notes:
+                if note.key not in last or note.number > last[note.key][0].number:
+                    last[note.key] = note, rows[pack.info.name]
+        for note, row in last.values():
+            notes.apply(connection, row, [note])
         blobs = connection.execute("SELECT count(*) FROM blob").fetchone()[0]
         return Rebuilt(packs=len(packs), blobs=blobs, erased=erased, faults=faults)
 
@@ -115,9 +121,20 @@ class Rebuilding:
             state: PackState = "open" if is_open else "sealed"
             return _Pack(info, header, found, state, found.notes(descriptor, cipher))
 
-    def add(self, connection: sqlite3.Connection, pack: _Pack) -> int:
-        """Note one pack and its blobs, within `changing`; return its id in the index."""
-        return _add(connection, pack)
+    def adopt(self, index: Index, name: str) -> int:
+        """Note a pack that lies in the store; return its id in the index. raises ObjectNotFound, Corrupt."""
+        pack = self.read(self._store.stat(name))
+        with index.changing() as connection:
+            row = _add(connection, pack)
+            notes.apply(connection, row, pack.notes)
+            # What was removed by name stays so.
+            connection.execute(
+                "UPDATE blob SET dead_at = (SELECT removed_at FROM note WHERE note.key = blob.key)"
+                " WHERE pack = ? AND dead_at IS NULL AND EXISTS"
+                " (SELECT 1 FROM note WHERE note.key = blob.key AND removed_at >= blob.created_at)",
+                (row,),
+            )
+        return row
 
 
 _UNREADABLE = Scan([], 0, is_sealed=True, is_damaged=False)

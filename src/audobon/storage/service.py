@@ -15,7 +15,7 @@ from audobon.errors import AudobonError
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
 from audobon.sqlite import connect_to_look
-from audobon.storage import looking, notes
+from audobon.storage import looking
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.annotating import Annotating, changed
 from audobon.storage.collecting import Collected, Collector, remove_broken_off
@@ -25,6 +25,7 @@ from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Found, Index, empty
 from audobon.storage.looking import Wanted
 from audobon.storage.open_packs import OpenPacks
+from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import BlobWriter
@@ -32,6 +33,7 @@ from audobon.storage.port import Tier
 from audobon.storage.putting import Batch, Putting
 from audobon.storage.reading import Reader, key_bytes, not_found
 from audobon.storage.rebuild import Rebuilding, Rebuilt
+from audobon.storage.scrubbing import Scrubber
 from audobon.storage.tiering import Done, LifecyclePlan, Tiering, demand_free
 
 _BATCH_BYTES = 4 << 20
@@ -45,6 +47,7 @@ class Storage:
     tiers  folders of the other tiers; see `FolderObjectStore`
     keep_removed_days  for how long what was removed can be brought back
     keep_days  by kind: what is younger is not removed
+    scrub_days  within so many days every byte is proved; see `scrubber`
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -56,11 +59,13 @@ class Storage:
         tiers: Mapping[Tier, Path] | None = None,
         keep_removed_days: float = 0.0,
         keep_days: Mapping[str, float] | None = None,
+        scrub_days: float = 30.0,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._folder = folder / "blobs"
         self._keys = keys
-        self._tell = tell
+        self._hear = tell
+        self._news: list[str] = []
         self._lock = folder / "locks" / "blobs.lock"
         self.store = FolderObjectStore(tier_folders(self._folder, tiers or {}))
         self._index = Index(folder)
@@ -81,6 +86,7 @@ class Storage:
             self._index, self.store, self._ciphers, self._open_packs, self._reader, keys, self._id_key
         )
         self._rebuilding = Rebuilding(self.store, self._ciphers)
+        orphans = Orphans(self._index, self.store, self._ciphers, self._rebuilding)
         self._collector = Collector(
             self._index,
             self.store,
@@ -88,7 +94,22 @@ class Storage:
             self._open_packs,
             self._care,
             self._annotating,
+            orphans,
             keep_removed_days=keep_removed_days,
+        )
+        self._scrubber = Scrubber(
+            self._index,
+            self.store,
+            self._ciphers,
+            self._care,
+            self._collector,
+            self._annotating,
+            orphans,
+            self._id_key,
+            self.adopt_pack,
+            self.rebuild,
+            self._news,
+            days=scrub_days,
         )
         self._keep_days = dict(keep_days or {})
         self._tiering = Tiering(folder, self._index, self.store, self._care, keep_days=self._keep_days)
@@ -230,6 +251,17 @@ class Storage:
         self._make_ready()
         return self._tiering
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+        return self._index.exists
+
+    @property
+    def scrubber(self) -> Scrubber:
+        """What proves every pack in its turn, and mends what is damaged."""
+        self._make_ready()
+        return self._scrubber
+
     def let_go(self, plan: LifecyclePlan, needed: Callable[[], Collection[str]]) -> Done:
         """Remove the packs that a plan of lifecycle rules deletes, but for what is held or needed by now.
 
@@ -329,11 +361,7 @@ class Storage:
     def adopt_pack(self, name: str) -> None:
         """Note a sealed pack that was put into `store`, as a restore does. raises ObjectNotFound, Corrupt."""
         self._make_ready()
-        pack = self._rebuilding.read(self.store.stat(name))
-        with self._index.changing() as connection:
-            row = self._rebuilding.add(connection, pack)
-            notes.apply(connection, row, pack.notes)
-        self._care.seal(row)
+        self._care.seal(self._rebuilding.adopt(self._index, name))
 
     def rebuild(self, *, on_step: Callable[[int, int], None] | None = None) -> Rebuilt:
         """Make the index anew from the packs alone; what only it knew is lost: reads, cursors, proofs.
@@ -389,6 +417,10 @@ class Storage:
         if (before := ClearBlobs(self._folder)).exist:
             self._adopt(before)
         self._putting.has_legacy = bool(self._index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
+
+    def _tell(self, words: str) -> None:
+        self._news.append(words)
+        self._hear(words)
 
     def _adopt(self, before: ClearBlobs) -> None:
         with self._adopting:

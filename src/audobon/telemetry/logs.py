@@ -15,7 +15,7 @@ from audobon.atomic import write_bytes
 from audobon.errors import AlreadyRunning, SubjectErased
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
+Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data", "recovery"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20
