@@ -12,6 +12,7 @@ from audobon.atomic import disk_errors
 from audobon.backup.manifest import FOLDER, Manifest, PackEntry, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
 from audobon.errors import (
+    AudobonError,
     Conflict,
     CorruptBackup,
     ForeignRepository,
@@ -134,6 +135,19 @@ class Repository:
             packs[:] = [shared.setdefault(pack, pack) for pack in packs]
             found.append(stored)
         return found
+
+    def readable(self) -> tuple[list[Stored], list[AudobonError]]:
+        """Return the manifests that are sound, oldest first, and why each other one is not."""
+        found: list[Stored] = []
+        damaged: list[AudobonError] = []
+        for number in self.numbers():
+            try:
+                found.append(self.manifest(number))
+            except ObjectNotFound:
+                continue
+            except AudobonError as error:
+                damaged.append(error)
+        return found, damaged
 
     def prunings(self) -> list[Pruning]:
         """Return what was removed on purpose. raises CorruptBackup."""

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -323,7 +323,7 @@ def choose_point(repository: Repository, name: str, at: str | None) -> Point:
     """Return what a person asked to go back to.
 
     name    the id of a backup, or "latest"
-    at      an instant as ISO text; UTC when it names no zone; with it the name must be "latest"
+    at      an instant as ISO text, of this place when it names no zone; with it the name must be "latest"
     raises  BackupNotFound, InvalidInput, CorruptBackup
     """
     if at is None:
@@ -331,12 +331,10 @@ def choose_point(repository: Repository, name: str, at: str | None) -> Point:
     if name != "latest":
         raise InvalidInput("a backup and an instant are two answers to one question", hint="say one of them")
     try:
-        instant = datetime.fromisoformat(at)
-    except ValueError as error:
+        instant = datetime.fromisoformat(at).astimezone()
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{at!r} is not an instant", hint="write it like 2026-01-31T18:00") from error
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    stored = repository.manifests()
+    stored, _ = repository.readable()
     before = [each for each in stored if each.manifest.at <= instant.timestamp()]
     after = [each for each in stored if each.manifest.at > instant.timestamp()]
     # What was needed then is in the backup after it, but for what was swept away in between.
@@ -349,11 +347,17 @@ def choose_point(repository: Repository, name: str, at: str | None) -> Point:
 def find_backup(repository: Repository, name: str) -> Stored:
     """Return a backup by its id, or the "latest". raises BackupNotFound, CorruptBackup."""
     if name == "latest":
-        newest = repository.newest()
+        try:
+            newest = repository.newest()
+        except CorruptBackup as error:
+            # To take an older one in silence would hide that somebody was here.
+            raise CorruptBackup(
+                error.message, hint=f"name an older backup; see: audobon backup list --from {repository.path}"
+            ) from error
         if newest is None:
             raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
         return newest
-    for stored in reversed(repository.manifests()):
+    for stored in reversed(repository.readable()[0]):
         if stored.manifest.id == name:
             return stored
     raise BackupNotFound(f"{repository.path} holds no backup {name}", hint="audobon backup list")

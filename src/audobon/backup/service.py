@@ -244,8 +244,8 @@ class Backups:
         return found
 
     def history(self, place: Place) -> list[Stored]:
-        """Return the backups of a place, oldest first. raises Unavailable, CorruptBackup."""
-        return self._open(place, "read").manifests()
+        """Return the sound backups of a place, oldest first. raises Unavailable, ForeignRepository."""
+        return self._open(place, "read").readable()[0]
 
     @contextmanager
     def holding(self, place: Path | None, name: str) -> Iterator[tuple[Repository, Stored]]:

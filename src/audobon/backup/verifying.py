@@ -96,7 +96,8 @@ class Verifier:
             try:
                 found[number] = self._repository.manifest(number)
             except AudobonError as error:
-                self._fault(object_name(number), error.message)
+                name = object_name(number)
+                self._fault(name, error.message.removeprefix(f"{self._repository.path / name} "))
         return found
 
     def _check_chain(self, stored: dict[int, Stored]) -> None:
@@ -123,7 +124,7 @@ class Verifier:
             before = (
                 stored[previous.number].digest if previous.number in stored else removed.get(previous.number)
             )
-            if before is not None and before != previous.digest:
+            if before and before != previous.digest:
                 self._fault(
                     object_name(previous.number), f"it is not the one that backup {each.manifest.id} follows"
                 )
@@ -264,5 +265,5 @@ def refuse(verified: Iterable[Verified]) -> None:
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise CorruptBackup(
             f"{Path(place) / first.object}: {first.what}{more}",
-            hint="make another backup, in another place if this disk is failing",
+            hint="audobon backup verify --repair; if this disk is failing, another place",
         )

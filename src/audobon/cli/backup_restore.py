@@ -1,5 +1,6 @@
 """`audobon backup restore` and `audobon backup drill`."""
 
+import shlex
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,11 @@ _path = click.Path(path_type=Path)
 @click.command(short_help="Bring back everything, a job, or a file.")
 @click.argument("backup_id", metavar="[ID]", default="latest")
 @click.option("--place", type=_path, help="Take it from this place.  [default: where the newest is]")
-@click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00 (UTC).")
+@click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00.")
 @click.option("--into", type=_path, help="Restore into this folder, which must be new or empty.")
 @click.option("--in-place", "in_place", is_flag=True, help="Replace the data folder; it is kept beside.")
-@click.option("--job", "job_id", metavar="ID", help="Only the pages and results of this job.")
-@click.option("--file", "name", metavar="NAME|KEY", help="Only the newest file of this name, or a blob.")
+@click.option("--job", "job_id", metavar="ID", help="Only what belongs to this job.")
+@click.option("--file", "name", metavar="NAME|KEY", help="Only this file, the newest of its name.")
 @click.option("--from", "source", type=_path, help="On a fresh machine: the place to restore from.")
 @click.option("--recovery-words-file", "words_file", type=_path, help="With --from; else they are asked.")
 @click.option("--as-far-as-possible", "is_lenient", is_flag=True, help="All that is whole; status 10.")
@@ -51,10 +52,11 @@ def restore(
     \b
       audobon backup restore --into ~/restored
       audobon backup restore --in-place
-      audobon backup restore --file page01.png --into ~/found
-      audobon backup restore --from /media/disk/audobon --into ~/audobon-data
+      audobon backup restore --file wren/page-1.png --into ~/found
+      audobon backup restore --from /media/disk/audobon --in-place
 
-    Whoever was erased stays erased, whatever the backup holds. Settings are restored as a proposal only.
+    An instant is of this place, or with Z or +02:00. Whoever was erased stays erased, whatever the backup
+    holds. Settings are restored as a proposal only.
     """
     from audobon.app import open_app
     from audobon.backup.restoring import choose_point
@@ -62,8 +64,10 @@ def restore(
 
     if (into is None) == (not in_place):
         raise InvalidInput("say where: --into FOLDER, or --in-place")
-    if in_place and (source or job_id or name):
-        raise InvalidInput("only everything, and of this machine's own, is restored in place", hint="--into")
+    if in_place and (job_id or name):
+        raise InvalidInput("only everything is restored in place", hint="--into")
+    if source is not None and place is not None:
+        raise InvalidInput("--from and --place are two answers to one question", hint="leave out --place")
     if words_file is not None and source is None:
         raise InvalidInput("the recovery words go with --from")
     from audobon.app import keyring_protectors
@@ -90,17 +94,12 @@ def restore(
             _restore_files(app, repository, restorer, point, job_id, name, into, as_json=as_json)
             return
         if in_place:
-            from audobon.compute.engine import engine_lock
-
-            with engine_lock(app.folder):
-                app.storage.close()
-                app.keys.close()
-                restored = restorer.replace(point, app.folder)
+            restored = _replace(app, restorer, point)
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
         _settle(app, app.folder if into is None else into.absolute())
-    _tell_restored(restored, as_json=as_json)
+    _tell_restored(restored, in_place=in_place, is_fresh=source is not None, as_json=as_json)
     if source is not None:
         from audobon.keys.service import Keys
 
@@ -148,6 +147,26 @@ def drill(place: Path | None, *, as_json: bool) -> None:
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
     backups.raise_failures()
+
+
+def _replace(app: "App", restorer: "Restorer", point: "Point") -> "Restored":
+    """Put what is restored in the place of the data folder, while no engine runs there."""
+    import shutil
+
+    import msgspec
+
+    from audobon.compute.engine import engine_lock
+
+    was_empty = not app.folder.exists() or not any(app.folder.iterdir())
+    with engine_lock(app.folder):
+        app.storage.close()
+        app.keys.close()
+        restored = restorer.replace(point, app.folder)
+    if was_empty and restored.kept_aside is not None:
+        # It holds the lock of a moment ago, and nothing of the user's.
+        shutil.rmtree(restored.kept_aside, ignore_errors=True)
+        return msgspec.structs.replace(restored, kept_aside=None)
+    return restored
 
 
 def _settle(app: "App", folder: Path) -> None:
@@ -224,7 +243,7 @@ def _restore_files(
     from audobon.backup.restoring_pages import PageRestorer
 
     pages = PageRestorer(repository, restorer, app.keys, point)
-    found = pages.job(job_id) if job_id is not None else pages.file(name or "")
+    found = pages.job(job_id or "") if name is None else pages.file(name, job_id=job_id)
     written = pages.write(found, into.absolute())
     if as_json:
         print_json({"backup": point.manifest.id, "place": str(repository.path), "files": written})
@@ -252,9 +271,10 @@ def _tell_plan(repository: "Repository", point: "Point", *, as_json: bool) -> No
     )
 
 
-def _tell_restored(restored: "Restored", *, as_json: bool) -> None:
+def _tell_restored(restored: "Restored", *, in_place: bool, is_fresh: bool, as_json: bool) -> None:
     if as_json:
         print_json(restored)
+        return
     say(
         f"{restored.id} is restored into {restored.into}: {restored.packs} packs,"
         f" {amount_of(restored.size_bytes)}, {restored.blobs} blobs, the database up to commit"
@@ -268,3 +288,9 @@ def _tell_restored(restored: "Restored", *, as_json: bool) -> None:
         say(f"the settings of then are in {restored.settings}; they are not in force")
     if restored.kept_aside is not None:
         say(f"what was there before is in {restored.kept_aside}; remove it when you are sure")
+    if is_fresh:
+        say("backups go on in the places it knew: audobon backup status")
+    if in_place:
+        say("look: audobon jobs list; when it is as it should be: audobon backup now")
+    else:
+        say(f"to look into it: AUDOBON_STORAGE_FOLDER={shlex.quote(restored.into)} audobon jobs list")

@@ -17,8 +17,10 @@ _SECONDS_BETWEEN = 0.2
 
 
 def amount_of(count_bytes: int) -> str:
-    """Return an amount on a disk: "12.3 MB", "4.5 GB"."""
-    return f"{count_bytes / 1e9:.1f} GB" if count_bytes >= 1e9 else f"{count_bytes / 1e6:.1f} MB"
+    """Return an amount on a disk: "12 kB", "12.3 MB", "4.5 GB"."""
+    if count_bytes >= 1e9:
+        return f"{count_bytes / 1e9:.1f} GB"
+    return f"{count_bytes / 1e6:.1f} MB" if count_bytes >= 1e6 else f"{count_bytes / 1e3:.0f} kB"
 
 
 def utc(at: float) -> str:

@@ -204,6 +204,11 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
         app.storage.remove([info.key for info in infos])
     size = sum(info.size_bytes for info in infos) / 1e6
     say(f"{'would delete' if is_dry else 'deleted'} {counted(len(infos), 'blob')}, {size:.1f} MB")
+    days = app.settings.storage.keep_removed_days
+    if days:
+        say(f"hint: audobon storage undelete brings it back for {counted(round(days), 'day')}")
+    else:
+        say("hint: it is kept no longer here (storage.keep_removed_days); a backup may hold it")
 
 
 @storage.command(short_help="Bring back a blob that was removed.")
@@ -211,9 +216,16 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
 def undelete(key: str) -> None:
     """Bring back a blob that was removed, as long as its bytes are there."""
     from audobon.app import open_app
+    from audobon.errors import BlobNotFound
 
     app = open_app()
-    info = app.storage.undelete(blob_named(app, key).key)
+    try:
+        info = app.storage.undelete(blob_named(app, key).key)
+    except BlobNotFound as error:
+        raise BlobNotFound(
+            f"{error.message}; its bytes are not here any more",
+            hint=f"audobon backup restore --file {key} --into FOLDER",
+        ) from error
     say(f"blob {info.key[:12]}… is back")
 
 

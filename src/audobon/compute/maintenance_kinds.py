@@ -7,6 +7,7 @@ MAINTENANCE_KINDS: dict[str, str] = {
     "sweep-blobs": "free the room of finished pages that no job needs any more",
     "run-lifecycle": "move blobs to cheaper places by the rules in force",
     "prune-tasks": "forget tasks without a job that ended more than 30 days ago",
+    "prune-database": "remove what the copy of the database keeps no longer",
     "seal-rows": "seal what an earlier Audobon left readable",
     "apply-retention": "remove what is older than its policy allows",
     "finish-erasures": "erase at places that could not be reached before",
@@ -20,6 +21,7 @@ MAINTENANCE_KINDS: dict[str, str] = {
 DEFAULT_SCHEDULES: dict[str, str] = {
     "sweep-blobs": "17 3 * * *",
     "prune-tasks": "27 3 * * *",
+    "prune-database": "7 4 * * *",
     "apply-retention": "37 3 * * *",
     "run-lifecycle": "57 3 * * *",
     "finish-erasures": "7 */4 * * *",

@@ -20,7 +20,7 @@ from audobon.errors import Corrupt, DiskFull, NotFound
 from audobon.sqlite import BUSY_SECONDS, connect
 
 COPIES_KEPT = 3
-_RESTORE = "audobon database restore"
+_RESTORE = "audobon database restore --in-place"
 _NAME = re.compile(r"audobon-(\d{4})-(\d{8}T\d{6}Z)\.db")
 _STAMP = "%Y%m%dT%H%M%SZ"
 # The copy, tables that are made anew, and the log of writing them.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from audobon.clock import utc_now
+from audobon.database.copies import prune_own_copy
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
@@ -37,7 +38,7 @@ _KEEP_TASKS_SECONDS = 30 * 86_400.0
 
 
 class Upkeep(msgspec.Struct, frozen=True):
-    """What upkeep works on; `backups` opens them when they are needed."""
+    """What upkeep works on; `backups` opens them, `keep_database_days` asks the settings, when needed."""
 
     connection: sqlite3.Connection
     queue: Queue
@@ -46,6 +47,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     keys: Keys
     folder: Path
     backups: "Callable[[], Backups]"
+    keep_database_days: Callable[[], float] = lambda: 7.0
 
 
 def maintain(kind: str, upkeep: Upkeep, step: Step = lambda done, total: None) -> str:
@@ -75,6 +77,11 @@ def _sweep_blobs(upkeep: Upkeep, _: Step) -> dict[str, int]:
 
 def _prune_tasks(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
+
+
+def _prune_database(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    pruned = prune_own_copy(upkeep.folder, keep_days=upkeep.keep_database_days())
+    return {"removed_objects": pruned.objects, "freed_bytes": pruned.size_bytes}
 
 
 def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
@@ -174,6 +181,7 @@ def _finish_erasures(upkeep: Upkeep, _: Step) -> dict[str, int]:
 _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
+    "prune-database": _prune_database,
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,

@@ -58,7 +58,7 @@ class Passphrase:
         if not self._text:
             raise WrongPassphrase(
                 "the keyring is locked with a passphrase, and none was given",
-                hint="set keys.passphrase_file, or run the command at a terminal",
+                hint="keys.passphrase_file, or run it at a terminal; forgotten: audobon keys import-recovery",
             )
         if is_new and len(self._text) < _SHORTEST:
             self._text = ""
@@ -144,7 +144,10 @@ class PassphraseFile(KeptVersions):
             plain = AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _CONTEXT)
         except InvalidTag as error:
             self._passphrase.forget()
-            raise WrongPassphrase("the passphrase does not open the keyring") from error
+            raise WrongPassphrase(
+                "the passphrase does not open the keyring",
+                hint="if it is forgotten: audobon keys import-recovery",
+            ) from error
         self._opened = kept.salt, kept.cost, key
         names = msgspec.msgpack.decode(plain, type=list[tuple[str, bytes]])
         return dict(names)
