@@ -84,6 +84,7 @@ def check(*, place: Path | None, as_json: bool) -> None:
     from audobon.app import open_app
     from audobon.database.looking import faults_in_copy
     from audobon.database.restoring import faults_in
+    from audobon.database.shipping_state import StateFile
 
     app = open_app()
     faults: list[str] = []
@@ -96,7 +97,8 @@ def check(*, place: Path | None, as_json: bool) -> None:
     def counted(_: str) -> None:
         count[0] += 1
 
-    faults += faults_in_copy(_store(place, app.folder), app.keys, on_object=counted)
+    shipped = StateFile(app.database.path).read() if place is None else None
+    faults += faults_in_copy(_store(place, app.folder), app.keys, shipped=shipped, on_object=counted)
     if as_json:
         print_json({"objects": count[0], "faults": faults})
     for fault in faults:

@@ -45,7 +45,7 @@ def continuous_shipping(
     def prune() -> None:
         from audobon.database.pruning import prune_shipped
 
-        prune_shipped(store, keep_days=keep_days)
+        prune_shipped(store, keys, keep_days=keep_days)
 
     return ContinuousShipping(
         folder / "audobon.db",
