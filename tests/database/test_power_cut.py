@@ -1,4 +1,4 @@
-"""A few power cuts in effigy while a database is shipped; the whole storm is `storms/database/power_cut.py`."""
+"""A few power cuts, in effigy, while a database is shipped; more: `storms/database/power_cut.py`."""
 
 import subprocess
 import sys
