@@ -61,7 +61,12 @@ class Database:
             self._folder.mkdir(parents=True, exist_ok=True)
         try:
             connection = connect(self.path, durable=durable, grouped=grouped)
-            if self._must_migrate(connection):
+            try:
+                is_old = self._must_migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if is_old:
                 connection.close()
                 self._migrate()
                 connection = connect(self.path, durable=durable, grouped=grouped)
