@@ -13,6 +13,7 @@ import msgspec
 from audobon import __version__
 from audobon.clock import Clock
 from audobon.data.certificate import Certificate, Remains, write_certificate
+from audobon.data.copy_proof import attempt_copies, last_copied
 from audobon.data.erasure_notes import ErasureNotes, NoteBook
 from audobon.data.erasure_places import ErasurePlaces, PlaceLook
 from audobon.data.holdings import Holdings
@@ -162,6 +163,7 @@ class Eraser:
                 *sample_rows(self._connection, subject, self._keys),
                 *self._places.sample(subject),
             ]
+            notes.copied_commit = last_copied(self._folder, self._keys)
             self._notes.keep(notes)
             notes.ledger = hash_of(self._keys.ledger.append(subject, "asked"))
             self._places.note_in_ledgers(notes)
@@ -179,6 +181,7 @@ class Eraser:
         self._notes.keep(notes)
         if not notes.attempts or any(not place.pending for place in notes.places):
             notes.attempts = [attempt(sample, subject, self._keys) for sample in notes.samples]
+            notes.attempts += attempt_copies(self._folder, subject, notes.copied_commit, self._keys)
         opened = [each for each in notes.attempts if each.opened_by]
         pending = {place.place: place.pending for place in notes.places if place.pending}
         if not pending and not opened:
