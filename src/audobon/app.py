@@ -91,12 +91,22 @@ class App:
     def data(self) -> "DataRoom":
         """What is kept of whom."""
         from audobon.backup.places import Places
+        from audobon.data.certificate import KeepTimes
         from audobon.data.service import DataRoom
+        from audobon.database.pruning import KEEP_SNAPSHOT_DAYS
 
         def places() -> list[Path]:
             return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
 
-        return DataRoom(self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places)
+        rules = self.settings.backup
+        weeks_and_months = max(rules.keep_weekly * 7, rules.keep_monthly * 31)
+        keep_times = KeepTimes(
+            copy_days=self.settings.database.keep_days + KEEP_SNAPSHOT_DAYS,
+            place_days=max(rules.keep_days, rules.keep_daily, weeks_and_months),
+        )
+        return DataRoom(
+            self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places, keep_times
+        )
 
     @property
     def models_folder(self) -> Path:

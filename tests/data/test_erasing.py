@@ -89,7 +89,10 @@ def test_the_certificate_proves_that_nothing_opens_it(desk: DataDesk, tmp_path: 
     assert {attempt.what.partition(" of ")[0] for attempt in copies} >= {"job.source", "entry.name"}
     assert not any(attempt.opened_by for attempt in certificate.attempts)
     assert all(attempt.keys_tried >= 3 for attempt in certificate.attempts)
-    assert [(each.where, each.objects) for each in certificate.remains] == [(str(place), 2)]
+    assert [(each.where, each.until) for each in certificate.remains] == [
+        ("the copy of the database", "until 2026-02-08 by the settings of now"),
+        (str(place), "until 2027-01-09 by the settings of now, when backups are made and pruned there"),
+    ]
     words = certificate_text(certificate)
     assert "none opens it" in words
     assert "ana" not in words

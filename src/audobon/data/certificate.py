@@ -60,6 +60,18 @@ class Remains(msgspec.Struct, frozen=True):
     until: str
 
 
+class KeepTimes(msgspec.Struct, frozen=True):
+    """For how long copies are kept, by the settings: of the database here, and of anything at a place."""
+
+    copy_days: float
+    place_days: float
+
+    def until(self, days: float, *, now: float) -> str:
+        """Return the end of so many days, in words for people who wait for it."""
+        day = datetime.fromtimestamp(now + (days + 1) * 86_400, UTC)
+        return f"until {day:%Y-%m-%d} by the settings of now"
+
+
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """The erasure of one subject; instants are UTC seconds.
 
