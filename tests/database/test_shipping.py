@@ -489,3 +489,38 @@ def test_what_was_shipped_last_and_is_gone_is_told_and_never_counted_again(desk:
     desk.write_many(1)
     assert desk.ship().commit > position.commit
     assert desk.restored() == desk.seen[desk.number]
+
+
+def test_nothing_is_copied_a_second_time_while_others_may_begin_the_log_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite's WAL-reset bug before 3.51.3, which took commits of the new round for copied."""
+    copy, copied = Checkpoints._copy, []
+    other = sqlite3.connect(desk.path, isolation_level=None, timeout=0)
+
+    def copying(checkpoints: Checkpoints) -> tuple[int, int]:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            is_free = True
+        except sqlite3.OperationalError:
+            is_free = False
+        copied.append((is_free, checkpoints.log.copied_frames() == checkpoints.index().frames))
+        return copy(checkpoints)
+
+    def refuse() -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Checkpoints, "_copy", copying)
+    # All is copied, and the lock for beginning anew is not had.
+    between_the_locks(desk, monkeypatch, refuse)
+    desk.shipper._turn()
+    for _ in range(30):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(90000)))", "DELETE FROM note WHERE id % 3")
+        desk.shipper._turn()
+        desk.shipper._turn()
+    other.close()
+    desk.ship()
+    assert len(copied) > 30
+    assert (True, True) not in copied
+    assert desk.restored() == desk.seen[desk.number]
