@@ -96,12 +96,22 @@ class App:
     def data(self) -> "DataRoom":
         """What is kept of whom."""
         from audobon.backup.places import Places
+        from audobon.data.certificate import KeepTimes
         from audobon.data.service import DataRoom
 
         def places() -> list[Path]:
             return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
 
-        return DataRoom(self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places)
+        return DataRoom(
+            self.folder,
+            self.database,
+            self.jobs,
+            self.storage,
+            self.cache,
+            self.keys,
+            places,
+            KeepTimes.of(self.settings),
+        )
 
     @property
     def models_folder(self) -> Path:

@@ -54,8 +54,8 @@ class Connection(sqlite3.Connection):
             _leave(path)
 
 
-class _LookingConnection(sqlite3.Connection):
-    """A connection that reads alone."""
+class CountedConnection(sqlite3.Connection):
+    """A connection as SQLite makes them, known to be open: so nobody takes its locks away."""
 
     path: str | None = None
 
@@ -210,13 +210,19 @@ def connect(
     keeps_log  the log is begun anew by who ships it (`database.shipping`); by SQLite when nobody does
     """
     is_grouped = durable and grouped and sys.platform == "linux"
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        factory=GroupedConnection if is_grouped else Connection,
-    )
+    # Before there is a lock that another thread's last connection could take away.
+    _enter(str(path))
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=GroupedConnection if is_grouped else Connection,
+        )
+    except BaseException:
+        _leave(str(path))
+        raise
     connection.row_factory = sqlite3.Row
     try:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -235,10 +241,28 @@ def connect(
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
         connection.path = str(path)
-        _enter(connection.path)
     except BaseException:
         connection.close()
+        _leave(str(path))
         raise
+    return connection
+
+
+def connect_plainly(path: Path, *, uri: str | None = None) -> CountedConnection:
+    """Open a database file as it is, changing nothing of how it works; its last close is SQLite's own."""
+    _enter(str(path))
+    try:
+        connection = sqlite3.connect(
+            path if uri is None else uri,
+            uri=uri is not None,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            factory=CountedConnection,
+        )
+    except BaseException:
+        _leave(str(path))
+        raise
+    connection.path = str(path)
     return connection
 
 
@@ -246,16 +270,8 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
     # Without a log nobody has it open, and SQLite need not make one to take part.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        _address(path, mode),
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        factory=_LookingConnection,
-    )
+    connection = connect_plainly(path, uri=_address(path, mode))
     connection.row_factory = sqlite3.Row
-    connection.path = str(path)
-    _enter(connection.path)
     return connection
 
 

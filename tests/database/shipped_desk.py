@@ -22,7 +22,7 @@ class Desk:
     seen  what was in it after each commit, by the number the commit wrote into it
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_new: bool = True) -> None:
         self.folder = folder
         self.path = folder / "audobon.db"
         self.keys: Keys = open_keys(folder, unlock_folder=folder / "keyrings")
@@ -32,6 +32,8 @@ class Desk:
         self.shipper = self.new_shipper()
         self.seen: dict[int, Content] = {}
         self.number = 0
+        if not is_new:
+            return
         self.write("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)", "CREATE TABLE mark (number)")
 
     def new_shipper(self) -> Shipper:

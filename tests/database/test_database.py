@@ -183,7 +183,6 @@ def test_a_database_kept_locked_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audobon.sqlite.BUSY_SECONDS", 0.0)
-    monkeypatch.setattr("audobon.database.migrate.BUSY_SECONDS", 0.0)
     with closing(connect(tmp_path / "audobon.db")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable) as caught:

@@ -70,7 +70,7 @@ def test_the_copy_of_the_database_is_pruned_as_the_settings_say(tmp_path: Path, 
     keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
     cache = ResultCache(tmp_path, keys, budget_bytes=64 << 20)
     with closing(Database(tmp_path).open()) as connection, SqliteQueue(connection) as queue:
-        upkeep = Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups, lambda: 0.0)
+        upkeep = Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups)
         with closing(Shipper(tmp_path / "audobon.db", own_copy(tmp_path), keys)) as shipper:
             shipper.ship()
         # A generation that never got its snapshot leads nowhere.

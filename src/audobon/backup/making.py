@@ -166,7 +166,7 @@ class BackupMaker:
             own = own_copy(sources.folder)
             with closing(Shipper(sources.database.path, own, sources.keys)) as shipper:
                 position, counts = _counted(connection, shipper, sentinel)
-            copied = copy_shipped(own, self._repository.store)
+            copied = copy_shipped(own, self._repository.store, sources.keys)
         point = DatabasePoint(position.generation, position.commit, position.at)
         return point, counts, copied.size_bytes
 

@@ -187,7 +187,7 @@ class Restorer:
                 raise CorruptBackup(f"{self._place}: {rebuilt.faults[0]}")
             settings = self._restore_files(keys, manifest.files, folder)
             # So the counting of commits goes on where it was.
-            copy_shipped(self._repository.store, own_copy(folder))
+            copy_shipped(self._repository.store, own_copy(folder), keys)
         Places(folder, []).add(self._repository.path)
         # So that backups which vanish from there are missed.
         if (newest := self._repository.newest()) is not None:

@@ -23,7 +23,7 @@ def prune(keep_days: float | None, *, is_dry: bool, as_json: bool) -> None:
 
     app = open_app()
     days = app.settings.database.keep_days if keep_days is None else keep_days
-    pruned = prune_own_copy(app.folder, keep_days=days, is_dry_run=is_dry)
+    pruned = prune_own_copy(app.folder, app.keys, keep_days=days, is_dry_run=is_dry)
     if as_json:
         print_json(msgspec.to_builtins(pruned) | {"keep_days": days, "is_dry_run": is_dry})
         return

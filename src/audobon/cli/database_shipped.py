@@ -98,6 +98,7 @@ def check(*, place: Path | None, as_json: bool) -> None:
     from audobon.cli.queue_words import counted
     from audobon.database.looking import faults_in_copy
     from audobon.database.restoring import faults_in
+    from audobon.database.shipping_state import StateFile
 
     app = open_app()
     faults: list[str] = []
@@ -113,7 +114,8 @@ def check(*, place: Path | None, as_json: bool) -> None:
     def count_one(_: str) -> None:
         count[0] += 1
 
-    faults += faults_in_copy(store_of(place, app.folder), app.keys, on_object=count_one)
+    shipped = StateFile(app.database.path).read() if place is None else None
+    faults += faults_in_copy(store_of(place, app.folder), app.keys, shipped=shipped, on_object=count_one)
     if as_json:
         print_json({"objects": count[0], "faults": faults})
     for fault in faults:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audobon.clock import utc_now
+from audobon.data.certificate import KeepTimes
 from audobon.data.erasing import Erased, Eraser
 from audobon.data.erasure_notes import NoteBook
 from audobon.data.erasure_places import ErasurePlaces
@@ -25,6 +26,7 @@ def finish_erasures(
     cache: ResultCache,
     keys: Keys,
     places: Sequence[Path],
+    keep_times: KeepTimes,
 ) -> list[Erased]:
     """Go on with all erasures that are not over; at once when there are none. raises as `Eraser.resume`."""
     if not NoteBook(folder).unfinished():
@@ -39,6 +41,7 @@ def finish_erasures(
         cache,
         keys,
         ErasurePlaces(places, keys, clock=utc_now),
+        keep_times,
         job_lock=lambda key: FileLock(folder / "locks" / f"run-{key[:32]}.lock", purpose="this job"),
         # Its work was ended before the erasure was begun.
         rest=lambda: None,

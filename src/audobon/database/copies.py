@@ -17,11 +17,11 @@ def own_copy(folder: Path) -> FolderObjectStore:
     return FolderObjectStore({"standard": folder})
 
 
-def prune_own_copy(folder: Path, *, keep_days: float, is_dry_run: bool = False) -> "Pruned":
+def prune_own_copy(folder: Path, keys: "Keys", *, keep_days: float, is_dry_run: bool = False) -> "Pruned":
     """Remove what the copy of a data folder keeps no longer."""
     from audobon.database.pruning import prune_shipped
 
-    return prune_shipped(own_copy(folder), keep_days=keep_days, is_dry_run=is_dry_run)
+    return prune_shipped(own_copy(folder), keys, keep_days=keep_days, is_dry_run=is_dry_run)
 
 
 def ship_before_answers(folder: Path, keys: "Keys") -> "ContinuousShipping":
@@ -51,7 +51,7 @@ def continuous_shipping(
     store = own_copy(folder)
 
     def prune() -> None:
-        prune_own_copy(folder, keep_days=keep_days)
+        prune_own_copy(folder, keys, keep_days=keep_days)
 
     return ContinuousShipping(
         folder / "audobon.db",

@@ -12,7 +12,9 @@ from audobon.errors import BackupNotFound, CorruptBackup
 from audobon.keys.service import Keys
 from audobon.storage.port import ObjectInfo, ObjectStore
 
-_NAME = re.compile(rf"{PREFIX}(\d{{12,}}-[0-9a-f]{{8}})/(\d{{12,}})\.(segment|snapshot)")
+_NAME = re.compile(
+    rf"{PREFIX}(\d{{12,}}-[0-9a-f]{{8}})/(\d{{12,}})(?:\.(snapshot)|(?:-(\d{{12,}}))?\.segment)"
+)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -31,11 +33,13 @@ class Generation(msgspec.Struct):
     """An unbroken run of commits.
 
     snapshots, segments  objects by their first commit, in order
+    covered              segments that were put together with others into one that is there too
     """
 
     name: str
     snapshots: dict[int, ObjectInfo]
     segments: dict[int, ObjectInfo]
+    covered: list[ObjectInfo]
 
     @property
     def first(self) -> int:
@@ -45,19 +49,52 @@ class Generation(msgspec.Struct):
     @property
     def size_bytes(self) -> int:
         """What all its objects take."""
-        return sum(each.size_bytes for each in (*self.snapshots.values(), *self.segments.values()))
+        return sum(each.size_bytes for each in self.objects())
+
+    @property
+    def last_begun(self) -> int:
+        """The first commit of the last object."""
+        return max((*self.snapshots, *self.segments), default=self.first)
+
+    def objects(self) -> list[ObjectInfo]:
+        """All its objects that a restore may need, in the order of their names."""
+        every = (*self.snapshots.values(), *self.segments.values())
+        return sorted(every, key=lambda entry: entry.name)
+
+
+def is_merged(name: str) -> bool:
+    """Tell by its name whether a segment was put together from others."""
+    return "-" in name.rpartition("/")[2]
 
 
 def generations(store: ObjectStore) -> list[Generation]:
     """Return the generations of a store, oldest first."""
     found: dict[str, Generation] = {}
+    segments: dict[str, list[tuple[int, int, ObjectInfo]]] = {}
     for entry in store.list(PREFIX):
         if (match := _NAME.fullmatch(entry.name)) is None:
             continue
-        generation = found.setdefault(match[1], Generation(match[1], {}, {}))
-        of_kind = generation.segments if match[3] == "segment" else generation.snapshots
-        of_kind[int(match[2])] = entry
-    return sorted(found.values(), key=lambda each: (each.first, each.name))
+        generation = found.setdefault(match[1], Generation(match[1], {}, {}, []))
+        first = int(match[2])
+        if match[3]:
+            generation.snapshots[first] = entry
+        else:
+            segments.setdefault(match[1], []).append((first, int(match[4] or match[2]), entry))
+    for name, entries in segments.items():
+        _lay_out(found[name], entries)
+    # Two that began with the same commit: one went on, and that is the later one.
+    return sorted(found.values(), key=lambda each: (each.first, each.last_begun, each.name))
+
+
+def _lay_out(generation: Generation, entries: list[tuple[int, int, ObjectInfo]]) -> None:
+    """Note the segments that lead from commit to commit, the longest first, and those they make needless."""
+    end = 0
+    for first, last, entry in sorted(entries, key=lambda each: (each[0], -each[1], each[2].name)):
+        if first <= end:
+            generation.covered.append(entry)
+        else:
+            generation.segments[first] = entry
+            end = max(end, last)
 
 
 def latest_info(store: ObjectStore, keys: Keys, generation: Generation) -> tuple[Info, str]:
@@ -175,8 +212,15 @@ def _choose_instant(store: ObjectStore, keys: Keys, usable: list[Generation], in
         snapshot = sorted(generation.snapshots)[before - 1]
         later = [entry.name for first, entry in sorted(generation.segments.items()) if first > snapshot]
         count = bisect.bisect_right(later, instant, key=lambda name: read_info(store, keys, name)[0].at)
-        chosen = Chosen(generation.snapshots[snapshot].name, later[:count], None)
-        found.append((read_info(store, keys, chosen.snapshot)[0].at, chosen))
+        chosen, commit = later[:count], None
+        if count < len(later) and is_merged(later[count]):
+            # The next was put together from several, of which the first may be early enough.
+            info = read_info(store, keys, later[count])[0]
+            early = [commit for commit, at in info.ships if at <= instant]
+            if early:
+                chosen, commit = later[: count + 1], early[-1]
+        choice = Chosen(generation.snapshots[snapshot].name, chosen, commit)
+        found.append((read_info(store, keys, choice.snapshot)[0].at, choice))
     if found:
         # By time, not by number: what was given up for an older state may have counted further.
         return max(reversed(found), key=lambda each: each[0])[1]
@@ -207,7 +251,7 @@ def check_follows(info: Info, before: Info) -> None:
         or info.page_bytes != before.page_bytes
     ):
         raise CorruptBackup(
-            f"{PREFIX}{info.generation}/{info.first:012d}.segment of the shipped database does not follow"
+            f"{info.name} of the shipped database does not follow"
             f" commit {before.last}: what lay between is missing"
         )
 

@@ -17,7 +17,7 @@ import msgspec
 from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
 from audobon.clock import utc_now
 from audobon.errors import Corrupt, DiskFull, NotFound
-from audobon.sqlite import BUSY_SECONDS, connect
+from audobon.sqlite import connect, connect_plainly
 
 COPIES_KEPT = 3
 _RESTORE = "audobon database restore --in-place"
@@ -147,7 +147,7 @@ def _forget_old(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    return connect_plainly(path)
 
 
 @contextmanager

@@ -65,7 +65,12 @@ class Database:
             self._demand_not_lost()
         try:
             connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
-            if self._must_migrate(connection):
+            try:
+                is_old = self._must_migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if is_old:
                 connection.close()
                 self._migrate()
                 connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
 from audobon.clock import Clock, utc_now
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
+from audobon.database.compacting import compact_shipped
 from audobon.database.generations import Generation, Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
@@ -112,7 +115,27 @@ class Shipper:
                 held.release()
                 reader.close()
             with self._shipping(waits=True):
-                self._note(self._known().with_snapshot(state))
+                # Others may have shipped more meanwhile.
+                self._note((self._current() or state).with_snapshot(state))
+
+    def compact(self) -> None:
+        """Put small segments together, unless another process does, or takes a snapshot.
+
+        raises  DiskFull, Denied
+        """
+        with suppress(AlreadyRunning), self._lock("snapshot", waits=False):
+            with self._shipping(waits=True):
+                state = self._current()
+            compact_shipped(self._store, self._keys, is_alone=True)
+            with self._shipping(waits=True):
+                now = self._current()
+                if state is not None and now is not None and now.generation == state.generation:
+                    self._note(msgspec.structs.replace(now, compacted=min(state.segments, now.segments)))
+
+    @property
+    def is_compacting_due(self) -> bool:
+        """Whether `ship` has found that there are many small segments."""
+        return self._state is not None and self._state.needs_compacting
 
     def has_news(self) -> bool:
         """Tell whether something is committed that is not shipped, or not known to be; asks no keys."""
@@ -220,7 +243,10 @@ class Shipper:
             before = self._stored()
         self._counted = None
         self._shut_out_frames = 0
-        commit = 1 if before is None else before.commit + 1
+        # What was shipped and is gone from the store is not counted twice.
+        noted = self._states.read()
+        reach = max(0 if each is None else each.commit for each in (before, noted))
+        commit = reach + 1
         generation = generation_name(commit)
         key = new_key(self._keys)
         return ShippingState(
@@ -270,10 +296,15 @@ class Shipper:
         if noted is not None and noted == self._noted and self._state is not None:
             return self._state
         self._counted = None
-        if noted is not None and noted.last_name and self._has(noted.last_name):
+        if noted is not None and (self._has(noted.last_name) if noted.last_name else self._is_newest(noted)):
             self._state = self._noted = noted
             return noted
         return self._stored()
+
+    def _is_newest(self, state: ShippingState) -> bool:
+        """Tell whether a generation that was begun, and stored nothing yet, is still the newest."""
+        found = generations(self._store)
+        return not found or found[-1].name == state.generation or found[-1].first < state.commit
 
     def _stored(self) -> ShippingState | None:
         """Return how far everything is shipped, from the store alone."""

@@ -15,7 +15,9 @@ import msgspec
 from audobon.database.shipped import Info
 from audobon.database.wal_reader import LogPlace
 
-_MOST_SEGMENTS = 10_000
+# They are put together meanwhile, so what a restore has to read is bounded by bytes.
+_MOST_SEGMENTS = 100_000
+_SEGMENTS_PUT_TOGETHER = 1000
 _LEAST_BYTES = 16 << 20
 # Length and CRC-32 of the note that follows: bytes of an older, longer one may lie behind it.
 _FRAME = struct.Struct(">II")
@@ -28,6 +30,7 @@ class ShippingState(msgspec.Struct, kw_only=True):
     last_name    of the last object; empty when the generation has none yet
     segments     since the last snapshot
     frame_bytes  of the log, in those
+    compacted    of those segments, how many there were when they were put together last
     """
 
     generation: str
@@ -46,6 +49,12 @@ class ShippingState(msgspec.Struct, kw_only=True):
     has_snapshot: bool = False
     segments: int = 0
     frame_bytes: int = 0
+    compacted: int = 0
+
+    @property
+    def needs_compacting(self) -> bool:
+        """Whether there are many segments that could be put together."""
+        return self.segments - self.compacted >= _SEGMENTS_PUT_TOGETHER
 
     @property
     def needs_snapshot(self) -> bool:
@@ -82,6 +91,7 @@ class ShippingState(msgspec.Struct, kw_only=True):
             has_snapshot=True,
             segments=max(0, self.segments - then.segments),
             frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
+            compacted=max(0, self.compacted - then.segments),
         )
 
 

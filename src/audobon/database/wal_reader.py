@@ -1,6 +1,7 @@
 """Reads what is committed in the log of a database that others are writing to."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,11 @@ class LogReader:
             if (index := parse_index(os.pread(descriptor, INDEX_BYTES, 0))) is not None:
                 return index
         return None
+
+    def copied_frames(self) -> int:
+        """Return how many frames of the log are in the database already."""
+        descriptor = kept_open(f"{self._path}-shm", database=self._path)
+        return int.from_bytes(os.pread(descriptor, 4, INDEX_BYTES), sys.byteorder)
 
     def header(self) -> LogHeader | None:
         """Return the head of the log; None when there is none yet."""

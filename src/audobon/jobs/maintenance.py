@@ -17,6 +17,7 @@ from audobon.jobs.scrubbing import note
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
 from audobon.queue.port import Queue
+from audobon.settings import Settings
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 
@@ -38,7 +39,7 @@ _KEEP_TASKS_SECONDS = 30 * 86_400.0
 
 
 class Upkeep(msgspec.Struct, frozen=True):
-    """What upkeep works on; `backups` opens them, `keep_database_days` asks the settings, when needed."""
+    """What upkeep works on; `backups` opens them, `settings` reads them, when needed."""
 
     connection: sqlite3.Connection
     queue: Queue
@@ -47,7 +48,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     keys: Keys
     folder: Path
     backups: "Callable[[], Backups]"
-    keep_database_days: Callable[[], float] = lambda: 7.0
+    settings: Callable[[], Settings] = Settings
 
 
 def maintain(kind: str, upkeep: Upkeep, step: Step = lambda done, total: None) -> str:
@@ -80,7 +81,7 @@ def _prune_tasks(upkeep: Upkeep, _: Step) -> dict[str, int]:
 
 
 def _prune_database(upkeep: Upkeep, _: Step) -> dict[str, int]:
-    pruned = prune_own_copy(upkeep.folder, keep_days=upkeep.keep_database_days())
+    pruned = prune_own_copy(upkeep.folder, upkeep.keys, keep_days=upkeep.settings().database.keep_days)
     return {"removed_objects": pruned.objects, "freed_bytes": pruned.size_bytes}
 
 
@@ -166,11 +167,19 @@ def _apply_retention(upkeep: Upkeep, step: Step) -> dict[str, int]:
 
 
 def _finish_erasures(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    from audobon.data.certificate import KeepTimes
     from audobon.data.finishing import finish_erasures
 
     places = [place.path for place in upkeep.backups().places.list()]
     finished = finish_erasures(
-        upkeep.folder, upkeep.connection, upkeep.queue, upkeep.storage, upkeep.cache, upkeep.keys, places
+        upkeep.folder,
+        upkeep.connection,
+        upkeep.queue,
+        upkeep.storage,
+        upkeep.cache,
+        upkeep.keys,
+        places,
+        KeepTimes.of(upkeep.settings()),
     )
     return {
         "finished_erasures": sum(not each.pending for each in finished),

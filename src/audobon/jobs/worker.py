@@ -91,7 +91,7 @@ def main() -> None:
                     keys,
                     folder,
                     lambda: _backups(folder, keys, storage, database),
-                    lambda: config.load().database.keep_days,
+                    config.load,
                 )
                 work = WorkLoop(
                     queue,

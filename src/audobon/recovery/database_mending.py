@@ -201,7 +201,7 @@ class DatabaseMending:
             # So the counting of commits goes on where it was. One that is damaged stays as it is; a new
             # generation follows it.
             with suppress(AudobonError):
-                copy_shipped(source.store, own_copy(self._folder))
+                copy_shipped(source.store, own_copy(self._folder), self._keys)
         return self._ship_on(put_back)
 
     def _ship_on(self, put_back: PutBack) -> PutBack:
