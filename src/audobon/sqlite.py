@@ -25,7 +25,7 @@ _kept_open: dict[str, int] = {}
 
 
 class Connection(sqlite3.Connection):
-    """A connection that may leave the log where it is when it is the last, and tells when it has committed.
+    """A connection that may leave the log where it is when it is the last, and tells of commits.
 
     keeps_log     whether it leaves it, to be shipped
     after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
