@@ -133,11 +133,11 @@ class App:
         is_made  one that is not known is made; otherwise it is NEW_SUBJECT
         raises   InvalidInput
         """
-        name = project or self.settings.data.project
-        if not name:
-            return self.keys.subject(PERSONAL) if is_made or self.keys.exists else PERSONAL
+        name = project or self.settings.data.project or PERSONAL
         if is_made:
             return self.keys.subject(name)
+        if name == PERSONAL and not self.keys.exists:
+            return PERSONAL
         known = self.keys.subjects() if self.keys.exists else []
         found = [subject.id for subject in known if subject.name == name and subject.erased_at is None]
         return found[0] if found else NEW_SUBJECT

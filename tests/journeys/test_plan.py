@@ -181,7 +181,7 @@ def test_a_book_with_one_page_too_large_tells_what_is_enough_for_all(audobon: Au
     files = {"1.png": picture_bytes(drawn()), "2.png": picture_bytes(drawn(1500, 2000))}
     save_book(audobon.folder / "fox.cbz", files)
 
-    outcome, plan = planned(audobon, "upscale", "fox.cbz", "--memory", "180MB")
+    outcome, plan = planned(audobon, "upscale", "fox.cbz", "--memory", "206MB")
 
     assert outcome.status == 10
     assert [page["state"] for page in plan["pages"]] == ["runs", "refused"]

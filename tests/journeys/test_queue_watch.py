@@ -199,6 +199,7 @@ def test_a_watch_goes_over_to_a_database_that_takes_the_place_of_another(audobon
     for path in audobon.data.glob("audobon.db*"):
         path.unlink()
     terminal.wait_for(r"nothing was ever enqueued here; waiting\. Ctrl-C ends this\.")
+    assert audobon.run("recovery", "mend").status == 0
     assert audobon.run("queue", "pause", "batch").status == 0
     terminal.wait_for(r"batch +paused .*")
     terminal.press(b"\x03")

@@ -12,8 +12,8 @@ from audobon.pages.plates import fed_pixels
 from audobon.pages.tiles import window_pixels
 
 # Resident sizes measured on Linux x86-64 with the pinned libraries (benchmarks/README.md, "memory").
-COMMAND_BYTES = 48 << 20
-WORKER_BYTES = 62 << 20
+COMMAND_BYTES = 62 << 20
+WORKER_BYTES = 74 << 20
 CODEC_BYTES = 34 << 20
 # What Python and the allocator leave lying about beside the large buffers.
 _SLACK_BYTES = 8 << 20

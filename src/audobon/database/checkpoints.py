@@ -123,6 +123,9 @@ class Checkpoints:
         return self._connect()
 
     def _connect(self) -> Connection:
+        if not self.path.exists():
+            # One that was taken away is not begun anew in its place.
+            raise sqlite3.OperationalError(f"{self.path} is gone")
         connection = connect(self.path, durable=False, keeps_log=True)
         # Nothing of ours may begin the log anew unasked.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
