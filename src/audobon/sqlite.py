@@ -198,13 +198,15 @@ class GroupedConnection(Connection):
             self._log_descriptor = -1
 
 
-def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> Connection:
+def connect(path: Path, *, durable: bool = True, grouped: bool = False, keeps_log: bool = True) -> Connection:
     """Open a database file; rows answer to column names.
 
     The log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does.
 
     durable  a commit outlasts a power cut; otherwise only the death of the process
     grouped  durable for `transaction` alone, but others may write while the disk is waited for
+    keeps_log  for who ships it; without, SQLite copies the log into the database, and it goes with the last
+               connection
     """
     is_grouped = durable and grouped and sys.platform == "linux"
     connection = sqlite3.connect(
@@ -225,6 +227,8 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False) -> Conne
         connection.execute("PRAGMA foreign_keys = ON")
         # What was read on a page of a job that was discarded shall not stay in free space.
         connection.execute("PRAGMA secure_delete = ON")
+        if not keeps_log:
+            return connection
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
         if isinstance(connection, GroupedConnection):

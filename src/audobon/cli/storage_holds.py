@@ -68,7 +68,7 @@ def keep(keys: tuple[str, ...], *, subject: str | None, kind: str | None, until:
     app = open_app()
     chosen = _chosen(app, keys, subject, kind)
     longer = [each.key for each in chosen if (each.kept_until or 0.0) < kept_until]
-    app.storage.annotate(longer, kept_until=kept_until)
+    app.storage.keep(longer, kept_until)
     _close(app, "blobs kept", blobs=len(longer), kept_until=kept_until)
     others = len(chosen) - len(longer)
     already = f"; {_blobs(others)} longer already" if others else ""

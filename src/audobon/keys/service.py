@@ -26,7 +26,7 @@ from audobon.keys.subjects import PERSONAL as PERSONAL
 from audobon.keys.subjects import SYSTEM as SYSTEM
 from audobon.keys.subjects import DataKey as DataKey
 from audobon.keys.subjects import Subject as Subject
-from audobon.keys.wrapping import derived, new_key, sealed_by
+from audobon.keys.wrapping import new_key, sealed_by
 
 _TEXT_MARK = "s1."
 # Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
@@ -77,6 +77,10 @@ class Keys:
             ring.make_subject(subject, name)
             return subject
 
+    def id_of(self, subject: str) -> str:
+        """Return the id of a subject: itself, or of PERSONAL whoever that is now; nothing is made."""
+        return self._opened().resolve(subject)
+
     def subjects(self) -> list[Subject]:
         """Return all subjects, oldest first; the name of an erased one is its id."""
         ring = self._opened()
@@ -109,18 +113,18 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         ring.newest(subject)
-        return derived(ring.subject_key(subject, 0), b"blob id")
+        return ring.blob_id_key(subject)
 
     def new_data_key(self, subject: str) -> DataKey:
         """Return a fresh data key of a subject. raises SubjectErased, SubjectNotFound."""
         ring = self._opened()
-        subject = ring.resolve(subject)
+        as_of, subject = ring.times_forgotten, ring.resolve(subject)
         version = ring.newest(subject)
         # Ids rise with time, so that keys wrapped anew in that order are appended to their table.
         key, key_id = new_key(), int(utc_now() * 1000).to_bytes(6, "big") + os.urandom(10)
         cipher = ring.cipher(subject, version, b"wrap")
         wrapped = sealed_by(cipher, key, rotation.data_key_context(key_id, subject))
-        ring.remember_data_key(key_id, subject, key)
+        ring.remember_data_key(key_id, subject, key, as_of=as_of)
         return DataKey(key_id, subject, version, wrapped, key)
 
     def open_data_key(self, key_id: bytes, subject: str, subject_version: int, wrapped: bytes) -> bytes:
@@ -131,10 +135,11 @@ class Keys:
         ring = self._opened()
         if (held := ring.data_keys.get((key_id, subject))) is not None:
             return held
+        as_of = ring.times_forgotten
         key = self._by_any_reader(
             subject, lambda reader: rotation.open_data_key(ring, key_id, reader, subject_version, wrapped)
         )
-        ring.remember_data_key(key_id, subject, key)
+        ring.remember_data_key(key_id, subject, key, as_of=as_of)
         return key
 
     def seal(self, subject: str, data: bytes, *, context: bytes) -> bytes:

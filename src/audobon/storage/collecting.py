@@ -9,7 +9,7 @@ import msgspec
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.errors import Corrupt, ObjectNotFound
-from audobon.storage.annotating import Annotating
+from audobon.storage.annotating import NOTED_ELSEWHERE, Annotating
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
 from audobon.storage.open_packs import NewRecord, OpenPacks
@@ -208,13 +208,10 @@ class Collector:
                 # A blob may have come into it since, or be on its way.
                 is_needed = connection.execute(
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
-                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
-                    " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
-                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
+                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL))",
                     (row, size),
                 ).fetchone()
-                if is_needed:
+                if is_needed or connection.execute(f"SELECT 1 {NOTED_ELSEWHERE}", (row,)).fetchone():
                     return False
                 connection.execute("DELETE FROM blob WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))

@@ -17,7 +17,7 @@ def erase_subject(index: Index, store: FolderObjectStore, ciphers: Ciphers, subj
     Broken off, the next call removes the rest: packs are found by their names as well as by the index.
     """
     with index.changing() as connection:
-        for table in ("blob", "damaged"):
+        for table in ("blob", "damaged", "note"):
             connection.execute(f"DELETE FROM {table} WHERE pack IN {_OF_SUBJECT}", (subject,))  # noqa: S608
         connection.execute("DELETE FROM pack WHERE subject = ?", (subject,))
     count = 0

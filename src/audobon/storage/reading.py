@@ -79,8 +79,6 @@ class Reader:
             size = self._store.path(found.name).stat().st_size
         except (ObjectNotFound, OSError):
             return False
-        if found.state == "sealed" and size != found.pack_bytes and found.pack_bytes:
-            return size >= found.offset + HEAD_BYTES + found.stored_bytes
         return size >= found.offset + HEAD_BYTES + found.stored_bytes
 
     def set_aside(self, key: str, found: Found) -> CorruptBlob:
@@ -141,7 +139,8 @@ class Reader:
     def _plain(self, found: Found, file: IO[bytes], cipher: PackCipher) -> io.RawIOBase:
         file.seek(found.offset)
         head = cipher.open_head(file.read(PROBE_BYTES))
-        if head is None or head.stored_bytes != found.stored_bytes:
+        # Its id as well: two records of a pack that changed places are each as they were written.
+        if head is None or head.stored_bytes != found.stored_bytes or head.blob_id != found.key:
             raise Corrupt("a record is not as it was written")
         stream = DecryptingReader(
             file,
