@@ -222,17 +222,6 @@ class Keys:
         """
         return rotation.rewrap(self._opened(), held, report=report, dry_run=dry_run)
 
-    def retire(
-        self, held: Iterable[rotation.Wrapped], sealed: Iterable[tuple[str, int]]
-    ) -> list[tuple[str, int]]:
-        """Destroy the versions of subject keys that nothing is wrapped or sealed by; return them.
-
-        What is missing in the arguments is lost for good: `held` must be every data key there is, as for
-        `rewrap`, and `sealed` every text and note sealed, backups and shipped history included.
-        raises  Conflict when the newest versions are younger than an hour
-        """
-        return rotation.retire(self._opened(), held, sealed)
-
     def protect(self, protector: Protector, *, passphrase: Passphrase | None = None) -> None:
         """Have something else protect the keyring, or another passphrase; what did before is destroyed."""
         rotation.protect(self._opened(), protector, passphrase)
