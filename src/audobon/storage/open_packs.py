@@ -47,6 +47,7 @@ class _Open:
     def __init__(self, row: int, name: str, path: Path, end: int) -> None:
         self.row = row
         self.name = name
+        self.path = path
         self.end = end
         self.descriptor = os.open(path, os.O_RDWR)
 
@@ -259,7 +260,10 @@ class OpenPacks:
     def _is_fit(self, pack: _Open, cipher: PackCipher) -> bool:
         """Tell whether records can be appended, having cut what a dead writer left; the file is locked."""
         status = os.fstat(pack.descriptor)
-        if status.st_nlink == 0:
+        try:
+            if not os.path.samestat(status, pack.path.lstat()):
+                return False
+        except FileNotFoundError:
             return False
         if status.st_size == pack.end:
             return True

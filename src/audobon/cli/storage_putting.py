@@ -1,0 +1,139 @@
+"""`audobon storage put`: files and folders kept, each once."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audobon.cli.storage_holds import put_on_record
+from audobon.cli.terminal import is_terminal, one_line, print_json, say
+
+if TYPE_CHECKING:
+    from audobon.app import App
+
+_BUNCH_FILES = 256
+_BUNCH_BYTES = 8 << 20
+_PIECE_BYTES = 1 << 20
+
+
+@click.command(short_help="Keep files and folders; each file's key is printed.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--subject", help="The person or project they belong to; made when there is none.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only print the keys that they would have.")
+@click.option("--json", "as_json", is_flag=True, help="Print names and keys as JSON.")
+def put(paths: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: bool) -> None:
+    """Keep files, and all files in folders, encrypted, until they are deleted by name.
+
+    No job and no sweep removes them. May be stopped at any time: the same command goes on, since what is kept
+    already is not stored again. Links in folders are not followed.
+    """
+    from audobon.app import open_app
+    from audobon.cli.queue_words import counted
+
+    app = open_app()
+    owner = _owner(app, subject, is_dry=is_dry)
+    files = [file for path in paths for file in _files_in(path)]
+    told: list[dict[str, str]] = []
+    fresh = size = 0
+    for bunch in _bunches(files):
+        kept = _keys(app, bunch, owner) if is_dry else _keep(app, bunch, owner)
+        for file, (key, count) in zip(bunch, kept, strict=True):
+            told.append({"file": str(file), "key": key})
+            fresh, size = fresh + (count is not None), size + (count or 0)
+            if not as_json:
+                click.echo(f"{key}  {one_line(str(file))}")
+        if (as_json or not sys.stdout.isatty()) and is_terminal():
+            click.echo(f"\r{len(told)} of {len(files)} files", nl=len(told) == len(files), err=True)
+    if as_json:
+        print_json(told)
+    if not is_dry:
+        put_on_record(app, "files kept", files=fresh, size_bytes=size)
+        already = len(told) - fresh
+        if not as_json and len(told) > 1:
+            also = f"; {counted(already, 'file')} there already" if already else ""
+            say(f"kept {counted(fresh, 'file')}, {size / 1e6:.1f} MB{also}")
+
+
+def _owner(app: "App", subject: str | None, *, is_dry: bool) -> str:
+    from audobon.errors import SubjectErased, SubjectNotFound
+    from audobon.keys.service import PERSONAL
+
+    if subject is None:
+        return PERSONAL if is_dry else app.keys.subject(PERSONAL)
+    try:
+        # By name or by id, as everywhere.
+        found = app.keys.find_subject(subject)
+    except SubjectNotFound:
+        if is_dry:
+            raise
+        return app.keys.subject(subject)
+    if found.erased_at is not None:
+        raise SubjectErased(f"what belonged to {found.id} was erased, with its key")
+    return found.id
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for folder, inner, names in os.walk(path):
+        inner.sort()
+        for name in sorted(names):
+            file = Path(folder, name)
+            if file.is_file() and not file.is_symlink():
+                yield file
+
+
+def _bunches(files: list[Path]) -> Iterator[list[Path]]:
+    """Yield files that are made durable together."""
+    from audobon.atomic import disk_errors
+
+    bunch: list[Path] = []
+    size = 0
+    for file in files:
+        with disk_errors(file):
+            size += file.stat().st_size
+        bunch.append(file)
+        if size >= _BUNCH_BYTES or len(bunch) >= _BUNCH_FILES:
+            yield bunch
+            bunch, size = [], 0
+    if bunch:
+        yield bunch
+
+
+def _keys(app: "App", files: list[Path], owner: str) -> list[tuple[str, int | None]]:
+    """Return the keys of files, with their sizes."""
+    from audobon.atomic import disk_errors
+
+    found: list[tuple[str, int | None]] = []
+    for file in files:
+        with disk_errors(file), file.open("rb") as source:
+            found.append((app.storage.key_of_file(source, subject=owner), source.tell()))
+    return found
+
+
+def _keep(app: "App", files: list[Path], owner: str) -> list[tuple[str, int | None]]:
+    """Keep files; return the key of each, with its size, or None when it was there already."""
+    from audobon.atomic import disk_errors
+    from audobon.storage.pack_writer import LONE_BYTES
+
+    found: list[tuple[str, int | None]] = []
+    with app.storage.batch(subject=owner, kind="user") as batch:
+        for file, (key, size) in zip(files, _keys(app, files, owner), strict=True):
+            if app.storage.has(key) and app.storage.stat(key).kind == "user":
+                found.append((key, None))
+                continue
+            with disk_errors(file), file.open("rb") as source:
+                start = source.read(LONE_BYTES)
+                if len(start) < LONE_BYTES:
+                    found.append((batch.put(start), size))
+                    continue
+                with app.storage.writing(subject=owner, kind="user") as target:
+                    target.write(start)
+                    while piece := source.read(_PIECE_BYTES):
+                        target.write(piece)
+                found.append((target.key, size))
+    return found
