@@ -224,7 +224,8 @@ def connect_keystore(path: Path) -> sqlite3.Connection:
 def destroy_in_replaced(path: Path, subjects: Sequence[str]) -> None:
     """Destroy the keys of subjects in the keystores that an import put aside.
 
-    What unlocks the keyring now may open those too. One that cannot be written to any more, as when it is damaged, is overwritten and removed.
+    What unlocks the keyring now may open those too. One that cannot be written to any more, as when it is
+    damaged, is overwritten and removed.
     """
     if not subjects:
         return

@@ -11,6 +11,7 @@ from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import Collector
 from audobon.storage.embedded import FolderObjectStore, tier_folders
 from audobon.storage.index import Index
+from audobon.storage.looking import has_of_before
 from audobon.storage.open_packs import OpenPacks
 from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_reading import Ciphers
@@ -80,6 +81,13 @@ class Parts:
                 self.packs.close()
                 self._open()
                 self._is_ready = True
+
+    def has_of_before(self, key: bytes, subject: str) -> bool:
+        """Tell whether a subject has a living blob under the plain hash of its bytes."""
+        if not (self._is_ready and self.index.is_current):
+            return has_of_before(self.index, key, subject)
+        found = self.index.find(key) if self.putting.has_legacy else None
+        return found is not None and found.dead_at is None and found.subject == subject
 
     def close(self) -> None:
         """Put on record what was read, and let go of the files."""

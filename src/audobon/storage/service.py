@@ -99,7 +99,7 @@ class Storage:
             if keyed is not None:
                 keyed.update(piece)
         # Without a keyring nothing was ever stored, so no blob has this key.
-        is_plain = keyed is None or looking.has_of_before(self._parts.index, plain.digest(), subject)
+        is_plain = keyed is None or self._parts.has_of_before(plain.digest(), subject)
         return (plain if keyed is None or is_plain else keyed).hexdigest()
 
     def get(self, key: str) -> bytes:
