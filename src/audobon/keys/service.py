@@ -3,9 +3,7 @@
 KEK → tenant key → subject key → data key, each wrapped by the one before.
 """
 
-import base64
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
 from audobon.keys.ring import Ring, new_subject_id
+from audobon.keys.sealed_texts import joined, parted
 from audobon.keys.status import KeyringStatus, read_status
 from audobon.keys.subjects import PERSONAL as PERSONAL
 from audobon.keys.subjects import SYSTEM as SYSTEM
@@ -28,9 +27,6 @@ from audobon.keys.subjects import DataKey as DataKey
 from audobon.keys.subjects import Subject as Subject
 from audobon.keys.wrapping import new_key, sealed_by
 
-_TEXT_MARK = "s1."
-# Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
-_SEALED_TEXT = re.compile(r"s1\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43,}={0,2})", re.ASCII)
 _LONGEST_NAME = 200
 
 
@@ -158,7 +154,7 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         sealed = ring.seal(subject, ring.newest(subject), text.encode(), context)
-        return f"{_TEXT_MARK}{subject}.{base64.urlsafe_b64encode(sealed).decode()}"
+        return joined(subject, sealed)
 
     def unseal_text(self, text: str, *, context: bytes) -> str:
         """Return what `seal_text` was given; a text that is not sealed as it is.
@@ -166,14 +162,14 @@ class Keys:
         A text that only begins like a sealed one, such as the name s1.png, is not sealed.
         raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
-        if (found := _parted(text)) is None:
+        if (found := parted(text)) is None:
             return text
         return self._opened().unseal(*found, context).decode()
 
     def is_sealed(self, text: str, *, context: bytes) -> bool:
         """Tell whether a text was sealed by this keyring, under this context; one that was erased counts."""
         try:
-            if _parted(text) is None:
+            if parted(text) is None:
                 return False
             self.unseal_text(text, context=context)
         except SubjectErased:
@@ -184,7 +180,7 @@ class Keys:
 
     def sealed_version(self, text: str) -> tuple[str, int] | None:
         """Return whose key sealed a text, and which version of it; None for a text that is not sealed."""
-        found = _parted(text)
+        found = parted(text)
         return None if found is None else (found[0], int.from_bytes(found[1][:4], "big"))
 
     def sign(self, data: bytes) -> bytes:
@@ -314,18 +310,3 @@ class Keys:
             except (CorruptKeyring, SubjectErased, SubjectNotFound) as error:
                 failure = error
         raise failure
-
-
-def _parted(text: str) -> tuple[str, bytes] | None:
-    """Return the subject and the sealed bytes of a text; None when it is not sealed."""
-    found = _SEALED_TEXT.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        sealed = base64.urlsafe_b64decode(found[2])
-    except ValueError as error:
-        raise CorruptKeyring("a sealed text is not as it was written") from error
-    if base64.urlsafe_b64encode(sealed).decode() != found[2]:
-        # Its last character may have more bits than are used.
-        raise CorruptKeyring("a sealed text is not as it was written")
-    return found[1], sealed
