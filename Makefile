@@ -9,7 +9,7 @@ OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-queue storm-queue setup lock cards samples clean
+.PHONY: help run test check format bench bench-queue storm-queue storm-storage setup lock cards samples clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench-queue: $(VENV)/.bench ## Measure the queue alone, at most 25 minutes; ARGS
 
 storm-queue: $(VENV)/.test ## Kill the queue's processes 500 times, cut the power 300 times, and count what was lost (some 8 minutes)
 	$(BIN)/python storms/queue/run.py $(ARGS)
+
+storm-storage: $(VENV)/.test ## Damage what is stored 10,000 times, and count what is not noticed or not mended; ARGS=--quick for a trial
+	$(BIN)/python storms/storage/run.py $(ARGS)
 
 setup: $(VENV)/.test ## Create the environment with everything but the peers
 

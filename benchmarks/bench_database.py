@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from measuring import ROOT, save, table
+from measuring import ROOT, median_ratio, save, table
 
 sys.path.insert(0, str(ROOT / "tests" / "database"))
 
@@ -34,6 +34,7 @@ from audobon.queue.tasks import Claimant, Needs, NewTask
 from audobon.sqlite import connect, transaction
 
 PROCESSES = ROOT / "tests" / "database" / "shipping_processes.py"
+_TASKS = 1200
 PARTS = ("loss", "exact", "restore", "writer", "queue")
 
 
@@ -223,25 +224,54 @@ def _while(deed: Callable[[], object], write: Callable[[Callable[[], bool]], lis
 
 
 def queue_rates(folder: Path, repeats: int) -> dict[str, Any]:
-    """Return how many tasks a second one worker claims and finishes, by way of shipping."""
+    """Return how many tasks a second are claimed and finished, by way of shipping and by how many workers.
+
+    Each way has taken its first snapshot before the clock runs.
+    """
     rates: dict[str, list[float]] = {}
     for turn in range(repeats):
-        for mode in ("off", "async", "sync"):
-            place = folder / f"{mode}{turn}"
+        ways = [(mode, workers) for workers in (1, 4) for mode in ("off", "async", "sync")]
+        for mode, workers in ways if turn % 2 == 0 else reversed(ways):
+            place = folder / f"{mode}{workers}-{turn}"
             place.mkdir()
-            path = place / "audobon.db"
-            shipping = ContinuousShipping(path, lambda place=place: shipper(place), mode=mode)  # type: ignore[arg-type, misc]
-            database = Database(place, shipping=shipping)
-            with closing(database.open(grouped=True)) as connection, SqliteQueue(connection) as queue:
-                count = 400
-                queue.enqueue("batch", [NewTask(needs=Needs(kind="page")) for _ in range(count)])
-                owner = Claimant(owner="bench")
-                begun = time.perf_counter()
-                for _ in range(count):
-                    (lease,) = queue.claim(owner)
-                    queue.finish(lease)
-                rates.setdefault(mode, []).append(count / (time.perf_counter() - begun))
-    return {f"{mode}_per_s": round(statistics.median(found)) for mode, found in rates.items()}
+            rates.setdefault(f"{mode}_{workers}", []).append(queue_rate(place, mode, workers))
+    found: dict[str, Any] = {f"{name}_per_s": round(statistics.median(each)) for name, each in rates.items()}
+    for workers in (1, 4):
+        for mode in ("async", "sync"):
+            share = median_ratio(rates[f"{mode}_{workers}"], rates[f"off_{workers}"])
+            found[f"{mode}_of_off_{workers}"] = [round(value, 2) for value in share]
+    return found
+
+
+def queue_rate(place: Path, mode: str, workers: int) -> float:
+    """Return the tasks a second of some threads with a connection each."""
+    path = place / "audobon.db"
+    shipping = ContinuousShipping(path, lambda: shipper(place), mode=mode)  # type: ignore[arg-type]
+    database = Database(place, shipping=shipping)
+    done = threading.Barrier(workers + 1)
+
+    def work(share: int) -> None:
+        with closing(database.open(grouped=True)) as connection, SqliteQueue(connection) as queue:
+            owner = Claimant(owner=threading.current_thread().name)
+            done.wait()
+            for _ in range(share):
+                (lease,) = queue.claim(owner)
+                queue.finish(lease)
+            done.wait()
+
+    with closing(database.open(grouped=True)) as connection, SqliteQueue(connection) as queue:
+        queue.enqueue("batch", [NewTask(needs=Needs(kind="page")) for _ in range(_TASKS)])
+        time.sleep(0.5)
+        threads = [threading.Thread(target=work, args=(_TASKS // workers,)) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        done.wait()
+        begun = time.perf_counter()
+        done.wait()
+        seconds = time.perf_counter() - begun
+        for thread in threads:
+            thread.join()
+    return _TASKS / seconds
 
 
 if __name__ == "__main__":

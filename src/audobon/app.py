@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from audobon.backup.swapping import finish_swap
 from audobon.compute.engine import Engine, engine_lock
 from audobon.compute.engine_news import Tell
 from audobon.compute.engine_settings import EngineSettings
@@ -46,6 +47,7 @@ from audobon.telemetry.resources import ResourceMonitor
 if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.data.service import DataRoom
+    from audobon.recovery.service import Recovery
 
 
 class App:
@@ -54,6 +56,8 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder: Path = settings.storage.folder
+        finish_swap(self.folder)
+        self._told_of_storage: list[str] = []
         self.keys = Keys(self.folder, keyring_protectors(settings))
         self.log = Log(self.folder, self.keys.seal_text, level=settings.logs.level)
         shipping = continuous_shipping(
@@ -85,18 +89,29 @@ class App:
         self.log.write("database", "news of the database", level="warning", words=words)
 
     def _tell_of_storage(self, words: str) -> None:
+        self._told_of_storage.append(words)
         self.log.write("storage", "storage was mended", level="warning", words=words)
 
     @property
     def data(self) -> "DataRoom":
         """What is kept of whom."""
         from audobon.backup.places import Places
+        from audobon.data.certificate import KeepTimes
         from audobon.data.service import DataRoom
 
         def places() -> list[Path]:
             return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
 
-        return DataRoom(self.folder, self.database, self.jobs, self.storage, self.cache, self.keys, places)
+        return DataRoom(
+            self.folder,
+            self.database,
+            self.jobs,
+            self.storage,
+            self.cache,
+            self.keys,
+            places,
+            KeepTimes.of(self.settings),
+        )
 
     @property
     def models_folder(self) -> Path:
@@ -155,6 +170,28 @@ class App:
             self.log,
         )
 
+    @property
+    def recovery(self) -> "Recovery":
+        """What finds out whether the data folder is sound, and mends it."""
+        # Needed where an engine starts, and by few commands besides.
+        from audobon.recovery.parts import Parts
+        from audobon.recovery.service import Recovery
+
+        return Recovery(
+            Parts(
+                folder=self.folder,
+                keys=self.keys,
+                protectors=keyring_protectors(self.settings),
+                database=self.database,
+                storage=self.storage,
+                log=self.log,
+                backups=self.backups,
+                is_shipped=self.settings.database.shipping != "off",
+                settle=lambda: self.data.settle_ledger(),
+                told_of_storage=self._told_of_storage,
+            )
+        )
+
     def engine(self, queue: Queue, *, memory: str | None, tell: Tell | None = None) -> Engine:
         """Return the engine of the data folder, for a process that stays.
 
@@ -163,8 +200,6 @@ class App:
         """
         self.jobs.seal_what_is_clear()
         self.jobs.schedule_upkeep()
-        # A restore may have brought back what was erased.
-        self.data.settle_ledger()
         settings = msgspec.structs.replace(
             _engine_settings(self.settings, self.folder, self.keys.passphrase),
             idle_seconds=self.settings.compute.idle_seconds,
@@ -243,4 +278,5 @@ def _keeping(settings: Settings) -> Keeping:
         archive="" if storage.archive == Path() else str(storage.archive),
         keep_removed_days=storage.keep_removed_days,
         keep_days=storage.keep_days,
+        scrub_days=storage.scrub_days,
     )

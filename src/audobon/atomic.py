@@ -3,6 +3,7 @@
 import errno
 import glob
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from audobon.errors import AudobonError, Denied, DiskFull, NotFound, OutputExist
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LEFTOVER = re.compile(r"\..*\.([0-9]{1,10})-[0-9a-f]{8}\.part", re.ASCII)
 
 
 @contextmanager
@@ -57,6 +59,16 @@ def take_free_name(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
+def free_name(stem: str) -> Path:
+    """Return a path that nothing has: this one, or with a number behind it."""
+    found = Path(stem)
+    number = 1
+    while os.path.lexists(found):
+        number += 1
+        found = Path(f"{stem}-{number}")
+    return found
+
+
 def exists_already(path: Path) -> OutputExists:
     """Return the error for a result whose place is taken."""
     return OutputExists(f"{path} exists already", hint="add --overwrite to replace it")
@@ -72,14 +84,30 @@ def temporary_beside(path: Path) -> Path:
 
 def clear_leftovers(path: Path) -> None:
     """Remove what killed processes left beside `path` under temporary names."""
+    for leftover in leftovers(path):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return what killed processes left beside `path` under temporary names."""
     stem = _stem(path)
+    found = []
     for leftover in path.parent.glob(f"{glob.escape(stem)}*.part"):
         owner = leftover.name.removeprefix(stem).split("-")[0]
         if owner.isdecimal() and not is_alive(int(owner)):
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+            found.append(leftover)
+    return found
+
+
+def clear_leftovers_in(folder: Path) -> None:
+    """Remove the files that killed processes left in a folder under temporary names."""
+    for leftover in folder.glob(".*.part"):
+        match = _LEFTOVER.fullmatch(leftover.name)
+        if match is not None and not is_alive(int(match[1])) and not leftover.is_dir():
+            leftover.unlink(missing_ok=True)
 
 
 def _stem(path: Path) -> str:
@@ -101,7 +129,9 @@ def is_alive(pid: int) -> bool:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file whole; see `writing`."""
+    """Write a small file whole, and sweep what a killed writer of it left; see `writing`."""
+    with disk_errors(path):
+        clear_leftovers(path)
     with writing(path) as file:
         file.write(data)
 

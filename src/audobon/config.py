@@ -122,7 +122,11 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, (_, origin) in found.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {near[0]})" if near else ""))
+            # As it would have to be written where the wrong one stands.
+            said = near[0] if near else ""
+            if origin.startswith(_PREFIX):
+                said = _PREFIX + said.replace(".", "_").upper()
+            faults.append(f"{origin}: unknown setting {name}" + (f" (nearest: {said})" if near else ""))
     return found, faults
 
 
@@ -204,6 +208,8 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"cache.budget: {error.message}")
     if not 0 <= settings.storage.keep_removed_days <= _LARGEST_NUMBER:
         faults.append(f"storage.keep_removed_days must lie between 0 and {_LARGEST_NUMBER}")
+    if not 1 <= settings.storage.scrub_days <= _LARGEST_NUMBER:
+        faults.append(f"storage.scrub_days must lie between 1 and {_LARGEST_NUMBER}")
     if settings.database.shipping not in ("async", "sync", "off"):
         faults.append("database.shipping must be async, sync or off")
     for name in ("ship_seconds", "keep_days"):

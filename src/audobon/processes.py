@@ -20,6 +20,8 @@ if sys.platform != "win32":
 _PR_SET_PDEATHSIG = 1
 # The system tells the start of a process to the second it was itself started in.
 _CREATED_TOLERANCE_SECONDS = 1.0
+# What this process last wrote in the files of its locks.
+_signed: dict[str, bytes] = {}
 
 
 class FileLock:
@@ -54,10 +56,19 @@ class FileLock:
         if not self._shared:
             # The number is for others to read; on a full disk the lock holds without it.
             with suppress(OSError):
-                os.ftruncate(file.fileno(), 0)
-                os.write(file.fileno(), str(os.getpid()).encode())
+                self._sign(file)
         self._file = file
         return self
+
+    def _sign(self, file: IO[str]) -> None:
+        number = str(os.getpid()).encode()
+        place = str(self._path)
+        # To write it anew may take as long as a sync of the disk; what a namesake left there is not ours.
+        if _signed.get(place) == number and os.pread(file.fileno(), 20, 0) == number:
+            return
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), number)
+        _signed[place] = number
 
     def holder(self) -> int | None:
         """Return the process that holds it, or held it last; None when nobody ever did."""

@@ -12,6 +12,7 @@ class StorageSettings(msgspec.Struct, frozen=True):
     nearline, archive  where blobs seldom read lie, such as on another disk; empty: beside the others
     keep_removed_days  for how long what was removed can be brought back
     keep_days          by kind (page, result, other, user): what is younger is not removed
+    scrub_days         within so many days every byte is read and proved
     """
 
     folder: Path = Path()
@@ -19,6 +20,7 @@ class StorageSettings(msgspec.Struct, frozen=True):
     archive: Path = Path()
     keep_removed_days: float = 0.0
     keep_days: dict[str, float] = {}
+    scrub_days: float = 30.0
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True):

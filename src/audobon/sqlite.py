@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from audobon.processes import FileLock
@@ -25,19 +25,21 @@ _kept_open: dict[str, int] = {}
 
 
 class Connection(sqlite3.Connection):
-    """A connection that leaves the log where it is when it is the last, and tells when it has committed.
+    """A connection that may leave the log where it is when it is the last, and tells of commits.
 
+    keeps_log     whether it leaves it, to be shipped
     after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
                   it raises, the block raises, though what it did is done
     before_close  called while the connection is still usable
     """
 
     path: str | None = None
+    keeps_log = False
     after_commit: Callable[[], None] | None = None
     before_close: Callable[[], None] | None = None
 
     def close(self) -> None:
-        """Close the connection; what is in the log stays there, to be shipped."""
+        """Close the connection."""
         path, self.path = self.path, None
         if path is None:
             super().close()
@@ -47,13 +49,13 @@ class Connection(sqlite3.Connection):
                 self.before_close()
         finally:
             self.after_commit = self.before_close = None
-            with keeping_log(path):
+            with keeping_log(path) if self.keeps_log else nullcontext():
                 super().close()
             _leave(path)
 
 
-class _LookingConnection(sqlite3.Connection):
-    """A connection that reads alone."""
+class CountedConnection(sqlite3.Connection):
+    """A connection as SQLite makes them, known to be open: so nobody takes its locks away."""
 
     path: str | None = None
 
@@ -191,31 +193,36 @@ class GroupedConnection(Connection):
             raise failure from error
 
     def close(self) -> None:
-        """Close the connection; what is in the log stays there, to be shipped."""
+        """Close the connection."""
         super().close()
         if self._log_descriptor >= 0:
             os.close(self._log_descriptor)
             self._log_descriptor = -1
 
 
-def connect(path: Path, *, durable: bool = True, grouped: bool = False, keeps_log: bool = True) -> Connection:
+def connect(
+    path: Path, *, durable: bool = True, grouped: bool = False, keeps_log: bool = False
+) -> Connection:
     """Open a database file; rows answer to column names.
 
-    The log is begun anew by who ships it (`database.shipping`), and by SQLite only when nobody does.
-
-    durable  a commit outlasts a power cut; otherwise only the death of the process
-    grouped  durable for `transaction` alone, but others may write while the disk is waited for
-    keeps_log  for who ships it; without, SQLite copies the log into the database, and it goes with the last
-               connection
+    durable    a commit outlasts a power cut; otherwise only the death of the process
+    grouped    durable for `transaction` alone, but others may write while the disk is waited for
+    keeps_log  the log is begun anew by who ships it (`database.shipping`); by SQLite when nobody does
     """
     is_grouped = durable and grouped and sys.platform == "linux"
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        factory=GroupedConnection if is_grouped else Connection,
-    )
+    # Before there is a lock that another thread's last connection could take away.
+    _enter(str(path))
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=GroupedConnection if is_grouped else Connection,
+        )
+    except BaseException:
+        _leave(str(path))
+        raise
     connection.row_factory = sqlite3.Row
     try:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -227,17 +234,35 @@ def connect(path: Path, *, durable: bool = True, grouped: bool = False, keeps_lo
         connection.execute("PRAGMA foreign_keys = ON")
         # What was read on a page of a job that was discarded shall not stay in free space.
         connection.execute("PRAGMA secure_delete = ON")
-        if not keeps_log:
-            return connection
-        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
+        if keeps_log:
+            connection.keeps_log = True
+            page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
         connection.path = str(path)
-        _enter(connection.path)
     except BaseException:
         connection.close()
+        _leave(str(path))
         raise
+    return connection
+
+
+def connect_plainly(path: Path, *, uri: str | None = None) -> CountedConnection:
+    """Open a database file as it is, changing nothing of how it works; its last close is SQLite's own."""
+    _enter(str(path))
+    try:
+        connection = sqlite3.connect(
+            path if uri is None else uri,
+            uri=uri is not None,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            factory=CountedConnection,
+        )
+    except BaseException:
+        _leave(str(path))
+        raise
+    connection.path = str(path)
     return connection
 
 
@@ -245,16 +270,8 @@ def connect_to_look(path: Path) -> sqlite3.Connection:
     """Open a database file for reading alone, writing nothing, not even the files SQLite keeps beside it."""
     # Without a log nobody has it open, and SQLite need not make one to take part.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        _address(path, mode),
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        factory=_LookingConnection,
-    )
+    connection = connect_plainly(path, uri=_address(path, mode))
     connection.row_factory = sqlite3.Row
-    connection.path = str(path)
-    _enter(connection.path)
     return connection
 
 

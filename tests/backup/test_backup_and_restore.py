@@ -253,16 +253,18 @@ def test_a_drill_proves_a_place_and_tells_how_long_it_took(desk: Desk) -> None:
     assert [(step.name, step.is_well) for step in report.steps] == [
         ("restore from the words alone", True),
         ("counts and sentinel", True),
+        ("nothing left out", True),
         ("random blobs", True),
         ("an older point", True),
         ("how far back", True),
     ]
-    assert report.steps[2].told == "6 of 6 read and hashed"
+    assert report.steps[2].told == "6 blobs are needed, and there"
+    assert report.steps[3].told == "6 of 6 read and hashed"
     assert report.rpo_seconds is not None
     assert report.rto_seconds is not None
     assert [path.name for path in (desk.folder / "drills").iterdir()] == [f"{report.id}.json"]
     assert desk.objects("drills/") == [f"drills/{report.id}.json"]
-    assert not list(desk.root.glob("drill-*"))
+    assert list(desk.root.glob(".drill*")) == []
 
 
 def test_a_drill_fails_loudly_when_a_pack_is_gone(desk: Desk) -> None:

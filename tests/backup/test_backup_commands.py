@@ -60,7 +60,7 @@ def test_the_three_commands_of_the_guide(audobon: Command) -> None:
     made = json.loads(audobon("backup", "now", "--json").stdout)
     assert (made["failures"], made["backups"][0]["place"]) == ([], str(place))
     drilled = json.loads(audobon("backup", "drill", "--json").stdout)["drills"][0]
-    assert [step["is_well"] for step in drilled["steps"]] == [True] * 5
+    assert [step["is_well"] for step in drilled["steps"]] == [True] * 6
     assert audobon("backup", "status").returncode == 0
     assert audobon("backup", "verify").returncode == 0
 

@@ -49,7 +49,9 @@ def _objects(desk: Desk) -> list[Path]:
     return [
         path
         for path in sorted(desk.place.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.stat().st_size
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(desk.place).parts)
+        and path.stat().st_size
     ]
 
 

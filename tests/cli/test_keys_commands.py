@@ -119,7 +119,8 @@ def test_a_lost_keyring_comes_back_from_the_file_and_the_words(
     assert code == 4
     assert "hint: audobon keys import-recovery" in err
     assert run(desk, *ask, "--dry-run") == (0, "", f"would import keyring {name}: 0 subjects, 0 keys\n")
-    assert run(desk, *ask) == (0, "", f"imported keyring {name}: 0 subjects, 0 keys\n")
+    proves = "hint: audobon keys status proves every key in it\n"
+    assert run(desk, *ask) == (0, "", f"imported keyring {name}: 0 subjects, 0 keys\n{proves}")
     assert keyring_id(desk) == name
 
 

@@ -14,6 +14,7 @@ from audobon.compute.results import Results
 from audobon.compute.work import Work, place
 from audobon.config import keyrings_folder
 from audobon.errors import MemoryTooSmall
+from audobon.keys.service import PERSONAL
 from audobon.keys.unlocking import open_keys
 from audobon.models.card import built_in_card
 from audobon.models.observed import PeakMemory
@@ -49,7 +50,7 @@ def test_planning_takes_what_runs_with_as_many_threads_were_seen_to_take(tmp_pat
 def test_a_worker_admits_a_page_by_what_was_seen(tmp_path: Path) -> None:
     assert place(LOAD, UpscaleSettings(), 4 * GIGABYTE).where == "here"
     see_too_much(tmp_path)
-    storage: Any = SimpleNamespace(get=lambda _: b"file")
+    storage: Any = SimpleNamespace(get=lambda _: b"file", subject_of=lambda _: PERSONAL)
     codec: Any = SimpleNamespace(decode=lambda _: Picture(INFO, np.zeros((100, 100, 3), np.uint8)))
     memory: Any = SimpleNamespace(room_bytes=lambda: 4 * GIGABYTE, pool_bytes=lambda: 4 * GIGABYTE)
     results = Results(

@@ -9,6 +9,7 @@ import msgspec
 from audobon.app import App
 from audobon.backup.ledger_copies import learn_erasures
 from audobon.backup.repository import KEYSTORES, PACKS, initialise, open_repository
+from audobon.data.certificate import KeepTimes
 from audobon.data.service import DataRoom
 from audobon.ids import new_id
 from audobon.jobs.ingest import TakenEntry
@@ -46,6 +47,7 @@ class DataDesk:
             app.cache,
             app.keys,
             lambda: self.places,
+            KeepTimes(copy_days=37.0, place_days=372.0),
             clock=lambda: self.now,
         )
 

@@ -1,6 +1,7 @@
 """A person erased: here, at every place, and after every restore."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,18 @@ def test_the_certificate_proves_that_nothing_opens_it(desk: DataDesk, tmp_path: 
     certificate = desk.room.certificate(erased.subject)
 
     assert (certificate.asked_at, certificate.finished_at) == (desk.now, desk.now)
-    where = {attempt.where for attempt in certificate.attempts}
+    copies = [attempt for attempt in certificate.attempts if "commit" in attempt.where]
+    others = [attempt for attempt in certificate.attempts if attempt not in copies]
+    where = {attempt.where for attempt in others}
     assert where == {"this machine", "the database and every copy of it", str(place)}
-    assert all(attempt.was_readable and not attempt.opened_by for attempt in certificate.attempts)
+    assert all(attempt.was_readable for attempt in others)
+    assert {attempt.what.partition(" of ")[0] for attempt in copies} >= {"job.source", "entry.name"}
+    assert not any(attempt.opened_by for attempt in certificate.attempts)
     assert all(attempt.keys_tried >= 3 for attempt in certificate.attempts)
-    assert [(each.where, each.objects) for each in certificate.remains] == [(str(place), 2)]
+    assert [(each.where, each.until) for each in certificate.remains] == [
+        ("the copy of the database", "until 2026-02-08 by the settings of now"),
+        (str(place), "until 2027-01-09 by the settings of now, when backups are made and pruned there"),
+    ]
     words = certificate_text(certificate)
     assert "none opens it" in words
     assert "ana" not in words
@@ -103,6 +111,19 @@ def test_the_proof_would_tell_a_key_that_is_left(desk: DataDesk, monkeypatch: py
         desk.room.erase("ana")
 
     assert "can still be read" in told.value.message
+
+
+def test_a_copy_of_the_database_that_can_be_read_forbids_the_certificate(desk: DataDesk) -> None:
+    desk.job("ana", PAGES)
+    with closing(desk.app.database.open()) as connection:
+        connection.execute("UPDATE job SET source = '/comics/ana/secret.cbz'")
+        # As if it had been sealed a moment later than it was shipped.
+        connection.execute("INSERT OR REPLACE INTO once VALUES ('seal rows', 1.0)")
+
+    with pytest.raises(
+        Corrupt, match=r"job\.source of .* can still be read, by nobody: it stands there in clear"
+    ):
+        desk.room.erase("ana")
 
 
 def test_work_at_hand_forbids_it(desk: DataDesk) -> None:

@@ -22,16 +22,18 @@ class Desk:
     seen  what was in it after each commit, by the number the commit wrote into it
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_new: bool = True) -> None:
         self.folder = folder
         self.path = folder / "audobon.db"
         self.keys: Keys = open_keys(folder, unlock_folder=folder / "keyrings")
         self.store = FolderObjectStore({"standard": folder})
         self.now = 1_000_000.0
-        self.connection: Connection = connect(self.path, grouped=True)
+        self.connection: Connection = connect(self.path, grouped=True, keeps_log=True)
         self.shipper = self.new_shipper()
         self.seen: dict[int, Content] = {}
         self.number = 0
+        if not is_new:
+            return
         self.write("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)", "CREATE TABLE mark (number)")
 
     def new_shipper(self) -> Shipper:
@@ -72,7 +74,7 @@ class Desk:
         """Close everything, as when the last process ends, and begin again."""
         self.shipper.close()
         self.connection.close()
-        self.connection = connect(self.path, grouped=True)
+        self.connection = connect(self.path, grouped=True, keeps_log=True)
         self.shipper = self.new_shipper()
 
     def close(self) -> None:

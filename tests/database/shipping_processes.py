@@ -23,7 +23,7 @@ def shipper(folder: Path) -> Shipper:
 
 def write(folder: Path, name: str, mode: str, seconds: float) -> None:
     path = folder / "audobon.db"
-    connection = connect(path, grouped=True)
+    connection = connect(path, grouped=True, keeps_log=True)
     connection.execute("CREATE TABLE IF NOT EXISTS row (writer TEXT, number INTEGER, at REAL, filling BLOB)")
     if mode != "off":
         ContinuousShipping(path, lambda: shipper(folder), mode=mode, seconds=seconds).attach(connection)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ PROCESSES = Path(__file__).with_name("shipping_processes.py")
 
 
 def opened(folder: Path, mode: str = "async", **options: object) -> Connection:
-    connection = connect(folder / "audobon.db", grouped=True)
+    connection = connect(folder / "audobon.db", grouped=True, keeps_log=True)
     shipping = ContinuousShipping(folder / "audobon.db", lambda: shipper(folder), mode=mode, **options)  # type: ignore[arg-type]
     shipping.attach(connection)
     return connection
@@ -124,7 +124,7 @@ def test_a_copy_without_room_stops_no_work_and_is_told_once(
     path = tmp_path / "audobon.db"
 
     def work() -> list[tuple[object, ...]]:
-        connection = connect(path, grouped=True)
+        connection = connect(path, grouped=True, keeps_log=True)
         ContinuousShipping(path, open_shipper, seconds=0.01, tell=told.append).attach(connection)
         with closing(connection):
             connection.execute("CREATE TABLE IF NOT EXISTS note (text)")
@@ -149,7 +149,7 @@ def test_a_log_that_cannot_be_shipped_does_not_grow_for_ever(
     tmp_path: Path, full_disk: tuple[FullDisk, Callable[[], Shipper]]
 ) -> None:
     store, open_shipper = full_disk
-    connection = connect(tmp_path / "audobon.db")
+    connection = connect(tmp_path / "audobon.db", keeps_log=True)
     connection.execute("PRAGMA wal_autocheckpoint = 300")
     connection.execute("CREATE TABLE note (text)")
     ships = open_shipper()

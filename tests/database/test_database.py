@@ -167,7 +167,7 @@ def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path, garbage
     with pytest.raises(Corrupt) as caught:
         Database(tmp_path).open()
     assert caught.value.message.startswith(f"{path} cannot be used as a database: ")
-    assert caught.value.hint == "move it away; finished output is not in it"
+    assert caught.value.hint == "audobon recovery mend"
     assert path.read_bytes() == garbage
 
 
@@ -183,7 +183,6 @@ def test_a_database_kept_locked_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audobon.sqlite.BUSY_SECONDS", 0.0)
-    monkeypatch.setattr("audobon.database.migrate.BUSY_SECONDS", 0.0)
     with closing(connect(tmp_path / "audobon.db")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable) as caught:

@@ -101,7 +101,7 @@ def test_a_damaged_database_is_refused_untouched_and_the_way_out_named(old_folde
     with pytest.raises(Corrupt) as caught:
         Database(old_folder).open()
     assert caught.value.message.startswith(f"{path} is damaged, and was left as it is: ")
-    assert caught.value.hint == "audobon database restore"
+    assert caught.value.hint == "audobon database restore --in-place"
     assert path.read_bytes() == before
     assert copies(old_folder) == []
 
@@ -172,7 +172,7 @@ def test_undoing_without_a_copy_says_so(tmp_path: Path) -> None:
     Database(tmp_path).open().close()
     with pytest.raises(NotFound, match="no copy from before revision") as caught:
         Database(tmp_path).undo_migration()
-    assert caught.value.hint == "audobon database restore"
+    assert caught.value.hint == "audobon database restore --in-place"
 
 
 def test_a_newer_schema_that_names_this_version_is_used_as_it_is(tmp_path: Path) -> None:
@@ -232,6 +232,6 @@ def test_the_program_that_migrates_apart_tells_of_damage(old_folder: Path) -> No
     damage_a_page(old_folder / "audobon.db")
     with pytest.raises(Corrupt) as caught:
         Database(old_folder, migrates_apart=True).open()
-    assert caught.value.hint == "audobon database restore"
+    assert caught.value.hint == "audobon database restore --in-place"
     command = [sys.executable, "-m", "audobon.database.migrate_process", str(old_folder)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == Corrupt.exit

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -166,12 +167,12 @@ def test_what_is_shipped_is_not_readable_without_keys(desk: Desk) -> None:
 
 def test_a_copy_goes_to_another_place_with_rights_to_create_alone(desk: Desk, tmp_path: Path) -> None:
     place = FolderObjectStore({"standard": tmp_path / "place"}, rights="create")
-    copied = copy_shipped(desk.store, place)
+    copied = copy_shipped(desk.store, place, desk.keys)
     assert copied.objects == len(desk.objects())
-    assert copy_shipped(desk.store, place).objects == 0
+    assert copy_shipped(desk.store, place, desk.keys).objects == 0
     desk.write_many(2)
     position = desk.ship()
-    assert copy_shipped(desk.store, place).objects == 1
+    assert copy_shipped(desk.store, place, desk.keys).objects == 1
     assert latest_position(place, desk.keys) == position
     restored = restore_database(place, desk.keys, tmp_path / "x.db")
     assert restored.position == position
@@ -179,23 +180,39 @@ def test_a_copy_goes_to_another_place_with_rights_to_create_alone(desk: Desk, tm
 
 def test_a_place_with_another_history_is_left_alone(desk: Desk, tmp_path: Path) -> None:
     place = FolderObjectStore({"standard": tmp_path / "place"}, rights="create")
-    copy_shipped(desk.store, place)
+    shutil.copytree(desk.folder, tmp_path / "then")
+    desk.write_many(1)
+    desk.ship()
+    copy_shipped(desk.store, place, desk.keys)
+    # What was copied aside goes on otherwise, in the same generation and under the same names.
+    other = Desk(tmp_path / "then", is_new=False)
+    for _ in range(2):
+        other.write_many(1)
+        other.ship()
+    assert {entry.name for entry in place.list("wal/")} < set(other.objects())
+    with pytest.raises(ForeignRepository):
+        copy_shipped(other.store, place, other.keys)
+    other.close()
+
+
+def test_a_copy_of_what_is_damaged_is_refused(desk: Desk, tmp_path: Path) -> None:
+    place = FolderObjectStore({"standard": tmp_path / "place"}, rights="create")
+    copy_shipped(desk.store, place, desk.keys)
     last = desk.objects()[-1]
     raw = bytearray(desk.store.path(last).read_bytes())
     raw[-1] ^= 1
     desk.store.path(last).write_bytes(raw)
     desk.write_many(1)
     desk.ship()
-    with pytest.raises(ForeignRepository):
-        copy_shipped(desk.store, place)
+    with pytest.raises(CorruptBackup, match=last):
+        copy_shipped(desk.store, place, desk.keys)
 
 
 def age(desk: Desk, days: float) -> None:
-    """Let all that is there be so much older."""
+    """Let time pass; files say what they like of it."""
+    desk.now += days * 86_400
     for name in desk.objects():
-        path = desk.store.path(name)
-        then = path.stat().st_mtime - days * 86_400
-        os.utime(path, (then, then))
+        os.utime(desk.store.path(name), (desk.now - 1e9, 2e9))
 
 
 def test_what_is_older_than_the_days_kept_goes_and_the_rest_can_be_restored(desk: Desk) -> None:
@@ -209,9 +226,9 @@ def test_what_is_older_than_the_days_kept_goes_and_the_rest_can_be_restored(desk
     desk.write_many(1)
     desk.ship()
     before = [point.first for point in points(desk.store, desk.keys)]
-    pruned = prune_shipped(desk.store, keep_days=7, is_dry_run=True)
+    pruned = prune_shipped(desk.store, desk.keys, keep_days=7, is_dry_run=True, clock=lambda: desk.now)
     assert pruned.objects > 0
-    assert prune_shipped(desk.store, keep_days=7) == pruned
+    assert prune_shipped(desk.store, desk.keys, keep_days=7, clock=lambda: desk.now) == pruned
     after = list(points(desk.store, desk.keys))
     assert [point.first for point in after] == before
     # Of what is older, the snapshot of the day is left; of the rest each commit.
@@ -224,7 +241,7 @@ def test_what_is_older_than_the_days_kept_goes_and_the_rest_can_be_restored(desk
 
 def test_the_newest_state_stays_however_old_it_is(desk: Desk) -> None:
     age(desk, 400)
-    prune_shipped(desk.store, keep_days=7)
+    prune_shipped(desk.store, desk.keys, keep_days=7, clock=lambda: desk.now)
     assert desk.restored() == desk.seen[desk.number]
     with pytest.raises(ObjectNotFound):
         desk.store.stat("wal/none")

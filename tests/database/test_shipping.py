@@ -5,11 +5,15 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shipped_desk import Desk, number_in, random_deed
 
 from audobon.database.checkpoints import Checkpoints
+from audobon.database.looking import faults_in_copy
+from audobon.database.shipping_state import StateFile
+from audobon.database.snapshots import hold
 from audobon.sqlite import transaction
 
 
@@ -415,3 +419,108 @@ def test_a_log_is_only_begun_anew_once_everything_is_shipped(
     desk.ship()
     assert late
     assert_recovered(desk, generations=1)
+
+
+def test_two_that_ship_before_there_is_anything_make_one_history(desk: Desk) -> None:
+    other = desk.new_shipper()
+    desk.shipper.ship(takes_snapshots=False)
+    desk.write_many(1)
+    other.ship(takes_snapshots=False)
+    desk.shipper.snapshot()
+    desk.write_many(1)
+    other.ship()
+    desk.write_many(1)
+    desk.shipper.ship()
+    other.close()
+    assert len(desk.generations()) == 1
+    assert desk.restored() == desk.seen[desk.number]
+
+
+@pytest.mark.parametrize("names", ["0000000a", "f000000a"])
+def test_of_two_that_began_alike_the_one_that_went_on_is_the_latest(desk: Desk, names: str) -> None:
+    # Noted nowhere, as on a full disk, while a long snapshot was taken.
+    made = iter([names, names[::-1]])
+    draw = pytest.MonkeyPatch()
+    draw.setattr("audobon.database.shipping.generation_name", lambda commit: f"{commit:012d}-{next(made)}")
+    note = desk.folder / "locks" / "audobon.db.shipped"
+    desk.shipper.ship(takes_snapshots=False)
+    note.unlink()
+    other = desk.new_shipper()
+    other.ship(takes_snapshots=False)
+    held = note.read_bytes()
+    note.unlink()
+    # The first, late, stores the snapshot of what nobody goes on with.
+    desk.shipper._store_snapshot(*_held(desk))
+    note.write_bytes(held)
+    for _ in range(3):
+        desk.write_many(1)
+        other.ship()
+    other.close()
+    draw.undo()
+    assert desk.restored() == desk.seen[desk.number]
+    desk.reopen()
+    desk.write_many(1)
+    desk.ship()
+    assert desk.restored() == desk.seen[desk.number]
+
+
+def _held(desk: Desk) -> tuple[Any, Any]:
+    """Return what a snapshot of the desk's own shipper would hold."""
+    checkpoints = desk.shipper._checkpoints
+    with checkpoints.writers_kept_out():
+        held = hold(checkpoints.reader(), checkpoints.log, str(desk.path), checkpoints.index)
+    return held, desk.shipper._known()
+
+
+def test_what_was_shipped_last_and_is_gone_is_told_and_never_counted_again(desk: Desk) -> None:
+    for _ in range(3):
+        desk.write_many(1)
+        desk.ship()
+    position = desk.ship()
+    last = desk.objects()[-1]
+    desk.store.delete(last)
+    noted = StateFile(desk.path).read()
+    assert list(faults_in_copy(desk.store, desk.keys)) == []
+    assert list(faults_in_copy(desk.store, desk.keys, shipped=noted)) == [
+        f"{last} of the shipped database is missing: the copy ends with commit {position.commit - 1},"
+        f" and reached to {position.commit}"
+    ]
+    desk.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    desk.write_many(1)
+    assert desk.ship().commit > position.commit
+    assert desk.restored() == desk.seen[desk.number]
+
+
+def test_nothing_is_copied_a_second_time_while_others_may_begin_the_log_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite's WAL-reset bug before 3.51.3, which took commits of the new round for copied."""
+    copy, copied = Checkpoints._copy, []
+    other = sqlite3.connect(desk.path, isolation_level=None, timeout=0)
+
+    def copying(checkpoints: Checkpoints) -> tuple[int, int]:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            is_free = True
+        except sqlite3.OperationalError:
+            is_free = False
+        copied.append((is_free, checkpoints.log.copied_frames() == checkpoints.index().frames))
+        return copy(checkpoints)
+
+    def refuse() -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Checkpoints, "_copy", copying)
+    # All is copied, and the lock for beginning anew is not had.
+    between_the_locks(desk, monkeypatch, refuse)
+    desk.shipper._turn()
+    for _ in range(30):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(90000)))", "DELETE FROM note WHERE id % 3")
+        desk.shipper._turn()
+        desk.shipper._turn()
+    other.close()
+    desk.ship()
+    assert len(copied) > 30
+    assert (True, True) not in copied
+    assert desk.restored() == desk.seen[desk.number]

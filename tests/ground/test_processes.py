@@ -96,6 +96,20 @@ def test_a_lock_can_be_taken_again_after_it_was_given_up(tmp_path: Path) -> None
             pass
 
 
+def test_the_number_in_a_lock_is_written_once_by_each_holder(tmp_path: Path) -> None:
+    path = tmp_path / "one.lock"
+    lock = FileLock(path, purpose="work")
+    for _ in range(2):
+        with lock:
+            assert path.read_text() == str(os.getpid())
+    written = path.stat().st_mtime_ns
+    with lock:
+        assert path.stat().st_mtime_ns == written
+    path.write_text("1")
+    with lock:
+        assert path.read_text() == str(os.getpid())
+
+
 def test_the_memory_of_a_family_counts_its_children_and_each_once(start_python: StartPython) -> None:
     parent = start_python(GREEDY_FAMILY)
     child_pid = int(read_line(parent))

@@ -1,13 +1,16 @@
 """Transactions: whole or not at all, one inside another, and lasting when asked."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from audobon.sqlite import connect, transaction
+from audobon.sqlite import connect, connect_plainly, connect_to_look, kept_open, transaction
 
 
 @pytest.fixture
@@ -132,3 +135,32 @@ def test_what_is_removed_cannot_be_read_in_the_file_any_more(tmp_path: Path, gro
         connection.execute("DELETE FROM page")
 
     assert b"what the bird said" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("opening", [connect, connect_plainly, connect_to_look])
+def test_a_connection_being_opened_keeps_its_locks_when_the_last_other_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opening: Any
+) -> None:
+    path = tmp_path / "test.db"
+    first = connect(path)
+    first.execute("CREATE TABLE page (name TEXT)")
+    kept_open(str(path), database=str(path))
+    real, is_begun = sqlite3.connect, []
+
+    def slow(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = real(*arguments, **options)
+        if not is_begun:
+            is_begun.append(True)
+            connection.execute("SELECT * FROM sqlite_master").fetchall()
+            # As another thread would, just now.
+            first.close()
+        return connection
+
+    monkeypatch.setattr("audobon.sqlite.sqlite3.connect", slow)
+    with closing(opening(path)):
+        # Another process would take the log away if it were the last.
+        write = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DELETE FROM page'); c.close()"
+        )
+        subprocess.run([sys.executable, "-c", write, path], check=True)
+        assert Path(f"{path}-wal").exists()

@@ -7,7 +7,9 @@ from unittest.mock import patch
 
 from audobon.backup.service import Backups
 from audobon.config import keyrings_folder
+from audobon.database.copies import own_copy
 from audobon.database.service import Database
+from audobon.database.shipping import Shipper
 from audobon.jobs.maintenance import Upkeep, maintain
 from audobon.jobs.records import JobRecords
 from audobon.keys.unlocking import open_keys
@@ -61,4 +63,19 @@ def test_the_rules_of_the_lifecycle_leave_what_an_unfinished_job_needs(
         assert (told["deleted_packs"], told["moved_packs"]) == (1, 0)
         assert (storage.has(needed), storage.has(old)) == (True, False)
         assert json.loads(maintain("run-lifecycle", upkeep))["deleted_packs"] == 1
+    cache.close()
+
+
+def test_the_copy_of_the_database_is_pruned_as_the_settings_say(tmp_path: Path, storage: Storage) -> None:
+    keys = open_keys(tmp_path, unlock_folder=keyrings_folder())
+    cache = ResultCache(tmp_path, keys, budget_bytes=64 << 20)
+    with closing(Database(tmp_path).open()) as connection, SqliteQueue(connection) as queue:
+        upkeep = Upkeep(connection, queue, storage, cache, keys, tmp_path, no_backups)
+        with closing(Shipper(tmp_path / "audobon.db", own_copy(tmp_path), keys)) as shipper:
+            shipper.ship()
+        # A generation that never got its snapshot leads nowhere.
+        with own_copy(tmp_path).create("wal/000000000000-00000000/000000000002.segment") as file:
+            file.write(bytes(100))
+        assert json.loads(maintain("prune-database", upkeep)) == {"removed_objects": 1, "freed_bytes": 100}
+        assert json.loads(maintain("prune-database", upkeep)) == {"removed_objects": 0, "freed_bytes": 0}
     cache.close()

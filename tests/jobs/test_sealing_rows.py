@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from audobon.config import keyrings_folder
+from audobon.database.copies import own_copy
+from audobon.database.generations import generations
+from audobon.database.looking import faults_in_copy
+from audobon.database.precautions import keep_copy
+from audobon.database.restoring import restore_database
 from audobon.database.service import Database
+from audobon.database.shipping import Shipper
 from audobon.errors import CorruptKeyring
 from audobon.jobs import sealing_rows
 from audobon.jobs.job_keys import job_key
@@ -162,3 +168,47 @@ def test_a_sealed_cell_that_was_moved_is_noticed(
     records = JobRecords(connection, keys)
     with pytest.raises(CorruptKeyring):
         records.entries("job") if look == "entries" else records.list()
+
+
+def test_no_copy_from_before_stays_readable(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys
+) -> None:
+    store = own_copy(tmp_path)
+    with closing(Shipper(tmp_path / "audobon.db", store, keys)) as shipper:
+        shipper.ship()
+    keep_copy(tmp_path / "audobon.db", "0002")
+
+    seal_rows(connection, keys, tmp_path)
+
+    assert list((tmp_path / "before-migration").iterdir()) == []
+    assert len(generations(store)) == 1
+    restore_database(store, keys, tmp_path / "restored.db")
+    assert b"fox" not in (tmp_path / "restored.db").read_bytes()
+    assert list(faults_in_copy(store, keys)) == []
+
+
+@pytest.mark.parametrize(
+    "point", ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "INSERT OR REPLACE INTO once"]
+)
+def test_killed_after_the_last_row_nothing_stays_readable(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys, point: str
+) -> None:
+    class Killed(Exception):
+        pass
+
+    class Dying:
+        in_transaction = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(connection, name)
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            if statement.startswith(point):
+                raise Killed
+            return connection.execute(statement, *values)
+
+    connection.execute("UPDATE entry SET name = 'fox-3.png' WHERE ordinal = 2")
+    with pytest.raises(Killed):
+        seal_rows(Dying(), keys, tmp_path)  # type: ignore[arg-type]
+    seal_rows(connection, keys, tmp_path)
+    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (True, False)

@@ -134,6 +134,15 @@ class Audobon:
             ]
         return sorted(Counter(names).items())
 
+    def event_details(self, kind: str) -> list[str]:
+        """Return what was noted with every event of a kind."""
+        rows = self.query(f"SELECT detail, task_id FROM task_event WHERE kind = '{kind}' ORDER BY id")
+        with closing(self.keys()) as keys:
+            return [
+                keys.unseal_text(detail, context=cell_context("task_event.detail", task))
+                for detail, task in rows
+            ]
+
     def keys(self) -> Keys:
         """Return the keyring of the data folder, as its owner has it."""
         return open_keys(self.data, unlock_folder=self.home / "config" / "audobon" / "keyrings")

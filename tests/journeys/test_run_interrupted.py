@@ -129,3 +129,15 @@ def test_two_different_commands_at_once_both_succeed(audobon: Audobon) -> None:
     assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
     assert audobon.files() == ["fox.cbz", "page.png", "print.cbz", "print.png"]
     assert audobon.leftovers() == []
+
+
+def test_a_run_past_its_deadline_gives_its_pages_up_and_the_same_command_goes_on(audobon: Audobon) -> None:
+    book_of(audobon.folder / "book.cbz", 3)
+    command = ("run", "upscale", "book.cbz", "-o", "big.cbz")
+    late = audobon.run(*command, "--deadline", "0.001s")
+    assert late.status == 10
+    assert "its deadline passed" in late.err
+    again = audobon.run(*command, "--deadline", "2h")
+    assert (again.status, again.err.count("deadline")) == (0, 0), again.err
+    refused = audobon.run(*command, "--deadline", "soon", "--overwrite")
+    assert (refused.status, "is not a span of time" in refused.err) == (2, True)

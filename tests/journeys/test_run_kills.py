@@ -123,8 +123,8 @@ def test_when_a_picture_process_is_killed_in_the_middle_of_a_page_that_page_is_t
 
     assert outcome.status == 0, outcome.err
     assert audobon.done_events() == [(name, 1) for name in PAGES]
-    assert audobon.query("SELECT detail FROM task_event WHERE kind = 'retried'") == [
-        ("the process that handles pictures was ended (exit status -9)",)
+    assert audobon.event_details("retried") == [
+        "the process that handles pictures was ended (exit status -9)"
     ]
     assert (audobon.folder / "print.cbz").read_bytes() == undisturbed
 

@@ -31,8 +31,10 @@ class MemoryBackend:
 class CheapProtectors(HereProtectors):
     """As on this machine, but a guess at the passphrase costs nothing."""
 
-    def kek(self, store: Keystore, protector: Protector, *, may_be_new: bool = False) -> KeyEncryption:
-        kek = super().kek(store, protector, may_be_new=may_be_new)
+    def kek(
+        self, store: Keystore, protector: Protector, *, may_be_new: bool = False, name: str | None = None
+    ) -> KeyEncryption:
+        kek = super().kek(store, protector, may_be_new=may_be_new, name=name)
         if isinstance(kek, PassphraseFile):
             kek._cost = CHEAP
         return kek

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from key_encryption_conformance import CONTEXT, KEY, KeyEncryptionConformance
 from keyring_home import CHEAP, Home, MemoryBackend
 
 from audobon.errors import CorruptKeyring, InvalidInput, Misconfigured, Unavailable, WrongPassphrase
-from audobon.keys.passphrase import Cost, Passphrase, PassphraseFile
+from audobon.keys.passphrase import Cost, Passphrase, PassphraseFile, ask_at_terminal
 from audobon.keys.secret_store import SecretStore, is_secure
 from audobon.keys.service import PERSONAL
 from audobon.keys.unlock_file import UnlockFile
@@ -75,6 +76,14 @@ class TestPassphraseFile(_Kept, KeyEncryptionConformance):
         self.opened().wrap(KEY, context=CONTEXT)
         with pytest.raises(WrongPassphrase, match="none was given"):
             self.opened("").rotate()
+
+    def test_a_wrong_one_is_called_wrong_however_often_it_is_tried(self) -> None:
+        wrapped = self.opened().wrap(KEY, context=CONTEXT)
+        nobody = Passphrase(given="correct horse batterY", ask=lambda is_new: "")
+        kek = PassphraseFile(self.path, nobody, is_new=lambda: False, cost=CHEAP)
+        for _ in range(3):
+            with pytest.raises(WrongPassphrase, match="does not open the keyring"):
+                kek.unwrap(wrapped, context=CONTEXT)
 
     def test_the_file_says_what_a_guess_costs_and_a_flipped_bit_of_it_is_noticed(self) -> None:
         wrapped = self.opened().wrap(KEY, context=CONTEXT)
@@ -204,3 +213,16 @@ def test_the_first_line_of_a_file_is_the_passphrase(tmp_path: Path) -> None:
 
 def test_a_passphrase_never_shows() -> None:
     assert WORDS not in repr(Passphrase(given=WORDS)) + str(vars(Passphrase(file=Path(os.devnull))))
+
+
+def test_nobody_is_asked_from_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setattr("getpass.getpass", lambda _: "typed")
+    with ThreadPoolExecutor(1) as background:
+        assert background.submit(ask_at_terminal, False).result() == ""
+    assert ask_at_terminal(False) == "typed"

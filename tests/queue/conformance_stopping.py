@@ -1,4 +1,4 @@
-"""What stopping and trying again promises: cancel, deadlines, replay, amend, make_due, prune."""
+"""What stopping and trying again promises: cancel, deadlines, replay, amend, make_due and prune."""
 
 import pytest
 from queue_tasks import TurnedClock, add, changes, claim, claim_one, claimed_names, events, new_task
@@ -248,6 +248,19 @@ class Stopping:
         queue.make_due("job")
         assert (queue.tasks("job")[0].state, queue.tasks("other")[0].state) == ("ready", "waiting")
         assert claimed_names(queue) == ["job"]
+
+    def test_the_unfinished_tasks_of_a_job_get_a_deadline_and_lose_it(
+        self, queue: Queue, clock: TurnedClock
+    ) -> None:
+        late = clock.seconds + 10
+        for job_id in ("job", "other"):
+            add(queue, *(new_task(job_id, job_id=job_id, ordinal=number) for number in range(2)))
+        queue.finish(claim(queue)[0])
+        queue.set_deadline("job", late)
+        told = sorted((task.job_id, task.ordinal, task.deadline_at) for task in queue.select())
+        assert told == [("job", 0, None), ("job", 1, late), ("other", 0, None), ("other", 1, None)]
+        queue.set_deadline("job", None)
+        assert {task.deadline_at for task in queue.select()} == {None}
 
     def test_ended_tasks_without_a_job_are_forgotten_with_their_events(
         self, queue: Queue, clock: TurnedClock

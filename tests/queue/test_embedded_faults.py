@@ -99,7 +99,7 @@ class Scenario:
     def held(self) -> Lease:
         """The oldest task at work, as its worker holds it."""
         task = self.queue.select(states=["leased"])[-1]
-        names = Lease.__struct_fields__
+        names = set(Lease.__struct_fields__) & set(task.__struct_fields__)
         return Lease(**{name: getattr(task, name) for name in names})
 
     def state(self) -> State:

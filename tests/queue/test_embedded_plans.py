@@ -128,6 +128,7 @@ def test_what_is_done_for_every_task_walks_through_nothing_and_sorts_nothing(
         lambda queue: queue.cancel(job_id="job", reason="stop"),
         lambda queue: queue.replay(job_id="job"),
         lambda queue: queue.make_due("job"),
+        lambda queue: queue.set_deadline("job", 9.0),
         lambda queue: queue.prune(finished_before=1.0),
         lambda queue: queue.retire("worker", reason="gone", is_blameless=True),
     ],

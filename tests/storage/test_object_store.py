@@ -120,8 +120,8 @@ def test_an_object_is_on_the_disk_before_its_name_and_its_name_before_success(tm
         ("write", "*.part"),
         ("fsync", "*.part"),
         ("link", "*.part"),
-        ("fsync", "page"),
         ("unlink", "*.part"),
+        ("fsync", "page"),
     ]
 
 

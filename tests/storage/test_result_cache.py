@@ -81,13 +81,6 @@ def noise(size: int, seed: int = 0) -> bytes:
     return np.random.default_rng(seed).bytes(size)
 
 
-def destroy_key(folder: Path, subject: str) -> None:
-    """Erase a subject as `Keys` does: its keys are gone, and the keystore knows it."""
-    with closing(sqlite3.connect(folder / "keys" / "keystore.db")) as connection, connection:
-        connection.execute("DELETE FROM subject_key WHERE subject_id = ?", (subject,))
-        connection.execute("UPDATE subject SET erased_at = 1 WHERE id = ?", (subject,))
-
-
 def put(cache: ResultCache, key: str, value: bytes = b"pixels", *, seconds: float = 1.0) -> None:
     cache.put(key.encode(), value, kind="tile", seconds=seconds)
 
@@ -349,11 +342,14 @@ def test_what_was_kept_for_one_who_was_erased_is_not_there_and_nothing_new_is_ke
     with closing(ResultCache(tmp_path, keys, budget_bytes=PLENTY)) as cache:
         of_fox = cache.of_subject(fox)
         of_fox.put(b"key", b"tile", kind="tile", seconds=1.0)
-        destroy_key(tmp_path, fox)
-        keys.close()
+        keys.erase(fox)
 
-        assert (of_fox.look(b"key"), of_fox.get(b"key")) == (None, None)
+        assert of_fox.look(b"key") is None
         of_fox.put(b"new", b"tile", kind="tile", seconds=1.0)
+        # Noise by now, and nothing was added.
+        assert cache.figures().tiles == 1
+        # Asked for, it is found out that nobody can read it.
+        assert of_fox.get(b"key") is None
         assert cache.figures().tiles == 0
         # It is no reason to keep still.
         put(cache, "of others")

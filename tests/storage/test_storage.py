@@ -13,6 +13,7 @@ import pytest
 from stored_blobs import OPENED, flip_a_byte, pack_files, storage_in
 
 from audobon.errors import AlreadyRunning, BlobNotFound, CorruptBlob, Denied
+from audobon.storage.looking import Wanted
 from audobon.storage.service import Storage
 
 StartPython = Callable[..., "Popen[str]"]
@@ -286,3 +287,24 @@ def test_many_processes_may_store_the_same_bytes_at_once(
     assert len(pack_files(tmp_path)) == 1
     for key in expected:
         storage.get(key)
+
+
+def test_a_large_file_that_is_there_already_is_only_read(tmp_path: Path) -> None:
+    storage = storage_in(tmp_path / "data")
+    source = tmp_path / "large.bin"
+    source.write_bytes(os.urandom(3_000_000))
+    key = storage.put_file(source, kind="user")
+    before = [(path, path.stat().st_mtime_ns) for path in pack_files(tmp_path / "data")]
+    assert storage.put_file(source, kind="user") == key
+    assert [(path, path.stat().st_mtime_ns) for path in pack_files(tmp_path / "data")] == before
+    assert storage.get(key) == source.read_bytes()
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 12, 63, 64])
+def test_blobs_are_found_by_however_much_of_their_key(tmp_path: Path, length: int) -> None:
+    storage = storage_in(tmp_path)
+    keys = [storage.put(b"%d" % number) for number in range(40)]
+    for key in keys[:5]:
+        found = {info.key for info in storage.find(Wanted(prefix=key[:length].upper()))}
+        assert found == {each for each in keys if each.startswith(key[:length])}
+    assert storage.find(Wanted(prefix="no key")) == []

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from audobon.config import keyrings_folder
+from audobon.errors import WrongPassphrase
 from audobon.keys.service import Keys
 from audobon.keys.unlocking import open_keys
 from audobon.telemetry.log_reading import read_log
@@ -121,3 +122,16 @@ def test_following_goes_on_with_what_is_written_and_where_the_file_is_turned(
     )
     events = read_log(tmp_path, keys.unseal_text, follow=True, rest=lambda _: next(deeds)())
     assert [event["page"] for event in itertools.islice(events, 3)] == ["one", "two", "three"]
+
+
+def test_an_event_is_told_without_its_words_while_the_keyring_is_locked(tmp_path: Path) -> None:
+    def locked(subject: str, text: str, *, context: bytes) -> str:
+        raise WrongPassphrase("the keyring is locked")
+
+    with closing(Log(tmp_path, locked, level="info")) as log:
+        log.write(
+            "database", "news of the database", level="warning", words="/books/fox.cbz is full", tries=2
+        )
+    (line,) = log_file(tmp_path).read_bytes().splitlines()
+    written = msgspec.json.decode(line)
+    assert (written["words"], written["tries"]) == ("not written: the keyring was locked", 2)

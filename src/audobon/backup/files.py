@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from audobon.backup.manifest import FileRole
+from audobon.backup.places import PLACES_FILE
 
 
 class SmallFile(msgspec.Struct, frozen=True):
@@ -32,6 +33,9 @@ def small_files(folder: Path, settings_file: Path | None) -> Iterator[SmallFile]
         relative = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             yield SmallFile("model", relative.as_posix(), path)
+    # A fresh machine must know every place: who is erased there must be erased in each of them.
+    if (folder / PLACES_FILE).is_file():
+        yield SmallFile("places", PLACES_FILE, folder / PLACES_FILE)
     if (folder / "tuning.json").is_file():
         yield SmallFile("tuning", "tuning.json", folder / "tuning.json")
     for path in sorted((folder / "logs").glob("audobon.jsonl*")):

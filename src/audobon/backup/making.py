@@ -23,7 +23,7 @@ from audobon.backup.manifest import (
 )
 from audobon.backup.marking import count, leave_mark
 from audobon.backup.memory import Memory
-from audobon.backup.repository import KEYSTORES, PACKS, Repository, Stored
+from audobon.backup.repository import FILES, KEYSTORES, PACKS, Repository, Stored
 from audobon.backup.sealed_files import keep_file
 from audobon.backup.sources import Progress, Sources, Tell
 from audobon.database.copies import own_copy
@@ -166,7 +166,7 @@ class BackupMaker:
             own = own_copy(sources.folder)
             with closing(Shipper(sources.database.path, own, sources.keys)) as shipper:
                 position, counts = _counted(connection, shipper, sentinel)
-            copied = copy_shipped(own, self._repository.store)
+            copied = copy_shipped(own, self._repository.store, sources.keys)
         point = DatabasePoint(position.generation, position.commit, position.at)
         return point, counts, copied.size_bytes
 
@@ -248,7 +248,12 @@ class BackupMaker:
         return True
 
     def _keep_files(self, newest: Stored | None) -> tuple[list[FileEntry], int]:
-        known = {file.object: file for file in newest.manifest.files} if newest is not None else {}
+        present = {info.name: info.size_bytes for info in self._repository.store.list(FILES)}
+        known = {
+            file.object.partition("-")[0]: file
+            for file in (newest.manifest.files if newest is not None else [])
+            if present.get(file.object) == file.size_bytes
+        }
         kept, added_bytes = [], 0
         for file in small_files(self._sources.folder, self._sources.settings_file):
             try:

@@ -8,7 +8,7 @@ from audobon.backup.signed import Document
 
 FOLDER = "manifests"
 
-FileRole = Literal["settings", "model", "tuning", "log"]
+FileRole = Literal["settings", "model", "tuning", "log", "places"]
 
 
 class PackEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -103,7 +103,10 @@ class Manifest(Document, frozen=True, kw_only=True):
 
 
 class Pruning(Document, frozen=True, kw_only=True):
-    """Manifests that were removed on purpose, by number, with the BLAKE3 of each; `at` is UTC seconds."""
+    """Manifests that were removed on purpose or accepted as lost, by number; `at` is UTC seconds.
+
+    removed  the BLAKE3 of each; empty where nobody knows it any more
+    """
 
     repository: str
     at: float

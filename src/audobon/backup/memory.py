@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import blake3
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
@@ -9,17 +10,26 @@ from audobon.errors import Corrupt
 from audobon.processes import FileLock
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The last that was seen of a repository; instants are UTC seconds.
 
     number, digest  of the newest manifest written from here
     drilled_at      when a drill last went well; None: never
+    complaint       what the last drill or proof found wrong; None when it went well
     """
 
     number: int = 0
     digest: str = ""
     drilled_at: float | None = None
     verified_at: float | None = None
+    complaint: str | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """`check`: BLAKE3 of what is known, in hexadecimal."""
+
+    known: dict[str, Remembered]
+    check: str
 
 
 class Memory:
@@ -32,6 +42,10 @@ class Memory:
     def of(self, repository_id: str) -> Remembered:
         """Return what is known of a repository."""
         return self._read().get(repository_id, Remembered())
+
+    def known(self) -> list[str]:
+        """Return the ids of all repositories that are known."""
+        return list(self._read())
 
     def note_manifest(self, repository_id: str, *, number: int, digest: str) -> None:
         """Remember a manifest that was written; of two, the later number."""
@@ -46,6 +60,20 @@ class Memory:
         self, repository_id: str, *, drilled_at: float | None = None, verified_at: float | None = None
     ) -> None:
         """Remember that a repository was proved."""
+        self._change(repository_id, drilled_at=drilled_at, verified_at=verified_at, complaint=None)
+
+    def note_complaint(self, repository_id: str, complaint: str) -> None:
+        """Remember what is wrong with a repository, until it is proved again."""
+        self._change(repository_id, drilled_at=None, verified_at=None, complaint=complaint)
+
+    def _change(
+        self,
+        repository_id: str,
+        *,
+        drilled_at: float | None,
+        verified_at: float | None,
+        complaint: str | None,
+    ) -> None:
         with FileLock(self._lock, purpose="noting a backup", wait=True):
             known = self._read()
             before = known.get(repository_id, Remembered())
@@ -53,6 +81,7 @@ class Memory:
                 before,
                 drilled_at=before.drilled_at if drilled_at is None else drilled_at,
                 verified_at=before.verified_at if verified_at is None else verified_at,
+                complaint=complaint,
             )
             self._write(known)
 
@@ -63,12 +92,22 @@ class Memory:
             except FileNotFoundError:
                 return {}
         try:
-            return msgspec.json.decode(data, type=dict[str, Remembered])
-        except msgspec.MsgspecError as error:
+            if not data.startswith(b'{"known":'):
+                # As an earlier Audobon wrote it.
+                return msgspec.json.decode(data, type=dict[str, Remembered])
+            found = msgspec.json.decode(data, type=_File)
+            if msgspec.json.encode(_file(found.known)) != data:
+                raise ValueError("another check")
+            return found.known
+        except ValueError as error:
             raise Corrupt(
                 f"{self._path} is not as it was written",
                 hint="move it away, and look at every place: audobon backup verify",
             ) from error
 
     def _write(self, known: dict[str, Remembered]) -> None:
-        write_bytes(self._path, msgspec.json.encode(known))
+        write_bytes(self._path, msgspec.json.encode(_file(known)))
+
+
+def _file(known: dict[str, Remembered]) -> _File:
+    return _File(known, blake3.blake3(msgspec.json.encode(known)).hexdigest(16))

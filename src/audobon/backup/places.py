@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import blake3
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
 from audobon.errors import Conflict, Corrupt, NotFound
+
+PLACES_FILE = "places.json"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -16,15 +19,18 @@ class Place(msgspec.Struct, frozen=True):
     origin: str
 
 
-class _File(msgspec.Struct):
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """`check`: BLAKE3 of the places, in hexadecimal; empty where an earlier Audobon wrote it."""
+
     places: list[str] = []
+    check: str = ""
 
 
 class Places:
     """The places of a data folder; those added by command stand in places.json."""
 
     def __init__(self, folder: Path, configured: Iterable[Path]) -> None:
-        self._path = folder / "places.json"
+        self._path = folder / PLACES_FILE
         self._configured = [path.absolute() for path in configured]
 
     def add(self, path: Path) -> None:
@@ -50,8 +56,11 @@ class Places:
             except FileNotFoundError:
                 return []
         try:
-            return [Path(text) for text in msgspec.json.decode(data, type=_File).places]
-        except msgspec.MsgspecError as error:
+            found = msgspec.json.decode(data, type=_File)
+            if found.check not in ("", _check(found.places)):
+                raise ValueError("another check")
+            return [Path(text) for text in found.places]
+        except ValueError as error:
             raise Corrupt(
                 f"{self._path} is not as it was written",
                 hint="move it away, and add the places again: audobon backup add PATH",
@@ -60,7 +69,8 @@ class Places:
     def _write(self, paths: list[Path]) -> None:
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(self._path, msgspec.json.encode(_File([str(path) for path in paths])))
+        texts = [str(path) for path in paths]
+        write_bytes(self._path, msgspec.json.encode(_File(texts, _check(texts))))
 
     def list(self) -> list[Place]:
         """Return all places: those of the settings first, then in the order they were added."""
@@ -68,3 +78,7 @@ class Places:
         for path in self._added():
             found.setdefault(path, Place(path, "added"))
         return list(found.values())
+
+
+def _check(places: list[str]) -> str:
+    return blake3.blake3(msgspec.json.encode(places)).hexdigest(16)

@@ -96,7 +96,11 @@ class Pruner:
             return Shipped(0, 0)
         age_days = (now - staying[0].manifest.database.at) / _DAY_SECONDS
         return prune_shipped(
-            self._repository.store, keep_days=max(0.0, age_days) + 1, is_dry_run=is_dry, clock=self._clock
+            self._repository.store,
+            self._keys,
+            keep_days=max(0.0, age_days) + 1,
+            is_dry_run=is_dry,
+            clock=self._clock,
         )
 
     def _is_whole(self, stored: Stored) -> bool:

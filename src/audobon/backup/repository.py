@@ -9,9 +9,10 @@ import blake3
 import msgspec
 
 from audobon.atomic import disk_errors
-from audobon.backup.manifest import FOLDER, Manifest, Pruning, object_name
+from audobon.backup.manifest import FOLDER, Manifest, PackEntry, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
 from audobon.errors import (
+    AudobonError,
     Conflict,
     CorruptBackup,
     ForeignRepository,
@@ -59,7 +60,7 @@ class Repository:
     """The objects of a place, with the rights that were asked for.
 
     path    the folder
-    card    who it is; its signature is proved when keys were given to `open_repository`
+    card    who it is; `demand_owner` proves whose, and so does `open_repository` when it has keys
     """
 
     def __init__(self, path: Path, card: RepositoryCard, rights: Rights) -> None:
@@ -76,6 +77,17 @@ class Repository:
         purpose = "work with the backups of this place" if alone else "removing old backups"
         with FileLock(self.path / ".lock", purpose=purpose, wait=not alone, shared=not alone):
             yield
+
+    def demand_owner(self, keys: Keys) -> None:
+        """Refuse a repository of other keys. raises ForeignRepository."""
+        if self.card.keystore_id != keys.id or self.card.public_key != keys.public_signing_key:
+            # The names of both tell which disk is which.
+            raise ForeignRepository(
+                f"{self.path} belongs to the keyring {self.card.keystore_id}, and this one is {keys.id}"
+                if self.card.keystore_id != keys.id
+                else f"{self.path} bears a signature that is not of its keyring {keys.id}",
+                hint="take another place, or restore its keyring: audobon backup restore --from",
+            )
 
     def read(self, name: str) -> bytes:
         """Return a small object whole. raises ObjectNotFound, Denied."""
@@ -111,20 +123,41 @@ class Repository:
     def manifests(self) -> list[Stored]:
         """Return all manifests, oldest first. raises CorruptBackup for the first that is damaged."""
         found = []
+        # Most backups name the same packs: one of each is kept in memory.
+        shared: dict[PackEntry, PackEntry] = {}
+        for number in self.numbers():
+            try:
+                stored = self.manifest(number)
+            except ObjectNotFound:
+                # Pruned between being listed and being read.
+                continue
+            packs = stored.manifest.packs
+            packs[:] = [shared.setdefault(pack, pack) for pack in packs]
+            found.append(stored)
+        return found
+
+    def readable(self) -> tuple[list[Stored], list[AudobonError]]:
+        """Return the manifests that are sound, oldest first, and why each other one is not."""
+        found: list[Stored] = []
+        damaged: list[AudobonError] = []
         for number in self.numbers():
             try:
                 found.append(self.manifest(number))
             except ObjectNotFound:
-                # Pruned between being listed and being read.
                 continue
-        return found
+            except AudobonError as error:
+                damaged.append(error)
+        return found, damaged
 
     def prunings(self) -> list[Pruning]:
         """Return what was removed on purpose. raises CorruptBackup."""
         found = []
         for info in self.store.list(PRUNINGS):
             name, data = f"{self.path / info.name}", self.read(info.name)
-            found.append(opened(data, Pruning, public_key=self.card.public_key, name=name))
+            pruning = opened(data, Pruning, public_key=self.card.public_key, name=name)
+            if pruning.repository != self.card.id:
+                raise CorruptBackup(f"{name} tells what was removed in another place")
+            found.append(pruning)
             if info.name != pruning_name(info.name.removeprefix(PRUNINGS).rpartition("-")[0], data):
                 raise CorruptBackup(f"{name} is another record than was written there")
         return found
@@ -151,10 +184,10 @@ def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Reposit
     keys    whose it must be; None: nobody's yet, its card is taken as it is
     raises  Unavailable when the place is not there, ForeignRepository, NewerFormat, CorruptBackup
     """
-    if not path.is_dir():
-        raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
     name = path / CARD
     with disk_errors(name):
+        if not path.is_dir():
+            raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
         try:
             data = name.read_bytes()
         except FileNotFoundError:
@@ -163,18 +196,12 @@ def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Reposit
                 hint=f"is its disk mounted? To begin backups there: audobon backup add {path}",
             ) from None
     card = unproved(data, RepositoryCard, name=f"{name}")
+    repository = Repository(path, card, rights)
     if keys is not None:
-        if card.keystore_id != keys.id or card.public_key != keys.public_signing_key:
-            # The names of both tell which disk is which.
-            raise ForeignRepository(
-                f"{path} belongs to the keyring {card.keystore_id}, and this one is {keys.id}",
-                hint="take another place, or restore its keyring: audobon backup restore --from",
-            )
-        opened(data, RepositoryCard, public_key=keys.public_signing_key, name=f"{name}")
-    else:
-        # Better than nothing: whoever changed a bit of it did not sign it anew.
-        opened(data, RepositoryCard, public_key=card.public_key, name=f"{name}")
-    return Repository(path, card, rights)
+        repository.demand_owner(keys)
+    # Where the keys are not known yet: whoever changed a bit of it did not sign it anew.
+    opened(data, RepositoryCard, public_key=card.public_key, name=f"{name}")
+    return repository
 
 
 def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
@@ -183,9 +210,9 @@ def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
     at      UTC seconds
     raises  Conflict when something else lies there, ForeignRepository, Denied, DiskFull
     """
-    if (path / CARD).exists():
-        return open_repository(path, keys, rights="create"), False
     with disk_errors(path):
+        if (path / CARD).exists():
+            return open_repository(path, keys, rights="create"), False
         if path.exists() and not path.is_dir():
             raise Conflict(f"{path} is a file", hint="name a folder")
         if path.is_dir() and any(not each.name.startswith((".", "lost+found")) for each in path.iterdir()):

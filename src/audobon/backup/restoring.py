@@ -3,26 +3,38 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, writing
+from audobon.atomic import clear_leftovers, disk_errors, leftovers, sync_folder, temporary_beside, writing
 from audobon.backup.copying import copy_object
 from audobon.backup.keyrings import BringKeyring
-from audobon.backup.ledger_copies import learn_erasures
+from audobon.backup.ledger_copies import learn_erasures, read_ledgers
 from audobon.backup.manifest import FileEntry, Manifest, PackEntry
+from audobon.backup.memory import Memory
 from audobon.backup.places import Places
-from audobon.backup.repository import PACKS, Repository, Stored
+from audobon.backup.repository import LEDGER, PACKS, Repository, Stored
 from audobon.backup.sealed_files import path_of, plain_path, restore_file
 from audobon.backup.sources import Progress, Tell
+from audobon.backup.swapping import finish_swap, swap_in
 from audobon.database.copies import own_copy
 from audobon.database.generations import Position
 from audobon.database.pruning import copy_shipped
 from audobon.database.restoring import restore_database
-from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput, ObjectNotFound, OutputExists
+from audobon.errors import (
+    AudobonError,
+    BackupNotFound,
+    Corrupt,
+    CorruptBackup,
+    Denied,
+    InvalidInput,
+    ObjectNotFound,
+    OutputExists,
+)
+from audobon.keys.ledger import FIRST, hash_of
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
@@ -32,6 +44,7 @@ OpenKeys = Callable[[Path], Keys]
 """Opens the keyring of a data folder."""
 
 PROPOSED = "audobon.toml"
+_LENIENT = "restore from another place; or all the rest with --as-far-as-possible"
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +54,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     id, at    of the backup; `at` is UTC seconds
     position  of the database
     erased    ids of subjects that were erased again, since a ledger says that they were
+    lacking   packs and files that no place holds whole, each with the reason; only when that was allowed
     settings  where the settings of the backup lie as a proposal; None when it had none
     """
 
@@ -55,6 +69,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     erased: list[str]
     settings: str | None
     seconds: float
+    lacking: dict[str, str] = {}
     kept_aside: str | None = None
 
 
@@ -62,11 +77,11 @@ class Point(msgspec.Struct, frozen=True):
     """What to go back to.
 
     backups  whose packs are needed, the one that counts first
-    to       instant or commit of the database; None: that of the backup
+    to       instant, commit or position of the database; None: that of the backup
     """
 
     backups: Sequence[Stored]
-    to: datetime | int | None = None
+    to: datetime | int | Position | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -83,7 +98,9 @@ class Restorer:
     """Builds data folders from one repository.
 
     bring_keyring  gives a folder its keyring
-    ledgers        the stores of all places that can be reached: whom any knows to be erased stays so
+    stores         of all places that can be reached: whom any knows to be erased stays so, and a pack that
+                   is not whole here is taken from there
+    is_lenient     restore what can be, and tell what cannot
     """
 
     def __init__(
@@ -91,13 +108,17 @@ class Restorer:
         repository: Repository,
         bring_keyring: BringKeyring,
         open_keys: OpenKeys,
-        ledgers: Iterable[ObjectStore],
+        stores: Iterable[ObjectStore],
         tell: Tell,
+        *,
+        is_lenient: bool = False,
     ) -> None:
         self._repository = repository
         self._bring_keyring = bring_keyring
         self._open_keys = open_keys
-        self._ledgers = list(ledgers)
+        self._stores = list(stores)
+        self._is_lenient = is_lenient
+        self._lacking: dict[str, str] = {}
         self._tell = tell
         self._place = str(repository.path)
 
@@ -117,7 +138,7 @@ class Restorer:
                 scratch.rename(into)
                 sync_folder(into.parent)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            self._throw_away(scratch)
         return restored
 
     def replace(self, point: Point, folder: Path) -> Restored:
@@ -125,16 +146,19 @@ class Restorer:
 
         The caller sees to it that nobody works there.
         """
+        finish_swap(folder)
         scratch = self._scratch(folder)
         try:
             restored = self.build(point, scratch, into=folder)
-            for name in ("places.json", "backups.json"):
-                if (folder / name).is_file() and not (scratch / name).exists():
-                    shutil.copy2(folder / name, scratch / name)
-            with disk_errors(folder):
-                kept = swap_in(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            with suppress(Corrupt):
+                for place in Places(folder, []).list():
+                    Places(scratch, []).add(place.path)
+            if (folder / "backups.json").is_file():
+                shutil.copy2(folder / "backups.json", scratch / "backups.json")
+            kept = swap_in(scratch, folder)
+        except BaseException:
+            self._throw_away(scratch)
+            raise
         return msgspec.structs.replace(restored, kept_aside=None if kept is None else str(kept))
 
     def build(
@@ -150,6 +174,8 @@ class Restorer:
         self._tell(Progress(self._place, "keyring"))
         self._bring_keyring(folder)
         with closing(self._open_keys(folder)) as keys:
+            # On a fresh machine the card was believed so far, and with it the manifest.
+            self._repository.demand_owner(keys)
             erased = self._learn_erasures(keys)
             self._tell(Progress(self._place, "database"))
             position = self.database(keys, folder / "audobon.db", point)
@@ -161,8 +187,11 @@ class Restorer:
                 raise CorruptBackup(f"{self._place}: {rebuilt.faults[0]}")
             settings = self._restore_files(keys, manifest.files, folder)
             # So the counting of commits goes on where it was.
-            copy_shipped(self._repository.store, own_copy(folder))
+            copy_shipped(self._repository.store, own_copy(folder), keys)
         Places(folder, []).add(self._repository.path)
+        # So that backups which vanish from there are missed.
+        if (newest := self._repository.newest()) is not None:
+            Memory(folder).note_manifest(self._repository.card.id, number=newest.number, digest=newest.digest)
         return Restored(
             into=str(final),
             place=self._place,
@@ -175,15 +204,27 @@ class Restorer:
             erased=erased,
             settings=str(final / PROPOSED) if settings else None,
             seconds=time.monotonic() - begun,
+            lacking=dict(self._lacking),
         )
 
     def database(self, keys: Keys, path: Path, point: Point) -> Position:
         """Restore the database alone, checked. raises CorruptBackup, BackupNotFound."""
-        to = point.manifest.database.commit if point.to is None else point.to
+        to = position_of(point.manifest) if point.to is None else point.to
         return restore_database(self._repository.store, keys, path, to=to).position
 
     def _learn_erasures(self, keys: Keys) -> list[str]:
-        return [subject for store in self._ledgers for subject in learn_erasures(store, keys)]
+        erased = [subject for store in self._stores for subject in learn_erasures(store, keys)]
+        newest = self._repository.newest()
+        known = {FIRST} | {hash_of(entry) for entry in keys.ledger.entries()}
+        for store in (self._repository.store, *self._stores):
+            known |= {hash_of(entry) for entries in read_ledgers(store, keys) for entry in entries}
+        if newest is not None and newest.manifest.ledger_head not in known:
+            raise CorruptBackup(
+                f"{self._repository.path / LEDGER} lacks erasures that backup {newest.manifest.id} knew:"
+                " somebody who was erased might come back",
+                hint="restore from another place",
+            )
+        return erased
 
     def _copy_packs(self, packs: list[PackEntry], folder: Path) -> None:
         target = FolderObjectStore({"standard": folder / "blobs"})
@@ -191,8 +232,20 @@ class Restorer:
         for pack in packs:
             self._tell(Progress(self._place, "packs", done, total))
             try:
+                self._copy_pack(pack, target)
+            except CorruptBackup as error:
+                if not self._is_lenient:
+                    raise
+                self._lacking[pack.name] = error.message
+            done += pack.size_bytes
+
+    def _copy_pack(self, pack: PackEntry, target: ObjectStore) -> None:
+        """Copy a pack from here, or from another place that holds it whole."""
+        failure: CorruptBackup | None = None
+        for store in (self._repository.store, *self._stores):
+            try:
                 copy_object(
-                    self._repository.store,
+                    store,
                     PACKS + pack.name,
                     target,
                     pack.name,
@@ -200,11 +253,15 @@ class Restorer:
                     size_bytes=pack.size_bytes,
                 )
             except ObjectNotFound:
-                raise CorruptBackup(
-                    f"{self._repository.path / PACKS / pack.name} is missing",
-                    hint="restore from another place: --place",
-                ) from None
-            done += pack.size_bytes
+                where = self._repository.path / PACKS / pack.name
+                failure = failure or CorruptBackup(f"{where} is missing", hint=_LENIENT)
+            except (CorruptBackup, Denied) as error:
+                where = self._repository.path / PACKS / pack.name
+                failure = failure or CorruptBackup(f"{where} cannot be used: {error.message}", hint=_LENIENT)
+            else:
+                return
+        assert failure is not None
+        raise failure
 
     def _restore_files(self, keys: Keys, entries: list[FileEntry], folder: Path) -> bool:
         has_settings = False
@@ -212,44 +269,61 @@ class Restorer:
             target = plain_path(folder, path_of(keys, entry))
             with disk_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with writing(target) as file:
-                restore_file(self._repository.store, keys, entry, file)
+            try:
+                with writing(target) as file:
+                    restore_file(self._repository.store, keys, entry, file)
+            except (Corrupt, ObjectNotFound) as error:
+                if not self._is_lenient:
+                    raise CorruptBackup(
+                        f"{self._repository.path / entry.object} cannot be used: {error.message}",
+                        hint=_LENIENT,
+                    ) from error
+                self._lacking[target.relative_to(folder).as_posix()] = error.message
+                continue
             has_settings = has_settings or entry.role == "settings"
         return has_settings
+
+    def _throw_away(self, scratch: Path) -> None:
+        if scratch.exists():
+            try:
+                self._abandon(scratch)
+            except AudobonError:
+                # On a disk that is full or fails; the next restore tries again, by the keystore.
+                for path in scratch.iterdir():
+                    if path.name not in ("keys", "keyring.id"):
+                        shutil.rmtree(path, ignore_errors=True)
+                        with suppress(OSError):
+                            path.unlink(missing_ok=True)
+                return
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _abandon(self, scratch: Path) -> None:
+        with closing(self._open_keys(scratch)) as keys:
+            keys.abandon()
 
     def _scratch(self, into: Path) -> Path:
         with disk_errors(into):
             into.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in leftovers(into):
+                # What is damaged there names no key that could be destroyed.
+                with suppress(AudobonError):
+                    self._abandon(leftover)
             clear_leftovers(into)
             scratch = temporary_beside(into)
             scratch.mkdir(mode=0o700)
         return scratch
 
 
-def swap_in(new: Path, folder: Path) -> Path | None:
-    """Put a folder in the place of another, and return where that lies now; None when there was none.
-
-    Killed between the two renames, the old one lies aside, and the new one under its temporary name.
-    """
-    kept = None
-    if folder.exists():
-        kept = folder.with_name(f"{folder.name}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-        folder.rename(kept)
-    try:
-        new.rename(folder)
-    except OSError:
-        if kept is not None:
-            kept.rename(folder)
-        raise
-    sync_folder(folder.parent)
-    return kept
+def position_of(manifest: Manifest) -> Position:
+    """Return where the database of a backup stands, in its own history."""
+    return Position(manifest.database.generation, manifest.database.commit, manifest.database.at)
 
 
 def choose_point(repository: Repository, name: str, at: str | None) -> Point:
     """Return what a person asked to go back to.
 
     name    the id of a backup, or "latest"
-    at      an instant as ISO text; UTC when it names no zone; with it the name must be "latest"
+    at      an instant as ISO text, of this place when it names no zone; with it the name must be "latest"
     raises  BackupNotFound, InvalidInput, CorruptBackup
     """
     if at is None:
@@ -257,12 +331,10 @@ def choose_point(repository: Repository, name: str, at: str | None) -> Point:
     if name != "latest":
         raise InvalidInput("a backup and an instant are two answers to one question", hint="say one of them")
     try:
-        instant = datetime.fromisoformat(at)
-    except ValueError as error:
+        instant = datetime.fromisoformat(at).astimezone()
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{at!r} is not an instant", hint="write it like 2026-01-31T18:00") from error
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    stored = repository.manifests()
+    stored, _ = repository.readable()
     before = [each for each in stored if each.manifest.at <= instant.timestamp()]
     after = [each for each in stored if each.manifest.at > instant.timestamp()]
     # What was needed then is in the backup after it, but for what was swept away in between.
@@ -275,11 +347,17 @@ def choose_point(repository: Repository, name: str, at: str | None) -> Point:
 def find_backup(repository: Repository, name: str) -> Stored:
     """Return a backup by its id, or the "latest". raises BackupNotFound, CorruptBackup."""
     if name == "latest":
-        newest = repository.newest()
+        try:
+            newest = repository.newest()
+        except CorruptBackup as error:
+            # To take an older one in silence would hide that somebody was here.
+            raise CorruptBackup(
+                error.message, hint=f"name an older backup; see: audobon backup list --from {repository.path}"
+            ) from error
         if newest is None:
             raise BackupNotFound(f"{repository.path} holds no backup yet", hint="audobon backup now")
         return newest
-    for stored in reversed(repository.manifests()):
+    for stored in reversed(repository.readable()[0]):
         if stored.manifest.id == name:
             return stored
     raise BackupNotFound(f"{repository.path} holds no backup {name}", hint="audobon backup list")

@@ -14,13 +14,14 @@ from audobon.atomic import disk_errors, writing
 from audobon.backup.repository import PACKS, Repository
 from audobon.backup.restoring import Point, Restorer
 from audobon.backup.sealed_files import plain_path
-from audobon.errors import BlobNotFound, JobNotFound, NotFound, OutputExists
+from audobon.errors import BlobNotFound, JobNotFound, NotFound, ObjectNotFound, OutputExists
 from audobon.jobs.records import JobRecords
 from audobon.keys.service import Keys
 from audobon.sqlite import connect_to_look
 from audobon.storage.service import Storage
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+_SHORT_KEY = re.compile(r"[0-9a-f]{8,63}")
 _ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 
 
@@ -55,19 +56,34 @@ class PageRestorer:
             found.append(Found(f"results/{PurePosixPath(entries[ordinal].entry.name).with_suffix('')}", key))
         return found
 
-    def file(self, name: str) -> list[Found]:
-        """Return the newest file of a name, or a blob by its key. raises NotFound."""
+    def file(self, name: str, *, job_id: str | None = None) -> list[Found]:
+        """Return the newest file of a name, or a blob by its key, which may be cut short.
+
+        name    the end of its path: page-1.png, or heron/page-1.png
+        job_id  look in this job alone
+        raises  NotFound, JobNotFound
+        """
         if _KEY.fullmatch(name):
             return [Found(name, name)]
+        wanted = PurePosixPath(name).parts
         with self._records() as (records, _):
+            if job_id is not None and records.find(job_id) is None:
+                raise JobNotFound(f"the backup holds no job {job_id}", hint="audobon jobs list")
             for job in records.list():
+                if job_id not in (None, job.id):
+                    continue
                 for each in records.entries(job.id):
-                    if each.blob is not None and name in (
-                        each.entry.name,
-                        PurePosixPath(each.entry.name).name,
-                    ):
-                        return [Found(PurePosixPath(each.entry.name).name, each.blob)]
-        raise NotFound(f"no job in the backup has a file {name!r}", hint="name it as the document has it")
+                    path = PurePosixPath(job.source) / each.entry.name
+                    if each.blob is not None and path.parts[-len(wanted) :] == wanted:
+                        return [Found(path.name, each.blob)]
+        if job_id is None and _SHORT_KEY.fullmatch(name):
+            with self._storage() as storage:
+                keys = [key for key in storage.keys() if key.startswith(name)]  # noqa: SIM118
+            if len(keys) == 1:
+                return [Found(keys[0], keys[0])]
+        raise NotFound(
+            f"no job in the backup has a file {name!r}", hint="name it as the document has it, or by its key"
+        )
 
     def write(self, found: list[Found], into: Path) -> list[str]:
         """Write files below a folder, each proved against its key; return their paths.
@@ -109,9 +125,15 @@ class PageRestorer:
         scratch = Path(tempfile.mkdtemp(prefix="audobon-"))
         try:
             for pack in self._point.packs:
+                # Asked for first: names that would lead elsewhere are refused by the store.
+                try:
+                    source = self._repository.store.path(PACKS + pack.name)
+                except ObjectNotFound:
+                    # What was asked for may lie in another.
+                    continue
                 link = scratch / "blobs" / pack.name
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(self._repository.path / PACKS / pack.name)
+                link.symlink_to(source)
             with closing(Storage(scratch, self._keys)) as storage:
                 storage.rebuild()
                 yield storage

@@ -1,6 +1,7 @@
 """Small files as encrypted objects, each named by what it holds: an unchanged one is there already."""
 
 import io
+import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from audobon.backup.copying import digest_of
 from audobon.backup.files import SmallFile
 from audobon.backup.manifest import FileEntry
 from audobon.backup.repository import FILES
-from audobon.errors import CorruptBackup, NotFound, ObjectExists
+from audobon.errors import Corrupt, CorruptBackup, NotFound, ObjectExists
 from audobon.keys.service import SYSTEM, Keys
 from audobon.keys.streaming import DecryptingReader, EncryptingWriter
 from audobon.storage.port import ObjectStore
@@ -30,7 +31,8 @@ def keep_file(
 ) -> tuple[FileEntry, int]:
     """Put a file into a store unless the same bytes are there; return its entry and the bytes added.
 
-    known   entries of the backup before, by the names of their objects: their digests need not be found again
+    known   entries of the backup before that are there in their size, by the names of their objects: their
+            digests need not be found again
     raises  Denied, DiskFull, NotFound when it went away meanwhile
     """
     with disk_errors(file.source), file.source.open("rb") as source:
@@ -39,12 +41,18 @@ def keep_file(
         sealed_path = keys.seal_text(SYSTEM, file.path, context=_PATH_CONTEXT)
         before = known.get(name)
         if before is not None:
-            return FileEntry(file.role, sealed_path, name, before.size_bytes, before.digest), 0
+            return FileEntry(file.role, sealed_path, before.object, before.size_bytes, before.digest), 0
         try:
             with store.create(name) as target:
                 _encrypt(keys, name, source, target, size_bytes)
         except ObjectExists:
-            added = False
+            with store.open(name) as there:
+                added = not is_sound(keys, there, name)
+            if added:
+                # It cannot be changed, but another name can be had.
+                name = f"{name}-{secrets.token_hex(4)}"
+                with store.create(name) as target:
+                    _encrypt(keys, name, source, target, size_bytes)
         else:
             added = True
     digest, stored_bytes = digest_of(store, name)
@@ -63,19 +71,42 @@ def restore_file(store: ObjectStore, keys: Keys, entry: FileEntry, target: IO[by
             target.write(piece)
 
 
+def name_of(keys: Keys, file: SmallFile) -> str:
+    """Return the name of the object a file is kept as, by what it holds now. raises NotFound, Denied."""
+    with disk_errors(file.source), file.source.open("rb") as source:
+        return FILES + _id(keys, source, source.seek(0, io.SEEK_END))
+
+
+def is_sound(keys: Keys, file: IO[bytes], name: str) -> bool:
+    """Tell whether an object holds what its name says, whoever encrypted it and when."""
+    found = blake3.blake3(key=keys.blob_id_key(SYSTEM))
+    try:
+        plain = _plain(file, keys, name)
+        while piece := plain.read(_PIECE_BYTES):
+            found.update(piece)
+    except Corrupt:
+        return False
+    return name.partition("-")[0] == FILES + found.hexdigest()
+
+
 @contextmanager
 def _opened(store: ObjectStore, keys: Keys, name: str) -> Iterator[IO[bytes]]:
     with store.open(name) as file:
-        head = file.read(_HEAD.size)
-        if len(head) < _HEAD.size or not head.startswith(_MAGIC):
-            raise CorruptBackup(f"{name} is no file of a backup")
-        _, key_id, version, wrapped_bytes = _HEAD.unpack(head)
-        wrapped = file.read(wrapped_bytes)
-        start = _HEAD.size + wrapped_bytes
-        length = file.seek(0, io.SEEK_END) - start
-        key = keys.open_data_key(key_id, SYSTEM, version, wrapped)
-        reader = DecryptingReader(file, key, context=_context(name), start=start, length=length)
-        yield io.BufferedReader(reader, _PIECE_BYTES)
+        yield _plain(file, keys, name)
+
+
+def _plain(file: IO[bytes], keys: Keys, name: str) -> IO[bytes]:
+    file.seek(0)
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size or not head.startswith(_MAGIC):
+        raise CorruptBackup(f"{name} is no file of a backup")
+    _, key_id, version, wrapped_bytes = _HEAD.unpack(head)
+    wrapped = file.read(wrapped_bytes)
+    start = _HEAD.size + wrapped_bytes
+    length = file.seek(0, io.SEEK_END) - start
+    key = keys.open_data_key(key_id, SYSTEM, version, wrapped)
+    reader = DecryptingReader(file, key, context=_context(name), start=start, length=length)
+    return io.BufferedReader(reader, _PIECE_BYTES)
 
 
 def _encrypt(keys: Keys, name: str, source: IO[bytes], target: IO[bytes], size_bytes: int) -> None:

@@ -1,19 +1,19 @@
 """Backups of a data folder in its places: made, looked at, proved and restored."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
 from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
-from audobon.backup.manifest import PackEntry
 from audobon.backup.memory import Memory
 from audobon.backup.places import Place, Places
 from audobon.backup.pruning import Pruned, Pruner
+from audobon.backup.repairing import Repaired, Repairer, copy_out, mend_card, pack_digests
 from audobon.backup.repository import PACKS, Repository, Stored, initialise, open_repository
 from audobon.backup.restoring import find_backup
 from audobon.backup.rules import KeepRules
@@ -25,8 +25,8 @@ from audobon.errors import (
     AudobonError,
     BackupNotFound,
     BelowThreshold,
+    Conflict,
     NotFound,
-    ObjectNotFound,
     PartlyFailed,
 )
 from audobon.ids import new_id
@@ -59,16 +59,24 @@ class Backups:
         self.rules = rules
         self.memory = Memory(sources.folder)
         self.failures: list[Failure] = []
-        self._log = log
+        self.log = log
         self._limits = limits
 
     def add(self, path: Path) -> bool:
         """Begin backups in a place, and note it for good; tell whether it held none before.
 
-        raises  Conflict when other files lie there, ForeignRepository, Denied
+        raises  Conflict when other files lie there, it is another place by another name, or lies in the
+                data folder; ForeignRepository, Denied
         """
         path = path.absolute()
-        _, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
+        if path.resolve().is_relative_to(self.sources.folder.resolve()):
+            raise Conflict(
+                f"{path} lies in the data folder, and would be lost with it",
+                hint="name a folder on another disk",
+            )
+        repository, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
+        if (twin := self._twin(path, repository)) is not None:
+            raise Conflict(f"{path} is {twin} by another name", hint="two places are two folders")
         self.places.add(path)
         return is_new
 
@@ -84,7 +92,7 @@ class Backups:
             maker = BackupMaker(self.sources, self._open(each, "create"), self.memory, tell)
             made = maker.plan() if is_dry else maker.make()
             if not is_dry:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "backup made",
                     level="warning" if made.lacking else "info",
@@ -106,7 +114,7 @@ class Backups:
             repository = self._open(each, "read")
             verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=is_fast).run()
             if verified.faults:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "damage found",
                     level="error",
@@ -114,11 +122,60 @@ class Backups:
                     faults=len(verified.faults),
                     first=verified.faults[0].object,
                 )
+                first = verified.faults[0]
+                self.memory.note_complaint(
+                    repository.card.id, f"verify found damage: {first.object}: {first.what}"
+                )
             elif not is_fast:
                 self.memory.note(repository.card.id, verified_at=self.sources.clock())
             return verified
 
         return self._everywhere(place, "verifying failed", verify)
+
+    def repair(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[Repaired]:
+        """Mend every place, or one, from the data folder and the other places, and back up anew.
+
+        What has no second copy is let go, and told. Needs the right to delete in the place.
+        """
+
+        def repair(each: Place) -> Repaired:
+            if mend_card(each.path, self.sources.keys):
+                self.log.write("backup", "the card of a place was written anew", place=str(each.path))
+            repository = self._open(each, "full")
+            others = [self._open(other, "read") for other in self._reachable() if other.path != each.path]
+            verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=False).run()
+            repaired = Repairer(self.sources, repository, others, tell).repair(verified.faults)
+            if verified.faults:
+                maker = BackupMaker(self.sources, self._open(each, "create"), self.memory, tell)
+                maker.make()
+                level = "warning" if repaired.given_up else "info"
+                self.log.write(
+                    "backup",
+                    "place mended",
+                    level=level,
+                    place=repaired.place,
+                    mended=len(repaired.mended),
+                    given_up=len(repaired.given_up),
+                )
+            return repaired
+
+        return self._everywhere(place, "repair failed", repair)
+
+    def forgotten(self) -> Iterator[str]:
+        """Yield places that hold backups of which backups.json knows nothing, in words."""
+        for place in self.places.list():
+            with suppress(AudobonError):
+                repository = self._open(place, "read")
+                if repository.numbers() and not self.memory.of(repository.card.id).number:
+                    yield f"backups.json is gone, or does not know the backups in {place.path}"
+
+    def _reachable(self) -> list[Place]:
+        found = []
+        for place in self.places.list():
+            with suppress(AudobonError):
+                self._open(place, "read")
+                found.append(place)
+        return found
 
     def prune(
         self,
@@ -135,7 +192,7 @@ class Backups:
             pruner = Pruner(repository, self.sources.keys, rules or self.rules, tell, self.sources.clock)
             pruned = pruner.run(is_dry=is_dry)
             if not is_dry:
-                self._log.write(
+                self.log.write(
                     "backup",
                     "backups pruned",
                     place=pruned.place,
@@ -151,13 +208,15 @@ class Backups:
         found = []
         for place in self.places.list():
             try:
+                repository = self._open(place, "read")
                 found.append(
                     standing(
-                        self._open(place, "read"),
+                        repository,
                         self.memory,
                         self._limits,
                         origin=place.origin,
                         now=self.sources.clock(),
+                        twin=self._twin(place.path, repository),
                     )
                 )
             except AudobonError as error:
@@ -171,6 +230,7 @@ class Backups:
                         drilled_at=None,
                         verified_at=None,
                         alarms=[error.message],
+                        hint=error.hint,
                     )
                 )
         return found
@@ -180,12 +240,12 @@ class Backups:
         found = self.standings()
         for each in found:
             for alarm in each.alarms:
-                self._log.write("backup", "alarm", level="error", place=each.place, reason=alarm)
+                self.log.write("backup", "alarm", level="error", place=each.place, reason=alarm)
         return found
 
     def history(self, place: Place) -> list[Stored]:
-        """Return the backups of a place, oldest first. raises Unavailable, CorruptBackup."""
-        return self._open(place, "read").manifests()
+        """Return the sound backups of a place, oldest first. raises Unavailable, ForeignRepository."""
+        return self._open(place, "read").readable()[0]
 
     @contextmanager
     def holding(self, place: Path | None, name: str) -> Iterator[tuple[Repository, Stored]]:
@@ -226,7 +286,12 @@ class Backups:
             write_bytes(target, data)
             if report.is_well:
                 self.memory.note(repository.card.id, drilled_at=report.at)
-            self._log.write(
+            else:
+                failed = next(step for step in report.steps if not step.is_well)
+                self.memory.note_complaint(
+                    repository.card.id, f"the last drill failed: {failed.name}: {failed.told}"
+                )
+            self.log.write(
                 "backup",
                 "drill went well" if report.is_well else "drill failed",
                 level="info" if report.is_well else "error",
@@ -242,35 +307,29 @@ class Backups:
 
     def ledgers(self) -> list[ObjectStore]:
         """Return the stores of all places that can be reached."""
-        found: list[ObjectStore] = []
+        return [repository.store for repository in self.repositories()]
+
+    def repositories(self) -> list[Repository]:
+        """Return all places that can be reached, to read."""
+        found: list[Repository] = []
         for place in self.places.list():
             with suppress(AudobonError):
-                found.append(self._open(place, "read").store)
+                found.append(self._open(place, "read"))
         return found
 
-    def restore_blobs(self, names: Iterable[str]) -> dict[str, str]:
-        """Return for each pack, by the name of its object, the place that holds it whole; none: left out."""
-        return {name: str(found[0].path) for name in names if (found := self.find_pack(name)) is not None}
+    def fetch(self, name: str, make: Callable[[], AbstractContextManager[IO[bytes]]]) -> bool:
+        """Write a pack into a file that is made for it, from the first place that holds it whole.
 
-    def find_pack(self, name: str) -> tuple[Repository, PackEntry] | None:
-        """Return a place that holds a pack whole by its size, with what the pack must be; None: none does.
-
-        name  of the pack's object in the data folder's store
+        make    called for each try; what it made is thrown away when its block raises
+        return  False when no place has it whole
         """
         for each in self.places.list():
-            try:
+            with suppress(AudobonError):
                 repository = self._open(each, "read")
-                for stored in reversed(repository.manifests()):
-                    for entry in stored.manifest.packs:
-                        if (
-                            entry.name == name
-                            and repository.store.stat(PACKS + name).size_bytes == entry.size_bytes
-                        ):
-                            return repository, entry
-            except (AudobonError, ObjectNotFound):
-                # Another place may have it.
-                continue
-        return None
+                with repository.using():
+                    copy_out(repository, PACKS + name, pack_digests(repository).get(name), make)
+                return True
+        return False
 
     def raise_failures(self) -> None:
         """Raise PartlyFailed when the last command failed at some places; had all failed, it had raised."""
@@ -280,6 +339,14 @@ class Backups:
         more = f", and {len(self.failures) - 1} more" if len(self.failures) > 1 else ""
         raise PartlyFailed(f"{first.place}: {first.message}{more}", hint=first.hint)
 
+    def _twin(self, path: Path, repository: Repository) -> Path | None:
+        """Return another place that is the same repository, or a copy of it; None: there is none."""
+        for each in self.places.list():
+            with suppress(AudobonError):
+                if each.path != path and self._open(each, "read").card.id == repository.card.id:
+                    return each.path
+        return None
+
     def _everywhere(self, place: Path | None, event: str, act: Callable[[Place], _Result]) -> list[_Result]:
         self.failures = []
         results, errors = [], []
@@ -287,7 +354,7 @@ class Backups:
             try:
                 results.append(act(each))
             except AudobonError as error:
-                self._log.write("backup", event, level="error", place=str(each.path), reason=error.message)
+                self.log.write("backup", event, level="error", place=str(each.path), reason=error.message)
                 self.failures.append(Failure(str(each.path), error.code, error.message, error.hint))
                 errors.append(error)
         if errors and not results:
@@ -312,7 +379,7 @@ class Backups:
 
 def refuse_late(standings: list[Standing]) -> None:
     """Raise BelowThreshold when anything is late or missing, naming the first of it."""
-    alarms = [(each.place, alarm) for each in standings for alarm in each.alarms]
+    alarms = [(each.place, alarm, each.hint) for each in standings for alarm in each.alarms]
     if alarms:
         more = f", and {len(alarms) - 1} more" if len(alarms) > 1 else ""
-        raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint="audobon backup now")
+        raise BelowThreshold(f"{alarms[0][0]}: {alarms[0][1]}{more}", hint=alarms[0][2])

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from audobon.backup.repository import WAL, Stored
-from audobon.database.generations import Generation, check_follows, choose, generations
+from audobon.backup.restoring import position_of
+from audobon.database.generations import Generation, Position, check_follows, choose, generations
 from audobon.database.shipped import Info, ShippedObject
 from audobon.errors import AudobonError, CorruptBackup
 from audobon.keys.service import Keys
@@ -41,7 +42,7 @@ class ShippedVerifier:
             self._verify(generation)
         for each in stored:
             try:
-                self._check_reaches(each.manifest.database.commit)
+                self._check_reaches(position_of(each.manifest))
             except AudobonError as error:
                 self._fault(
                     WAL,
@@ -50,16 +51,16 @@ class ShippedVerifier:
                 )
         return count
 
-    def _check_reaches(self, commit: int) -> None:
-        """Raise CorruptBackup unless a snapshot and all segments after it lead to a commit."""
-        chosen = choose(self._store, self._keys, commit)
+    def _check_reaches(self, position: Position) -> None:
+        """Raise CorruptBackup unless a snapshot and all segments after it lead to a position."""
+        chosen = choose(self._store, self._keys, position)
         before = self._infos.get(chosen.snapshot)
         for name in chosen.segments:
             info = self._infos.get(name)
             if info is not None and before is not None:
                 check_follows(info, before)
             before = info
-        if before is not None and before.last < commit:
+        if before is not None and before.last < position.commit:
             raise CorruptBackup(f"the last commit before it is {before.last}")
 
     def _verify(self, generation: Generation) -> None:

@@ -7,7 +7,7 @@ import click
 
 from audobon.cli.backup_restore import drill, restore
 from audobon.cli.backup_schedule import schedule
-from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
     for each in made:
         deed = "would copy" if is_dry else f"{each.id}: copied"
         say(
-            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs,"
-            f" {amount_of(each.added_bytes)} of {amount_of(each.size_bytes)}"
+            f"{each.place}: {deed} {each.new_packs} of {each.packs} packs;"
+            f" {amount_of(each.added_bytes)} {'would be ' if is_dry else ''}added"
         )
         for name, reason in each.lacking.items():
             say(f"  left out: {name}: {reason}")
     print_failures(backups)
+    if not is_dry:
+        warn_of_words(backups)
     backups.raise_failures()
     lacking = sum(len(each.lacking) for each in made)
     if lacking:
@@ -95,14 +97,25 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
 
 @backup.command("list", short_help="List the backups of every place, or of one.")
 @_place
+@click.option("--from", "source", type=click.Path(path_type=Path), help="On a fresh machine: this place.")
 @click.option("--check", is_flag=True, help="End with status 10 when anything is late or missing.")
 @_json
-def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
-    """List the backups of every place, or of PLACE."""
+def list_backups(place: Path | None, *, source: Path | None, check: bool, as_json: bool) -> None:
+    """List the backups of every place, or of PLACE, oldest first.
+
+    added: what it had to copy. One that added far more than you worked on is worth a look.
+    """
+    if source is not None:
+        if place is not None or check:
+            raise click.UsageError("--from is for a fresh machine, and stands alone")
+        from audobon.cli.backup_entries import list_without_keys
+
+        list_without_keys(source.absolute(), as_json=as_json)
+        return
     from audobon.backup.places import Place
     from audobon.backup.service import refuse_late
-    from audobon.cli.durations import span
-    from audobon.cli.queue_words import columns, moment
+    from audobon.cli.backup_entries import HEADINGS, RIGHT, entry_of, row_of
+    from audobon.cli.queue_words import columns
     from audobon.errors import AudobonError
 
     backups = _backups()
@@ -116,37 +129,14 @@ def list_backups(place: Path | None, *, check: bool, as_json: bool) -> None:
         except AudobonError:
             # Why not is among its alarms.
             history = []
-        entries = [
-            {
-                "id": each.manifest.id,
-                "at": each.manifest.at,
-                "size_bytes": each.manifest.size_bytes,
-                "added_bytes": each.manifest.added_bytes,
-                "jobs": each.manifest.counts.jobs,
-                "packs": len(each.manifest.packs),
-                "is_whole": not each.manifest.lacking,
-            }
-            for each in history
-        ]
+        entries = [entry_of(each.manifest) for each in history]
         listed.append({"standing": standing, "backups": entries})
-        rows += [
-            (
-                standing.place,
-                each.manifest.id,
-                moment(each.manifest.at),
-                span(max(0.0, backups.sources.clock() - each.manifest.at)),
-                amount_of(each.manifest.size_bytes),
-                amount_of(each.manifest.added_bytes),
-                str(each.manifest.counts.jobs),
-                f"lacks {len(each.manifest.lacking)}" if each.manifest.lacking else "whole",
-            )
-            for each in history
-        ]
+        now_at = backups.sources.clock()
+        rows += [(standing.place, *row_of(each.manifest, now=now_at)) for each in history]
     if as_json:
         print_json(listed)
     elif rows:
-        headings = ("place", "id", "made", "age", "size", "added", "jobs", "state")
-        click.echo("\n".join(columns(headings, rows, right=("size", "added", "jobs"))))
+        click.echo("\n".join(columns(("place", *HEADINGS), rows, right=RIGHT)))
     elif not standings:
         say("no places for backups; begin with: audobon backup add FOLDER")
     _say_alarms(standings)
@@ -187,6 +177,8 @@ def status(*, as_json: bool) -> None:
         click.echo("\n".join(columns(headings, rows, right=("backups",))))
     else:
         say("no places for backups; begin with: audobon backup add FOLDER")
+    if any(each.backups for each in found):
+        warn_of_words(backups)
     refuse_late(found)
 
 
@@ -194,27 +186,47 @@ def status(*, as_json: bool) -> None:
 @_place
 @click.option("--fast", "is_fast", is_flag=True, help="Look at presence, sizes and signatures alone.")
 @click.option("--read-data", is_flag=True, help="Read every byte; this is what happens without --fast.")
+@click.option(
+    "--repair", "is_repair", is_flag=True, help="Mend first what the data folder or another place has."
+)
 @_json
-def verify(place: Path | None, *, is_fast: bool, read_data: bool, as_json: bool) -> None:
+def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool) -> None:
     """Prove that every place, or PLACE, holds its backups as they were written.
 
-    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there.
+    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there. --repair needs
+    the right to delete in the place, and makes a backup there when anything was damaged.
     """
     from audobon.backup.verifying import refuse
+    from audobon.cli.queue_words import counted
 
     if is_fast and read_data:
         raise click.UsageError("--fast leaves out what --read-data asks for")
     backups = _backups()
+    if is_fast and is_repair:
+        raise click.UsageError("--repair reads every byte, and --fast none")
+    repaired = []
+    if is_repair:
+        with RunningLine() as line:
+            repaired = backups.repair(place=place, tell=line.tell)
+        backups.raise_failures()
+    for mended in repaired:
+        for name in mended.mended:
+            say(f"{mended.place}/{name}: mended")
+        for name in mended.renewed:
+            say(f"{mended.place}/{name}: made anew")
+        for name in mended.given_up:
+            say(f"{mended.place}/{name}: nothing has it a second time")
     with RunningLine() as line:
         found = backups.verify(place=place, is_fast=is_fast, tell=line.tell)
     if as_json:
-        print_json({"places": found, "failures": backups.failures})
+        print_json({"places": found, "failures": backups.failures, "repaired": repaired})
     for each in found:
         for fault in each.faults:
             say(f"{each.place}/{fault.object}: {fault.what}")
         state = "all as it was written" if not each.faults else f"{len(each.faults)} not as written"
         read = "" if is_fast else f", {amount_of(each.read_bytes)} read"
-        say(f"{each.place}: {each.backups} backups, {each.objects} objects{read}: {state}")
+        backups_there, objects = counted(each.backups, "backup"), counted(each.objects, "object")
+        say(f"{each.place}: {backups_there}, {objects}{read}: {state}")
     print_failures(backups)
     refuse(found)
     backups.raise_failures()

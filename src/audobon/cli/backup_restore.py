@@ -1,12 +1,13 @@
 """`audobon backup restore` and `audobon backup drill`."""
 
-from contextlib import ExitStack
+import shlex
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audobon.cli.backup_words import RunningLine, amount_of, print_failures
+from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ _path = click.Path(path_type=Path)
 @click.command(short_help="Bring back everything, a job, or a file.")
 @click.argument("backup_id", metavar="[ID]", default="latest")
 @click.option("--place", type=_path, help="Take it from this place.  [default: where the newest is]")
-@click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00 (UTC).")
+@click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00.")
 @click.option("--into", type=_path, help="Restore into this folder, which must be new or empty.")
 @click.option("--in-place", "in_place", is_flag=True, help="Replace the data folder; it is kept beside.")
-@click.option("--job", "job_id", metavar="ID", help="Only the pages and results of this job.")
-@click.option("--file", "name", metavar="NAME|KEY", help="Only the newest file of this name, or a blob.")
+@click.option("--job", "job_id", metavar="ID", help="Only what belongs to this job.")
+@click.option("--file", "name", metavar="NAME|KEY", help="Only this file, the newest of its name.")
 @click.option("--from", "source", type=_path, help="On a fresh machine: the place to restore from.")
 @click.option("--recovery-words-file", "words_file", type=_path, help="With --from; else they are asked.")
+@click.option("--as-far-as-possible", "is_lenient", is_flag=True, help="All that is whole; status 10.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be restored.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 def restore(
@@ -41,6 +43,7 @@ def restore(
     name: str | None,
     source: Path | None,
     words_file: Path | None,
+    is_lenient: bool,
     is_dry: bool,
     as_json: bool,
 ) -> None:
@@ -49,28 +52,37 @@ def restore(
     \b
       audobon backup restore --into ~/restored
       audobon backup restore --in-place
-      audobon backup restore --file page01.png --into ~/found
-      audobon backup restore --from /media/disk/audobon --into ~/audobon-data
+      audobon backup restore --file wren/page-1.png --into ~/found
+      audobon backup restore --from /media/disk/audobon --in-place
 
-    Whoever was erased stays erased, whatever the backup holds. Settings are restored as a proposal only.
+    An instant is of this place, or with Z or +02:00. Whoever was erased stays erased, whatever the backup
+    holds. Settings are restored as a proposal only.
     """
     from audobon.app import open_app
     from audobon.backup.restoring import choose_point
-    from audobon.errors import InvalidInput
+    from audobon.errors import InvalidInput, PartlyFailed
 
     if (into is None) == (not in_place):
         raise InvalidInput("say where: --into FOLDER, or --in-place")
-    if in_place and (source or job_id or name):
-        raise InvalidInput("only everything, and of this machine's own, is restored in place", hint="--into")
+    if in_place and (job_id or name):
+        raise InvalidInput("only everything is restored in place", hint="--into")
+    if source is not None and place is not None:
+        raise InvalidInput("--from and --place are two answers to one question", hint="leave out --place")
     if words_file is not None and source is None:
         raise InvalidInput("the recovery words go with --from")
+    from audobon.app import keyring_protectors
+
     app = open_app()
     with RunningLine() as line, ExitStack() as stack:
         if source is not None:
-            repository, restorer = _of_fresh_machine(app, source, words_file, line.tell)
+            repository, restorer = _of_fresh_machine(
+                app, source, words_file, line.tell, is_lenient=is_lenient
+            )
             stack.enter_context(repository.using())
         else:
-            repository, restorer = _of_this_machine(app, place, backup_id, line.tell, stack)
+            repository, restorer = _of_this_machine(
+                app, place, backup_id, line.tell, stack, is_lenient=is_lenient
+            )
         point = choose_point(repository, backup_id, at)
         if is_dry:
             _tell_plan(repository, point, as_json=as_json)
@@ -82,16 +94,21 @@ def restore(
             _restore_files(app, repository, restorer, point, job_id, name, into, as_json=as_json)
             return
         if in_place:
-            from audobon.compute.engine import engine_lock
-
-            with engine_lock(app.folder):
-                app.storage.close()
-                app.keys.close()
-                restored = restorer.replace(point, app.folder)
+            restored = _replace(app, restorer, point)
         else:
             assert into is not None
             restored = restorer.restore(point, into.absolute())
-    _tell_restored(restored, as_json=as_json)
+        _settle(app, app.folder if into is None else into.absolute())
+    _tell_restored(restored, in_place=in_place, is_fresh=source is not None, as_json=as_json)
+    if source is not None:
+        from audobon.keys.service import Keys
+
+        with closing(Keys(Path(restored.into), keyring_protectors(app.settings))) as keys:
+            say(
+                f"its keyring is protected here by {keys.status().protector}: audobon keys protect changes it"
+            )
+    if restored.lacking:
+        raise PartlyFailed(f"packs and files that could not be restored: {len(restored.lacking)}")
 
 
 @click.command(short_help="Restore for trial, and prove what came back.")
@@ -125,14 +142,52 @@ def drill(place: Path | None, *, as_json: bool) -> None:
         took = "unknown" if report.rto_seconds is None else span(report.rto_seconds)
         say(f"lost if everything here went now (RPO): {lost}; a restore takes (RTO): {took}")
     print_failures(backups)
+    warn_of_words(backups)
     failed = [report.place for report in reports if not all(step.is_well for step in report.steps)]
     if failed:
         raise CorruptBackup(f"the drill failed for {', '.join(failed)}", hint="audobon backup verify")
     backups.raise_failures()
 
 
+def _replace(app: "App", restorer: "Restorer", point: "Point") -> "Restored":
+    """Put what is restored in the place of the data folder, while no engine runs there."""
+    import shutil
+
+    import msgspec
+
+    from audobon.compute.engine import engine_lock
+
+    was_empty = not app.folder.exists() or not any(app.folder.iterdir())
+    with engine_lock(app.folder):
+        app.storage.close()
+        app.keys.close()
+        restored = restorer.replace(point, app.folder)
+    if was_empty and restored.kept_aside is not None:
+        # It holds the lock of a moment ago, and nothing of the user's.
+        shutil.rmtree(restored.kept_aside, ignore_errors=True)
+        return msgspec.structs.replace(restored, kept_aside=None)
+    return restored
+
+
+def _settle(app: "App", folder: Path) -> None:
+    """Remove the rows and packs of whoever is erased, which the backup may have held still."""
+    from contextlib import closing
+
+    import msgspec
+
+    from audobon.app import App
+
+    storage = app.settings.storage
+    if folder != app.folder:
+        # The other tiers are those of the data folder in use.
+        storage = msgspec.structs.replace(storage, folder=folder, nearline=Path(), archive=Path())
+    restored = App(msgspec.structs.replace(app.settings, storage=storage))
+    with closing(restored.storage), closing(restored.keys):
+        restored.data.settle_ledger()
+
+
 def _of_fresh_machine(
-    app: "App", source: Path, words_file: Path | None, tell: "Tell"
+    app: "App", source: Path, words_file: Path | None, tell: "Tell", *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.atomic import disk_errors
@@ -150,11 +205,11 @@ def _of_fresh_machine(
     protectors = keyring_protectors(app.settings)
     bring = from_words(repository, words, protectors)
     opener = lambda folder: Keys(folder, protectors)  # noqa: E731
-    return repository, Restorer(repository, bring, opener, [repository.store], tell)
+    return repository, Restorer(repository, bring, opener, [repository.store], tell, is_lenient=is_lenient)
 
 
 def _of_this_machine(
-    app: "App", place: Path | None, backup_id: str, tell: "Tell", stack: ExitStack
+    app: "App", place: Path | None, backup_id: str, tell: "Tell", stack: ExitStack, *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.backup.keyrings import from_folder
@@ -170,6 +225,7 @@ def _of_this_machine(
         lambda folder: Keys(folder, protectors),
         backups.ledgers(),
         tell,
+        is_lenient=is_lenient,
     )
 
 
@@ -187,7 +243,7 @@ def _restore_files(
     from audobon.backup.restoring_pages import PageRestorer
 
     pages = PageRestorer(repository, restorer, app.keys, point)
-    found = pages.job(job_id) if job_id is not None else pages.file(name or "")
+    found = pages.job(job_id or "") if name is None else pages.file(name, job_id=job_id)
     written = pages.write(found, into.absolute())
     if as_json:
         print_json({"backup": point.manifest.id, "place": str(repository.path), "files": written})
@@ -215,17 +271,26 @@ def _tell_plan(repository: "Repository", point: "Point", *, as_json: bool) -> No
     )
 
 
-def _tell_restored(restored: "Restored", *, as_json: bool) -> None:
+def _tell_restored(restored: "Restored", *, in_place: bool, is_fresh: bool, as_json: bool) -> None:
     if as_json:
         print_json(restored)
+        return
     say(
         f"{restored.id} is restored into {restored.into}: {restored.packs} packs,"
         f" {amount_of(restored.size_bytes)}, {restored.blobs} blobs, the database up to commit"
         f" {restored.position.commit}"
     )
+    for name, reason in restored.lacking.items():
+        say(f"  left out: {name}: {reason}")
     if restored.erased:
         say(f"erased again, since a ledger says so: {', '.join(restored.erased)}")
     if restored.settings is not None:
         say(f"the settings of then are in {restored.settings}; they are not in force")
     if restored.kept_aside is not None:
         say(f"what was there before is in {restored.kept_aside}; remove it when you are sure")
+    if is_fresh:
+        say("backups go on in the places it knew: audobon backup status")
+    if in_place:
+        say("look: audobon jobs list; when it is as it should be: audobon backup now")
+    else:
+        say(f"to look into it: AUDOBON_STORAGE_FOLDER={shlex.quote(restored.into)} audobon jobs list")

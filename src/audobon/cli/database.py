@@ -4,7 +4,9 @@ import click
 
 from audobon.cli.database_migrate import migrate
 from audobon.cli.database_postgres import postgres
-from audobon.cli.database_shipped import check, points, restore, status
+from audobon.cli.database_prune import prune
+from audobon.cli.database_restore import restore
+from audobon.cli.database_shipped import check, points, status
 
 
 @click.group("database")
@@ -12,5 +14,5 @@ def database() -> None:
     """Look after the database: its state, its copy, and the ways back."""
 
 
-for _command in (status, check, points, restore, migrate, postgres):
+for _command in (status, check, points, restore, prune, migrate, postgres):
     database.add_command(_command)

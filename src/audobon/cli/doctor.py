@@ -70,6 +70,7 @@ def doctor(
         click.echo(doctor_tuning.in_one_line(folder))
         click.echo(doctor_tiers.in_one_line(settings.storage))
         click.echo(_backup_line())
+        click.echo(_scrub_line())
         click.echo(_bottom_line(len(unfit), len(findings)))
     if strict and unfit:
         raise Misconfigured(f"this machine falls short of the minimum in: {', '.join(unfit)}")
@@ -95,6 +96,22 @@ def _backup_line() -> str:
     except AudobonError as error:
         return f"backups: {error.message}"
     return "backups: " + ("; ".join(alarms) if alarms else "all places are up to date")
+
+
+def _scrub_line() -> str:
+    """Return whether all of storage was proved in its time, in one line."""
+    from audobon.app import open_app
+    from audobon.errors import AudobonError
+
+    app = open_app()
+    days = app.settings.storage.scrub_days
+    try:
+        late = app.storage.scrubber.late_days if app.storage.exists else 0.0
+    except AudobonError as error:
+        return f"scrub: {error.message}"
+    if late:
+        return f"scrub: the last scrub is late by {late:.0f} days; catch up with: audobon storage scrub"
+    return f"scrub: all that is kept was written or proved within {days:g} days"
 
 
 def _device_line(choice: "Choice") -> str:

@@ -2,13 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from audobon.cli.terminal import print_json, say
 
+if TYPE_CHECKING:
+    from audobon.keys.importing import Imported
+
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE_OR_PLACE = click.Path(path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _WORDS = click.option(
     "--words-file", metavar="FILE", type=_FILE, help="Read the words from a file instead of asking."
@@ -63,47 +68,59 @@ def export_recovery(
 
 
 @click.command("check-recovery", short_help="Prove that the words you have open a recovery file.")
-@click.argument("file", type=_FILE, required=False)
+@click.argument("file", metavar="[PLACE|FILE]", type=_FILE_OR_PLACE, required=False)
 @_WORDS
 @_JSON
 def check_recovery(file: Path | None, words_file: Path | None, *, as_json: bool) -> None:
     """Prove that the words you have open a recovery file, changing nothing.
 
-    FILE: a recovery file, such as one in `keystores/` of a backup. Without it one is made at this moment from
-    the keyring here, as the next backup will.
+    A recovery file, or the newest in a place for backups; without it the newest of all places. While no
+    place holds any, one is made at this moment from the keyring here, as the next backup will.
     """
-    from audobon.app import open_app
+    from audobon.cli.recovery_files import known_recovery_file, recovery_file
+    from audobon.config import load
     from audobon.keys.importing import look_into
 
+    settings = load()
+    chosen = known_recovery_file(settings) if file is None else recovery_file(file, settings)
     words = _words(words_file)
-    data = open_app().keys.export_for_recovery() if file is None else file.read_bytes()
+    if chosen is None:
+        from audobon.app import open_app
+
+        data = open_app().keys.export_for_recovery()
+    else:
+        data = _read(chosen)
     found = look_into(words, data)
     if as_json:
         print_json(found)
         return
-    say(f"the words open keyring {found.id}: {found.subjects} subjects, {found.subject_keys} keys")
+    what = f"the words open keyring {found.id}: {_held(found)}"
+    say(what if chosen in (None, file) else f"{what}, in {chosen}")
 
 
 @click.command("import-recovery", short_help="Make the keyring from a recovery file and the words.")
-@click.argument("file", type=_FILE)
+@click.argument("file", metavar="[PLACE|FILE]", type=_FILE_OR_PLACE, required=False)
 @_WORDS
 @click.option("--overwrite", is_flag=True, help="Replace a keyring that opens; it is kept beside.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only look whether the words open the file.")
 @_JSON
 def import_recovery(
-    file: Path, words_file: Path | None, *, overwrite: bool, is_dry: bool, as_json: bool
+    file: Path | None, words_file: Path | None, *, overwrite: bool, is_dry: bool, as_json: bool
 ) -> None:
     """Make the keyring of this data folder from a recovery file and the 24 words.
 
-    It gets a fresh topmost key here, protected as `keys.protector` says.
+    A recovery file, or the newest in a place for backups; without it the newest of all places. The
+    keyring gets a fresh topmost key here, protected as `keys.protector` says.
     """
     from audobon.app import keyring_protectors
+    from audobon.cli.recovery_files import recovery_file
     from audobon.config import load
     from audobon.keys import importing
 
     settings = load()
+    chosen = recovery_file(file, settings)
     words = _words(words_file)
-    data = file.read_bytes()
+    data = _read(chosen)
     if is_dry:
         found = importing.look_into(words, data)
     else:
@@ -115,7 +132,23 @@ def import_recovery(
         print_json(found)
         return
     verb = "would import" if is_dry else "imported"
-    say(f"{verb} keyring {found.id}: {found.subjects} subjects, {found.subject_keys} keys")
+    source = "" if chosen == file else f", from {chosen}"
+    say(f"{verb} keyring {found.id}: {_held(found)}{source}")
+    if not is_dry:
+        say("hint: audobon keys status proves every key in it")
+
+
+def _held(found: "Imported") -> str:
+    from audobon.cli.queue_words import counted
+
+    return f"{counted(found.subjects, 'subject')}, {counted(found.subject_keys, 'key')}"
+
+
+def _read(file: Path) -> bytes:
+    from audobon.atomic import disk_errors
+
+    with disk_errors(file):
+        return file.read_bytes()
 
 
 def _words(file: Path | None) -> str:

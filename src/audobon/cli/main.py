@@ -11,6 +11,7 @@ import click
 from audobon import __version__
 from audobon.cli.backup import backup
 from audobon.cli.cache import cache
+from audobon.cli.check import check
 from audobon.cli.config import config
 from audobon.cli.data import data
 from audobon.cli.database import database
@@ -21,6 +22,7 @@ from audobon.cli.logs import logs
 from audobon.cli.models import models
 from audobon.cli.plan import plan
 from audobon.cli.queue import queue_group
+from audobon.cli.recovery import recovery
 from audobon.cli.resources import resources
 from audobon.cli.run import run
 from audobon.cli.storage import storage
@@ -55,8 +57,8 @@ def audobon() -> None:
 
 
 for command in (
-    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, logs, doctor,
-    resources, config,
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, recovery, logs,
+    check, doctor, resources, config,
 ):  # fmt: skip
     audobon.add_command(command)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audobon.cli.recovery_words import tell_grave, words_from
 from audobon.cli.terminal import print_json, printable, say
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output."),
         click.option("--no-cache", is_flag=True, help="Use no results from before, and keep none."),
         click.option("--project", metavar="NAME", help="The person or project it is for.  [default: you]"),
+        click.option("--deadline", metavar="TIME", help="Give up pages not done after so long, such as 2h."),
         click.option("--memory", metavar="SIZE", help="Most memory to take, such as 400MB."),
         click.option("--quiet", is_flag=True, help="No progress; only errors."),
     ]
@@ -157,6 +159,7 @@ def _ask(
     target: Path | None,
     overwrite: bool,
     as_json: bool,
+    deadline: str | None,
     memory: str | None,
     no_cache: bool,
     project: str | None,
@@ -166,13 +169,19 @@ def _ask(
     import msgspec
 
     from audobon.app import open_app
+    from audobon.cli.durations import parse_duration
+    from audobon.clock import utc_now
     from audobon.jobs.report import JobRequest
     from audobon.pages.operations import operation_named, parse_settings
 
+    deadline_at = None if deadline is None else utc_now() + parse_duration(deadline)
     app = open_app()
     act: Act = click.get_current_context().obj
     operation = operation_named(name)
     chosen: Settings = parse_settings(operation, msgspec.json.encode(settings))
+    if act is _do:
+        # Before anything is opened that may be damaged.
+        app.recovery.mend(tell=tell_grave, words=words_from(None))
     request = JobRequest(
         operation=operation,
         settings=chosen,
@@ -182,6 +191,7 @@ def _ask(
         budget_bytes=app.memory_budget_bytes(memory),
         is_budget_asked=bool(memory or app.settings.memory.budget),
         use_cache=not no_cache,
+        deadline_at=deadline_at,
         subject=app.subject(project, is_made=act is _do),
     )
     act(app, request, as_json=as_json, quiet=quiet)

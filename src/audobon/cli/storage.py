@@ -10,6 +10,7 @@ import click
 from audobon.cli.storage_holds import hold, keep, put_on_record, release
 from audobon.cli.storage_lifecycle import lifecycle
 from audobon.cli.storage_putting import put
+from audobon.cli.storage_scrub import scrub
 from audobon.cli.terminal import is_terminal, print_json, say
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def storage() -> None:
     """
 
 
-for command in (put, lifecycle, hold, release, keep):
+for command in (put, lifecycle, hold, release, keep, scrub):
     storage.add_command(command)
 
 
@@ -179,6 +180,11 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
         put_on_record(app, "blobs deleted", blobs=len(infos))
     size = sum(info.size_bytes for info in infos) / 1e6
     say(f"{'would delete' if is_dry else 'deleted'} {counted(len(infos), 'blob')}, {size:.1f} MB")
+    days = app.settings.storage.keep_removed_days
+    if days:
+        say(f"hint: audobon storage undelete brings it back for {counted(round(days), 'day')}")
+    else:
+        say("hint: it is kept no longer here (storage.keep_removed_days); a backup may hold it")
 
 
 @storage.command(short_help="Bring back a blob that was removed.")
@@ -186,9 +192,16 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
 def undelete(key: str) -> None:
     """Bring back a blob that was removed, as long as its bytes are there."""
     from audobon.app import open_app
+    from audobon.errors import BlobNotFound
 
     app = open_app()
-    info = app.storage.undelete(blob_named(app, key).key)
+    try:
+        info = app.storage.undelete(blob_named(app, key).key)
+    except BlobNotFound as error:
+        raise BlobNotFound(
+            f"{error.message}; its bytes are not here any more",
+            hint=f"audobon backup restore --file {key} --into FOLDER",
+        ) from error
     put_on_record(app, "blobs brought back", blobs=1)
     say(f"blob {info.key[:12]}… is back")
 
@@ -241,6 +254,8 @@ def gc(*, is_dry: bool, as_json: bool) -> None:
     say(f"{would}removed: {counted(done.removed_packs, 'dead pack')}")
     say(f"{would}moved together: {counted(done.moved_packs, 'pack')}")
     say(f"blobs that nobody needs: {swept / 1e6:.1f} MB")
+    if done.found_packs:
+        say(f"packs that the index did not know: {done.found_packs}")
     say(f"room {'that would be ' if is_dry else ''}given back: {done.freed_bytes / 1e6:.1f} MB")
 
 

@@ -14,9 +14,9 @@ from audobon.cli.terminal import is_terminal, one_line, print_json, say
 if TYPE_CHECKING:
     from audobon.app import App
 
-_BUNCH_FILES = 256
-_BUNCH_BYTES = 8 << 20
-_PIECE_BYTES = 1 << 20
+# Small files share the waits for the disk.
+_BUNCH_FILES = 1000
+_BUNCH_BYTES = 32 << 20
 
 
 @click.command(short_help="Keep files and folders; each file's key is printed.")
@@ -39,10 +39,14 @@ def put(paths: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: 
     told: list[dict[str, str]] = []
     fresh = size = 0
     for bunch in _bunches(files):
-        kept = _keys(app, bunch, owner) if is_dry else _keep(app, bunch, owner)
-        for file, (key, count) in zip(bunch, kept, strict=True):
+        if is_dry:
+            keys = _keys(app, bunch, owner)
+        else:
+            with app.storage.batch(subject=owner, kind="user") as batch:
+                keys = [batch.put_file(file) for file in bunch]
+            fresh, size = fresh + batch.new_blobs, size + batch.new_bytes
+        for file, key in zip(bunch, keys, strict=True):
             told.append({"file": str(file), "key": key})
-            fresh, size = fresh + (count is not None), size + (count or 0)
             if not as_json:
                 click.echo(f"{key}  {one_line(str(file))}")
         if (as_json or not sys.stdout.isatty()) and is_terminal():
@@ -104,36 +108,12 @@ def _bunches(files: list[Path]) -> Iterator[list[Path]]:
         yield bunch
 
 
-def _keys(app: "App", files: list[Path], owner: str) -> list[tuple[str, int | None]]:
-    """Return the keys of files, with their sizes."""
+def _keys(app: "App", files: list[Path], owner: str) -> list[str]:
+    """Return the keys that files have, or would have, in storage."""
     from audobon.atomic import disk_errors
 
-    found: list[tuple[str, int | None]] = []
+    found = []
     for file in files:
         with disk_errors(file), file.open("rb") as source:
-            found.append((app.storage.key_of_file(source, subject=owner), source.tell()))
-    return found
-
-
-def _keep(app: "App", files: list[Path], owner: str) -> list[tuple[str, int | None]]:
-    """Keep files; return the key of each, with its size, or None when it was there already."""
-    from audobon.atomic import disk_errors
-    from audobon.storage.pack_writer import LONE_BYTES
-
-    found: list[tuple[str, int | None]] = []
-    with app.storage.batch(subject=owner, kind="user") as batch:
-        for file, (key, size) in zip(files, _keys(app, files, owner), strict=True):
-            if app.storage.has(key) and app.storage.stat(key).kind == "user":
-                found.append((key, None))
-                continue
-            with disk_errors(file), file.open("rb") as source:
-                start = source.read(LONE_BYTES)
-                if len(start) < LONE_BYTES:
-                    found.append((batch.put(start), size))
-                    continue
-                with app.storage.writing(subject=owner, kind="user") as target:
-                    target.write(start)
-                    while piece := source.read(_PIECE_BYTES):
-                        target.write(piece)
-                found.append((target.key, size))
+            found.append(app.storage.key_of_file(source, subject=owner))
     return found

@@ -1,16 +1,23 @@
 """`audobon up`: the engine, for as long as it is wanted."""
 
+from pathlib import Path
+
 import click
+
+from audobon.cli.recovery_words import telling, words_file_option, words_from
 
 
 @click.command(short_help="Run the engine, which does what is in the queue.")
 @click.option("--memory", metavar="SIZE", help="Most memory to take, such as 4GB.")
+@words_file_option
 @click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON.")
-def up(*, memory: str | None, as_json: bool) -> None:
+def up(*, memory: str | None, words_file: Path | None, as_json: bool) -> None:
     """Run the engine: it does what is in the queue until it is stopped.
 
     `audobon run` hands its pages to a running engine. Ctrl-C or SIGTERM ends the engine within a second;
     pages that are done are kept, the page at work is done again later.
+
+    What is damaged or lost is mended first, and told; see: audobon recovery list
 
     With --json each line is {"at": UTC seconds, "event": E, "words": ...} and what else is known of it.
 
@@ -21,11 +28,19 @@ def up(*, memory: str | None, as_json: bool) -> None:
     from audobon.cli.engine_lines import EngineLines
 
     app = open_app()
+    tell = telling(as_json=as_json)
+    # Before anything is opened that may be damaged. What needs nobody's attention is told afterwards.
+    mended = app.recovery.mend(
+        tell=lambda news: tell(news) if news.is_grave else None, words=words_from(words_file)
+    )
     with app.queue() as queue:
         lines = EngineLines(queue, as_json=as_json)
         with app.engine(queue, memory=memory, tell=lines.tell) as engine, app.resource_recorder():
             try:
                 lines.began(app.folder, engine.budget_bytes)
+                for news in mended:
+                    if not news.is_grave:
+                        tell(news)
                 while True:
                     engine.tick()
                     lines.tell_failures()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from audobon.clock import utc_now
+from audobon.compute.clean_stop import RunningMark
 from audobon.compute.clock_watch import ClockWatch
 from audobon.compute.crew import Crew
 from audobon.compute.engine_news import News, Tell
@@ -61,6 +62,7 @@ class Engine:
         self._vanished = Vanished()
         self._clock_watch = ClockWatch()
         self._lock = ExitStack()
+        self._mark = RunningMark(settings.folder)
         self._upkeep_seconds = min(_UPKEEP_SECONDS, settings.stall_seconds / 4)
         self._beat_at = self._looked_at = self._kept_up_at = float("-inf")
         self.peak_bytes = 0
@@ -68,6 +70,7 @@ class Engine:
     def __enter__(self) -> Self:
         self._lock.enter_context(engine_lock(self._settings.folder))
         try:
+            self._mark.begin()
             self._recover()
             self._set_capacity()
             self._log.write(
@@ -148,6 +151,7 @@ class Engine:
             with suppress(AudobonError):
                 for owner in self._crew.end():
                     self._queue.retire(owner, reason="its engine was stopped", is_blameless=True)
+                self._mark.end()
         finally:
             self._lock.close()
 

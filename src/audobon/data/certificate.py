@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 
 from audobon.atomic import disk_errors, write_bytes
+from audobon.database.pruning import KEEP_SNAPSHOT_DAYS
 from audobon.errors import Corrupt, NewerFormat, NotFound
 from audobon.keys.service import Keys
+from audobon.settings import Settings
 
 FORMAT = 1
 
@@ -58,6 +60,28 @@ class Remains(msgspec.Struct, frozen=True):
     objects: int
     size_bytes: int
     until: str
+
+
+class KeepTimes(msgspec.Struct, frozen=True):
+    """For how long copies are kept, by the settings: of the database here, and of anything at a place."""
+
+    copy_days: float
+    place_days: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "KeepTimes":
+        """Return what the settings say."""
+        rules = settings.backup
+        weeks_and_months = max(rules.keep_weekly * 7, rules.keep_monthly * 31)
+        return cls(
+            copy_days=settings.database.keep_days + KEEP_SNAPSHOT_DAYS,
+            place_days=max(rules.keep_days, rules.keep_daily, weeks_and_months),
+        )
+
+    def until(self, days: float, *, now: float) -> str:
+        """Return the end of so many days, in words for people who wait for it."""
+        day = datetime.fromtimestamp(now + (days + 1) * 86_400, UTC)
+        return f"until {day:%Y-%m-%d} by the settings of now"
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,13 +12,15 @@ import msgspec
 
 from audobon import __version__
 from audobon.clock import Clock
-from audobon.data.certificate import Certificate, Remains, write_certificate
+from audobon.data.certificate import Certificate, KeepTimes, Remains, write_certificate
+from audobon.data.copy_proof import attempt_copies, last_copied
 from audobon.data.erasure_notes import ErasureNotes, NoteBook
 from audobon.data.erasure_places import ErasurePlaces, PlaceLook
 from audobon.data.holdings import Holdings
 from audobon.data.log_lines import blank_lines_of, lines_of
 from audobon.data.policies import Policies
 from audobon.data.proof import attempt, packs_of, sample_packs, sample_rows
+from audobon.database.copies import own_copy
 from audobon.errors import AlreadyRunning, Conflict, Corrupt, InvalidInput, OnHold, SubjectErased, Unavailable
 from audobon.keys.ledger import hash_of
 from audobon.keys.service import SYSTEM, Keys, Subject
@@ -89,6 +91,7 @@ class Eraser:
         cache: ResultCache,
         keys: Keys,
         places: ErasurePlaces,
+        keep_times: KeepTimes,
         *,
         job_lock: Callable[[str], FileLock],
         rest: Callable[[], None],
@@ -102,6 +105,7 @@ class Eraser:
         self._cache = cache
         self._keys = keys
         self._places = places
+        self._keep_times = keep_times
         self._job_lock = job_lock
         self._rest = rest
         self._clock = clock
@@ -162,6 +166,7 @@ class Eraser:
                 *sample_rows(self._connection, subject, self._keys),
                 *self._places.sample(subject),
             ]
+            notes.copied_commit = last_copied(self._folder, self._keys)
             self._notes.keep(notes)
             notes.ledger = hash_of(self._keys.ledger.append(subject, "asked"))
             self._places.note_in_ledgers(notes)
@@ -179,6 +184,7 @@ class Eraser:
         self._notes.keep(notes)
         if not notes.attempts or any(not place.pending for place in notes.places):
             notes.attempts = [attempt(sample, subject, self._keys) for sample in notes.samples]
+            notes.attempts += attempt_copies(self._folder, subject, notes.copied_commit, self._keys)
         opened = [each for each in notes.attempts if each.opened_by]
         pending = {place.place: place.pending for place in notes.places if place.pending}
         if not pending and not opened:
@@ -207,7 +213,7 @@ class Eraser:
     def _clear(self, subject: str) -> dict[str, int]:
         """Remove what this machine still has of a subject whose key is gone; again is no error."""
         holdings = self._holdings(subject)
-        counts, jobs = holdings.counts(), frozenset(holdings.job_ids())
+        counts, jobs, blobs = holdings.counts(), frozenset(holdings.job_ids()), holdings.blobs()
         removed = {
             "jobs": counts.jobs,
             "tasks": counts.tasks,
@@ -219,13 +225,19 @@ class Eraser:
             self._connection.execute("DELETE FROM task WHERE subject = ?", (subject,))
         self._cache.forget_subject(subject)
         # First the rows that name them are gone; a run that stores for nobody now fails for want of a key.
-        removed["packs"] = self._storage.erase_subject(subject)
+        removed["packs"] = self._storage.erase_subject(subject, known=blobs)
         return removed
 
     def _certify(self, notes: ErasureNotes) -> Path:
         assert notes.erased_at is not None
         here = list(packs_of(self._storage.store, notes.subject))
-        remains = self._places.remains(notes.subject)
+        now = self._clock()
+        times = self._keep_times
+        remains = self._places.remains(notes.subject, until=times.until(times.place_days, now=now))
+        if notes.copied_commit is not None:
+            sizes = [info.size_bytes for info in own_copy(self._folder).list("wal/")]
+            until = times.until(times.copy_days, now=now)
+            remains.insert(0, Remains("the copy of the database", len(sizes), sum(sizes), until))
         if here:
             size_bytes = sum(info.size_bytes for info in here)
             remains.insert(0, Remains(HERE, len(here), size_bytes, "until the next data erase --resume"))

@@ -26,7 +26,10 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class ErasureNotes(msgspec.Struct):
-    """An erasure under way; instants are UTC seconds, None until they come."""
+    """An erasure under way; instants are UTC seconds, None until they come.
+
+    copied_commit  the last in the copy of the database before the key was destroyed
+    """
 
     subject: str
     asked_at: float
@@ -38,6 +41,7 @@ class ErasureNotes(msgspec.Struct):
     attempts: list[Attempt] = []
     places: list[PlaceErased] = []
     finished_at: float | None = None
+    copied_commit: int | None = None
 
     @property
     def is_over(self) -> bool:

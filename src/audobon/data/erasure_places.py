@@ -102,11 +102,11 @@ class ErasurePlaces:
                     remover.store.delete(info.name)
                     place.keystores_removed += 1
 
-    def remains(self, subject: str) -> list[Remains]:
-        """Return what lies at the places as ciphertext."""
+    def remains(self, subject: str, *, until: str) -> list[Remains]:
+        """Return what lies at the places as ciphertext; it goes as the backups that name it are pruned."""
         return [
             Remains(
-                look.place, look.packs, look.size_bytes, "until the backups that name them are pruned there"
+                look.place, look.packs, look.size_bytes, f"{until}, when backups are made and pruned there"
             )
             for look in self.look(subject)
             if look.packs

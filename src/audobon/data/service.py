@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from audobon.clock import Clock, utc_now
-from audobon.data.certificate import Certificate, read_certificate
+from audobon.data.certificate import Certificate, KeepTimes, read_certificate
 from audobon.data.erasing import Erased, Eraser, ErasurePreview
 from audobon.data.erasure_notes import ErasureNotes, NoteBook
 from audobon.data.erasure_places import ErasurePlaces
@@ -64,6 +64,7 @@ class DataRoom:
         cache: ResultCache,
         keys: Keys,
         places: Callable[[], Sequence[Path]],
+        keep_times: KeepTimes,
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -74,6 +75,7 @@ class DataRoom:
         self._cache = cache
         self._keys = keys
         self._places = places
+        self._keep_times = keep_times
         self._clock = clock
 
     @property
@@ -127,6 +129,8 @@ class DataRoom:
     def erase(self, name: str, *, cancels_running: bool = False) -> Erased:
         """Erase a person or a project for good; see `Eraser.erase`."""
         subject = self._keys.find_subject(name)
+        # What an earlier version left readable would outlast the key, in the copies of the database.
+        self._jobs.seal_what_is_clear()
         with self._eraser() as eraser:
             return eraser.erase(subject, cancels_running=cancels_running)
 
@@ -210,6 +214,7 @@ class DataRoom:
                 self._cache,
                 self._keys,
                 ErasurePlaces(self._places(), self._keys, clock=self._clock),
+                self._keep_times,
                 job_lock=self._jobs.lock_of,
                 rest=lambda: time.sleep(_REST_SECONDS),
                 clock=self._clock,

@@ -51,7 +51,7 @@ class ContinuousShipping:
         self._connections = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._snapshots: threading.Thread | None = None
+        self._care: threading.Thread | None = None
 
     def attach(self, connection: Connection) -> None:
         """Ship what a connection commits, until it is closed."""
@@ -77,9 +77,9 @@ class ContinuousShipping:
             if self._thread is not None:
                 self._thread.join()
                 self._thread = None
-            if self._snapshots is not None:
-                self._snapshots.join()
-                self._snapshots = None
+            if self._care is not None:
+                self._care.join()
+                self._care = None
             shipper = self._opened()
             try:
                 # What is there already is not read again: another command may have nothing to ship.
@@ -102,15 +102,38 @@ class ContinuousShipping:
             raise Unavailable(f"what was written is here, but not in the copy: {error}") from error
 
     def _run(self) -> None:
-        rest_seconds = self._seconds
+        # At once: what is opened first takes longer than a ship.
+        rest_seconds = 0.0
         while not self._ended.wait(rest_seconds):
             rest_seconds = self._seconds
             with suppress(AlreadyRunning):
-                if self._opened().has_news() and not self._ship(waits=False):
+                if not self._look_and_ship():
                     rest_seconds = max(self._seconds, _REST_AFTER_FAILURE_SECONDS)
-            if self._opened().is_snapshot_due and (self._snapshots is None or not self._snapshots.is_alive()):
-                self._snapshots = threading.Thread(target=self._take_snapshot, name="snapshot", daemon=True)
-                self._snapshots.start()
+                    continue
+            if self._care is None or not self._care.is_alive():
+                self._begin_care()
+
+    def _look_and_ship(self) -> bool:
+        """Ship what is new; tell whether that worked. raises AlreadyRunning."""
+        try:
+            return not self._opened().has_news() or self._ship(waits=False)
+        except AlreadyRunning:
+            raise
+        except (AudobonError, sqlite3.Error, OSError) as error:
+            # Whatever it is, as too many open files: the next look may find it gone.
+            self._failed(error)
+            return False
+
+    def _begin_care(self) -> None:
+        shipper = self._opened()
+        for is_due, deed in (
+            (shipper.is_snapshot_due, self._take_snapshot),
+            (shipper.is_compacting_due, self._compact),
+        ):
+            if is_due:
+                self._care = threading.Thread(target=deed, name="care of the copy", daemon=True)
+                self._care.start()
+                return
 
     def _ship(self, *, waits: bool) -> bool:
         try:
@@ -128,9 +151,20 @@ class ContinuousShipping:
         try:
             self._opened().snapshot()
             self._worked()
-            self._after_snapshot()
         except (AudobonError, sqlite3.Error, OSError) as error:
             self._failed(error)
+            return
+        try:
+            self._after_snapshot()
+        except (AudobonError, OSError) as error:
+            self._tell(f"what is kept no longer of the database's copy could not be removed: {error}")
+
+    def _compact(self) -> None:
+        try:
+            self._opened().compact()
+        except (AudobonError, sqlite3.Error, OSError) as error:
+            # It is tried again with the next segments; meanwhile there are only more of them.
+            self._tell(f"the copy of the database was not put together: {error}")
 
     def _worked(self) -> None:
         if self._failure.read() is not None:

@@ -8,12 +8,20 @@ from audobon.storage.embedded import FolderObjectStore
 
 if TYPE_CHECKING:
     from audobon.database.continuous import ContinuousShipping
+    from audobon.database.pruning import Pruned
     from audobon.keys.service import Keys
 
 
 def own_copy(folder: Path) -> FolderObjectStore:
     """Return the store into which the database of a data folder is shipped: its folder `wal`."""
     return FolderObjectStore({"standard": folder})
+
+
+def prune_own_copy(folder: Path, keys: "Keys", *, keep_days: float, is_dry_run: bool = False) -> "Pruned":
+    """Remove what the copy of a data folder keeps no longer."""
+    from audobon.database.pruning import prune_shipped
+
+    return prune_shipped(own_copy(folder), keys, keep_days=keep_days, is_dry_run=is_dry_run)
 
 
 def ship_before_answers(folder: Path, keys: "Keys") -> "ContinuousShipping":
@@ -43,9 +51,7 @@ def continuous_shipping(
     store = own_copy(folder)
 
     def prune() -> None:
-        from audobon.database.pruning import prune_shipped
-
-        prune_shipped(store, keep_days=keep_days)
+        prune_own_copy(folder, keys, keep_days=keep_days)
 
     return ContinuousShipping(
         folder / "audobon.db",

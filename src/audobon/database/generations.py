@@ -12,7 +12,9 @@ from audobon.errors import BackupNotFound, CorruptBackup
 from audobon.keys.service import Keys
 from audobon.storage.port import ObjectInfo, ObjectStore
 
-_NAME = re.compile(rf"{PREFIX}(\d{{12,}}-[0-9a-f]{{8}})/(\d{{12,}})\.(segment|snapshot)")
+_NAME = re.compile(
+    rf"{PREFIX}(\d{{12,}}-[0-9a-f]{{8}})/(\d{{12,}})(?:\.(snapshot)|(?:-(\d{{12,}}))?\.segment)"
+)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -31,11 +33,13 @@ class Generation(msgspec.Struct):
     """An unbroken run of commits.
 
     snapshots, segments  objects by their first commit, in order
+    covered              segments that were put together with others into one that is there too
     """
 
     name: str
     snapshots: dict[int, ObjectInfo]
     segments: dict[int, ObjectInfo]
+    covered: list[ObjectInfo]
 
     @property
     def first(self) -> int:
@@ -45,19 +49,52 @@ class Generation(msgspec.Struct):
     @property
     def size_bytes(self) -> int:
         """What all its objects take."""
-        return sum(each.size_bytes for each in (*self.snapshots.values(), *self.segments.values()))
+        return sum(each.size_bytes for each in self.objects())
+
+    @property
+    def last_begun(self) -> int:
+        """The first commit of the last object."""
+        return max((*self.snapshots, *self.segments), default=self.first)
+
+    def objects(self) -> list[ObjectInfo]:
+        """All its objects that a restore may need, in the order of their names."""
+        every = (*self.snapshots.values(), *self.segments.values())
+        return sorted(every, key=lambda entry: entry.name)
+
+
+def is_merged(name: str) -> bool:
+    """Tell by its name whether a segment was put together from others."""
+    return "-" in name.rpartition("/")[2]
 
 
 def generations(store: ObjectStore) -> list[Generation]:
     """Return the generations of a store, oldest first."""
     found: dict[str, Generation] = {}
+    segments: dict[str, list[tuple[int, int, ObjectInfo]]] = {}
     for entry in store.list(PREFIX):
         if (match := _NAME.fullmatch(entry.name)) is None:
             continue
-        generation = found.setdefault(match[1], Generation(match[1], {}, {}))
-        of_kind = generation.segments if match[3] == "segment" else generation.snapshots
-        of_kind[int(match[2])] = entry
-    return sorted(found.values(), key=lambda each: (each.first, each.name))
+        generation = found.setdefault(match[1], Generation(match[1], {}, {}, []))
+        first = int(match[2])
+        if match[3]:
+            generation.snapshots[first] = entry
+        else:
+            segments.setdefault(match[1], []).append((first, int(match[4] or match[2]), entry))
+    for name, entries in segments.items():
+        _lay_out(found[name], entries)
+    # Two that began with the same commit: one went on, and that is the later one.
+    return sorted(found.values(), key=lambda each: (each.first, each.last_begun, each.name))
+
+
+def _lay_out(generation: Generation, entries: list[tuple[int, int, ObjectInfo]]) -> None:
+    """Note the segments that lead from commit to commit, the longest first, and those they make needless."""
+    end = 0
+    for first, last, entry in sorted(entries, key=lambda each: (each[0], -each[1], each[2].name)):
+        if first <= end:
+            generation.covered.append(entry)
+        else:
+            generation.segments[first] = entry
+            end = max(end, last)
 
 
 def latest_info(store: ObjectStore, keys: Keys, generation: Generation) -> tuple[Info, str]:
@@ -125,9 +162,11 @@ class Chosen(msgspec.Struct, frozen=True):
     commit: int | None
 
 
-def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
+def choose(store: ObjectStore, keys: Keys, to: datetime | int | Position | None) -> Chosen:
     """Return what leads to an instant, a commit, or the last commit there is.
 
+    to      a number alone means the newest history that has it: after a restore of an older state two may;
+            a position names its own
     raises  BackupNotFound when nothing reaches back so far, or not yet so far; CorruptBackup
     """
     usable = [generation for generation in generations(store) if generation.snapshots]
@@ -135,6 +174,11 @@ def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
         raise BackupNotFound("no copy of the database was shipped here")
     if to is None:
         return _from_newest(usable[-1], None)
+    if isinstance(to, Position):
+        named = [generation for generation in usable if generation.name == to.generation]
+        if not named:
+            raise BackupNotFound(f"generation {to.generation} of the shipped database is not kept")
+        return _choose_commit(store, keys, named, to.commit)
     if isinstance(to, int):
         return _choose_commit(store, keys, usable, to)
     return _choose_instant(store, keys, usable, to.timestamp())
@@ -143,8 +187,9 @@ def choose(store: ObjectStore, keys: Keys, to: datetime | int | None) -> Chosen:
 def _choose_commit(store: ObjectStore, keys: Keys, usable: list[Generation], commit: int) -> Chosen:
     for generation in reversed(usable):
         if min(generation.snapshots) <= commit:
-            last = newest_info(store, keys, generation).last
-            if commit > last:
+            # What its newest object follows is there; only beyond that has it to be asked.
+            last = max((*generation.snapshots, *generation.segments))
+            if commit > last and commit > (last := newest_info(store, keys, generation).last):
                 raise BackupNotFound(
                     f"there is no commit {commit}; the last before it is {last}",
                     hint="audobon database points",
@@ -157,7 +202,8 @@ def _choose_commit(store: ObjectStore, keys: Keys, usable: list[Generation], com
 
 
 def _choose_instant(store: ObjectStore, keys: Keys, usable: list[Generation], instant: float) -> Chosen:
-    for generation in reversed(usable):
+    found: list[tuple[float, Chosen]] = []
+    for generation in usable:
         # Instants never go back within a generation, whatever the clock did.
         names = [entry.name for _, entry in sorted(generation.snapshots.items())]
         before = bisect.bisect_right(names, instant, key=lambda name: read_info(store, keys, name)[0].at)
@@ -166,7 +212,18 @@ def _choose_instant(store: ObjectStore, keys: Keys, usable: list[Generation], in
         snapshot = sorted(generation.snapshots)[before - 1]
         later = [entry.name for first, entry in sorted(generation.segments.items()) if first > snapshot]
         count = bisect.bisect_right(later, instant, key=lambda name: read_info(store, keys, name)[0].at)
-        return Chosen(generation.snapshots[snapshot].name, later[:count], None)
+        chosen, commit = later[:count], None
+        if count < len(later) and is_merged(later[count]):
+            # The next was put together from several, of which the first may be early enough.
+            info = read_info(store, keys, later[count])[0]
+            early = [commit for commit, at in info.ships if at <= instant]
+            if early:
+                chosen, commit = later[: count + 1], early[-1]
+        choice = Chosen(generation.snapshots[snapshot].name, chosen, commit)
+        found.append((read_info(store, keys, choice.snapshot)[0].at, choice))
+    if found:
+        # By time, not by number: what was given up for an older state may have counted further.
+        return max(reversed(found), key=lambda each: each[0])[1]
     oldest = read_info(store, keys, usable[0].snapshots[min(usable[0].snapshots)].name)[0]
     raise BackupNotFound(
         f"nothing is kept of so early; the oldest is of {in_words(oldest.at)}", hint="audobon database points"
@@ -194,7 +251,7 @@ def check_follows(info: Info, before: Info) -> None:
         or info.page_bytes != before.page_bytes
     ):
         raise CorruptBackup(
-            f"{PREFIX}{info.generation}/{info.first:012d}.segment of the shipped database does not follow"
+            f"{info.name} of the shipped database does not follow"
             f" commit {before.last}: what lay between is missing"
         )
 

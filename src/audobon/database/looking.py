@@ -8,7 +8,7 @@ import msgspec
 from audobon.clock import Clock, utc_now
 from audobon.database.generations import check_follows, generations, latest_position
 from audobon.database.shipped import Info, ShippedObject
-from audobon.database.shipping_state import FailureFile, StateFile
+from audobon.database.shipping_state import FailureFile, ShippingState, StateFile
 from audobon.database.wal_format import FRAME_HEADER_BYTES, INDEX_BYTES, parse_index
 from audobon.errors import CorruptBackup, ObjectNotFound
 from audobon.keys.service import Keys
@@ -40,9 +40,7 @@ def shipping_status(path: Path, store: ObjectStore, keys: Keys, *, clock: Clock 
     """Return how far the copy of a database is; changes nothing. raises CorruptBackup."""
     position = latest_position(store, keys)
     entries = [
-        entry
-        for generation in generations(store)
-        for entry in (*generation.snapshots.values(), *generation.segments.values())
+        entry for generation in generations(store) for entry in (*generation.objects(), *generation.covered)
     ]
     failure = FailureFile(path).read()
     return ShippingStatus(
@@ -74,9 +72,17 @@ def _lag_bytes(path: Path) -> int | None:
 
 
 def faults_in_copy(
-    store: ObjectStore, keys: Keys, *, on_object: Callable[[str], None] = lambda _: None
+    store: ObjectStore,
+    keys: Keys,
+    *,
+    shipped: ShippingState | None = None,
+    on_object: Callable[[str], None] = lambda _: None,
 ) -> Iterator[str]:
-    """Read every byte of a copy; yield each fault in words, naming the object."""
+    """Read every byte of a copy; yield each fault in words, naming the object.
+
+    shipped  how far it reached when something was shipped last: that its end was cut off shows nowhere else
+    """
+    reach = -1
     for generation in generations(store):
         infos: dict[int, Info] = {}
         for first, entry in sorted(generation.snapshots.items()):
@@ -84,7 +90,7 @@ def faults_in_copy(
             try:
                 infos[first] = _read_whole(store, keys, entry.name)
             except CorruptBackup as error:
-                yield error.message
+                yield from _unless_gone(store, generation.name, error)
         before: Info | None = None
         for first, entry in sorted(generation.segments.items()):
             on_object(entry.name)
@@ -97,7 +103,24 @@ def faults_in_copy(
                     check_follows(info, before)
                 before = info
             except CorruptBackup as error:
-                yield error.message
+                yield from _unless_gone(store, generation.name, error)
+        reach = max([reach, *infos, *([] if before is None else [before.last])])
+    if shipped is not None and shipped.last_name and reach < shipped.commit:
+        yield (
+            f"{shipped.last_name} of the shipped database is missing: the copy ends with commit"
+            f" {max(reach, 0)}, and reached to {shipped.commit}"
+        )
+
+
+def _unless_gone(store: ObjectStore, generation: str, error: CorruptBackup) -> Iterator[str]:
+    """Yield a fault, unless what is missing was put together with others, or pruned, meanwhile."""
+    if isinstance(error.__cause__, ObjectNotFound):
+        names = {
+            entry.name for each in generations(store) if each.name == generation for entry in each.objects()
+        }
+        if not any(name in error.message for name in names):
+            return
+    yield error.message
 
 
 def _read_whole(store: ObjectStore, keys: Keys, name: str) -> Info:
@@ -107,5 +130,5 @@ def _read_whole(store: ObjectStore, keys: Keys, name: str) -> Info:
             for _ in shipped.plain():
                 pass
             return shipped.info
-    except ObjectNotFound:
-        raise CorruptBackup(f"{name} of the shipped database is missing") from None
+    except ObjectNotFound as error:
+        raise CorruptBackup(f"{name} of the shipped database is missing") from error

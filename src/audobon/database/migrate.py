@@ -9,11 +9,11 @@ import msgspec
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from audobon.database import precautions
-from audobon.sqlite import BUSY_SECONDS
+from audobon.sqlite import connect_plainly
 
 _HOME = Path(__file__).parent / "migrations"
 # Checking, copying, and making all tables anew: 0.46 GB of tasks took 42 s on two cores busy with other work.
@@ -63,7 +63,7 @@ def upgrade(path: Path, to: str = "head") -> None:
 
     raises  sqlite3.Error, as the driver named it
     """
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine("sqlite://", creator=lambda: connect_plainly(path), poolclass=NullPool)
     # The driver's own habit commits before DDL, so half a revision would stay behind.
     event.listen(engine, "connect", _leave_transactions_alone)
     event.listen(engine, "begin", _begin_immediate)

@@ -17,10 +17,10 @@ import msgspec
 from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
 from audobon.clock import utc_now
 from audobon.errors import Corrupt, DiskFull, NotFound
-from audobon.sqlite import BUSY_SECONDS, connect
+from audobon.sqlite import connect, connect_plainly
 
 COPIES_KEPT = 3
-_RESTORE = "audobon database restore"
+_RESTORE = "audobon database restore --in-place"
 _NAME = re.compile(r"audobon-(\d{4})-(\d{8}T\d{6}Z)\.db")
 _STAMP = "%Y%m%dT%H%M%SZ"
 # The copy, tables that are made anew, and the log of writing them.
@@ -131,7 +131,7 @@ def copy_to_go_back_to(path: Path, revision: str) -> KeptCopy:
 def put_back(path: Path, copy: KeptCopy) -> None:
     """Write a copy over a database in one transaction; a kill leaves all of the one or of the other."""
     prove_sound(copy.path)
-    with closing(_open(copy.path)) as source, closing(connect(path)) as live:
+    with closing(_open(copy.path)) as source, closing(connect(path, keeps_log=True)) as live:
         source.backup(live)
     prove_sound(path)
 
@@ -147,7 +147,7 @@ def _forget_old(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    return connect_plainly(path)
 
 
 @contextmanager

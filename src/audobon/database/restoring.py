@@ -4,14 +4,21 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from audobon.atomic import disk_errors, exists_already, sync_folder, take_free_name, temporary_beside
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    exists_already,
+    sync_folder,
+    take_free_name,
+    temporary_beside,
+)
 from audobon.database.generations import Chosen, Position, check_follows, choose
 from audobon.database.shipped import Info, ShippedObject, naming
 from audobon.database.wal_format import FRAME_HEADER_BYTES
@@ -20,6 +27,8 @@ from audobon.keys.service import Keys
 from audobon.storage.port import ObjectStore
 
 _SYNC_EVERY_BYTES = 64 << 20
+_HELD_BYTES = 64 << 20
+_TRIES = 3
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -40,7 +49,7 @@ def restore_database(
     keys: Keys,
     into: Path,
     *,
-    to: datetime | int | None = None,
+    to: datetime | int | Position | None = None,
     overwrite: bool = False,
     as_far_as_possible: bool = False,
 ) -> Restored:
@@ -54,14 +63,14 @@ def restore_database(
     """
     if not overwrite and (into.exists() or Path(f"{into}-wal").exists()):
         raise exists_already(into)
-    chosen = choose(store, keys, to)
     temporary = temporary_beside(into)
     with disk_errors(into):
         into.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(into)
         try:
             with temporary.open("xb+", buffering=0) as file:
                 building = _Building(store, keys, file)
-                broken_off = building.build(chosen, as_far_as_possible=as_far_as_possible)
+                broken_off = building.build(to, as_far_as_possible=as_far_as_possible)
                 _check_while_syncing(temporary, file)
             # A log that lies there belongs to the file that was.
             for name in (f"{into}-wal", f"{into}-shm"):
@@ -77,7 +86,7 @@ def restore_database(
         sync_folder(into.parent)
     info = building.info
     return Restored(
-        Position(info.generation, building.commit, info.at),
+        Position(info.generation, building.commit, building.at),
         into.stat().st_size,
         building.segments,
         broken_off,
@@ -95,8 +104,28 @@ class _Building:
         self.commit = 0
         self.segments = 0
 
-    def build(self, chosen: Chosen, *, as_far_as_possible: bool) -> str | None:
+    def build(self, to: datetime | int | Position | None, *, as_far_as_possible: bool) -> str | None:
         """Put it together; return why it was broken off, if it was."""
+        chosen = self._chosen(to)
+        while True:
+            try:
+                return self._build(chosen, as_far_as_possible=as_far_as_possible)
+            except ObjectNotFound as error:
+                # Unless it was put together with others meanwhile, or pruned.
+                again = self._chosen(to)
+                if again == chosen:
+                    raise CorruptBackup(f"{error.message} in the shipped database") from None
+                chosen = again
+
+    def _chosen(self, to: datetime | int | Position | None) -> Chosen:
+        for _ in range(_TRIES):
+            with suppress(ObjectNotFound):
+                return choose(self._store, self._keys, to)
+        return choose(self._store, self._keys, to)
+
+    def _build(self, chosen: Chosen, *, as_far_as_possible: bool) -> str | None:
+        os.ftruncate(self._file, 0)
+        self.segments = 0
         self._write_snapshot(chosen.snapshot)
         for name in chosen.segments:
             try:
@@ -136,38 +165,73 @@ class _Building:
         self.commit = shipped.info.last
 
     def _apply(self, name: str, last_commit: int | None) -> None:
-        """Apply a segment, whole or up to a commit; nothing of it when it is not sound."""
+        """Apply a segment, whole or up to a commit; when it is not sound, what comes before that."""
         with self._opened(name) as file, naming(name):
             shipped = ShippedObject(file, self._keys, name)
             check_follows(shipped.info, self.info)
-            pages: dict[int, bytes] = {}
-            commit, count = self.commit, self.info.pages
-            pending: dict[int, bytes] = {}
-            for number, pages_then, data in _frames(shipped):
-                pending[number] = data
-                if pages_then:
-                    commit, count = commit + 1, pages_then
-                    pages.update(pending)
-                    pending.clear()
-                    if commit == last_commit:
+            taking = _Taking(self._file, shipped.info, self.commit, self.info.pages)
+            try:
+                for number, pages_then, data in _frames(shipped):
+                    taking.take(number, pages_then, data)
+                    if taking.commit == last_commit:
                         break
-            else:
-                if pending or commit != shipped.info.last or count != shipped.info.pages:
-                    raise Corrupt("it does not hold the commits it tells of")
-        page_bytes = shipped.info.page_bytes
-        for number, data in sorted(pages.items()):
-            if number <= count:
-                _write_all(self._file, data, (number - 1) * page_bytes)
-        os.ftruncate(self._file, count * page_bytes)
-        self.info, self.commit = shipped.info, commit
+                else:
+                    taking.demand_whole()
+            finally:
+                taking.write()
+                self.commit = taking.commit
+                if taking.commit >= shipped.info.first:
+                    self.info = shipped.info
         self.segments += 1
+
+    @property
+    def at(self) -> float:
+        """The instant up to which it holds everything."""
+        return next((at for commit, at in self.info.ships if commit >= self.commit), self.info.at)
 
     def _opened(self, name: str) -> AbstractContextManager[IO[bytes]]:
         try:
             self._store.stat(name)
         except ObjectNotFound:
-            raise CorruptBackup(f"{name} of the shipped database is missing") from None
+            raise ObjectNotFound(f"{name} is missing") from None
         return self._store.open(name)
+
+
+class _Taking:
+    """Commits on their way from a segment into the file."""
+
+    def __init__(self, descriptor: int, info: Info, commit: int, pages: int) -> None:
+        self._descriptor = descriptor
+        self._info = info
+        self.commit = commit
+        self._count = pages
+        self._pages: dict[int, bytes] = {}
+        self._pending: dict[int, bytes] = {}
+
+    def take(self, number: int, pages_then: int, data: bytes) -> None:
+        """Take a frame."""
+        self._pending[number] = data
+        if not pages_then:
+            return
+        self.commit, self._count = self.commit + 1, pages_then
+        self._pages.update(self._pending)
+        self._pending.clear()
+        if len(self._pages) * self._info.page_bytes > _HELD_BYTES:
+            self.write()
+
+    def demand_whole(self) -> None:
+        """Raise Corrupt unless all the commits were there that the segment tells of."""
+        if self._pending or self.commit != self._info.last or self._count != self._info.pages:
+            raise Corrupt("it does not hold the commits it tells of")
+
+    def write(self) -> None:
+        """Write the commits that are whole."""
+        page_bytes = self._info.page_bytes
+        for number, data in sorted(self._pages.items()):
+            if number <= self._count:
+                _write_all(self._descriptor, data, (number - 1) * page_bytes)
+        os.ftruncate(self._descriptor, self._count * page_bytes)
+        self._pages.clear()
 
 
 def _frames(shipped: ShippedObject) -> Iterator[tuple[int, int, bytes]]:

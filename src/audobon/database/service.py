@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from audobon.database.continuous import ContinuousShipping
     from audobon.database.migrate import MigrationPlan
     from audobon.database.precautions import KeptCopy
+
+MEND = "audobon recovery mend"
+"""What brings a damaged or lost database back."""
 
 _LITTLE_ROOM_BYTES = 4 << 20
 
@@ -59,14 +62,20 @@ class Database:
         """
         with disk_errors(self.path):
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._demand_not_lost()
         try:
-            connection = connect(self.path, durable=durable, grouped=grouped)
-            if self._must_migrate(connection):
+            connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
+            try:
+                is_old = self._must_migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if is_old:
                 connection.close()
                 self._migrate()
-                connection = connect(self.path, durable=durable, grouped=grouped)
+                connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
         except sqlite3.Error as error:
-            raise named(error, self.path) from error
+            raise self._noted(named(error, self.path)) from error
         if self._shipping is not None:
             self._shipping.attach(connection)
         return connection
@@ -109,7 +118,24 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise named(error, self.path) from error
+            raise self._noted(named(error, self.path)) from error
+
+    def _noted(self, error: AudobonError) -> AudobonError:
+        """Note beside a damaged database that it is, so that the next engine looks at all of it."""
+        if isinstance(error, Corrupt):
+            with suppress(OSError):
+                mark = damage_mark(self.path)
+                mark.parent.mkdir(exist_ok=True)
+                mark.touch()
+        return error
+
+    def _demand_not_lost(self) -> None:
+        """Refuse to begin a database anew where one was that can be had again."""
+        if self.path.exists() and self.path.stat().st_size:
+            return
+        # Without its own copy it may be in a place yet; that it was shipped tells that there was one.
+        if shipping_note(self.path).exists() or any((self._folder / "wal").glob("*/*.snapshot")):
+            raise Corrupt(f"{self.path} is gone", hint=MEND)
 
     def migration(self) -> "MigrationPlan | None":
         """Return what bringing it up to date would do, having checked it; None when it is, or is not there.
@@ -119,7 +145,7 @@ class Database:
         if not self.path.exists():
             return None
         with self.errors():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 if not self._must_migrate(connection):
                     return None
                 revision = _revision(connection)
@@ -133,7 +159,7 @@ class Database:
         raises  NotFound when there is none, Conflict when the schema is not this version's, Corrupt
         """
         with self._migration_lock(), self.errors():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 revision = _revision(connection)
             if revision is None:
                 raise Conflict(f"{self.path} was never brought up to date")
@@ -154,7 +180,7 @@ class Database:
             migrate_apart(self._folder)
             return
         with self._migration_lock():
-            with closing(connect(self.path)) as connection:
+            with closing(connect(self.path, keeps_log=True)) as connection:
                 revision = _revision(connection)
                 # Another process may have done it while this one waited.
                 if not self._must_migrate(connection):
@@ -174,6 +200,16 @@ class Database:
 
     def _migration_lock(self) -> FileLock:
         return FileLock(self._folder / "locks" / "migrate.lock", purpose="a database migration", wait=True)
+
+
+def shipping_note(path: Path) -> Path:
+    """Return the file that tells how far a database was shipped."""
+    return path.parent / "locks" / f"{path.name}.shipped"
+
+
+def damage_mark(path: Path) -> Path:
+    """Return the file that lies there once a database file was found damaged, until it is mended."""
+    return path.parent / "locks" / f"{path.name}.damaged"
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
@@ -206,7 +242,7 @@ def named(error: sqlite3.Error, path: Path) -> AudobonError:
         return Unavailable(f"reading or writing {path} failed: {error}", hint="check the disk and try again")
     return Corrupt(
         f"{path} cannot be used as a database: {error}",
-        hint="move it away; finished output is not in it",
+        hint=MEND,
     )
 
 

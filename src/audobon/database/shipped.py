@@ -41,6 +41,7 @@ class Info(msgspec.Struct, frozen=True):
     ends        place in the log after its last frame
     pages       of the database then
     why         what a generation was begun for
+    marks       of segments put together: the last commit of each, and its `at`
     """
 
     kind: Literal["snapshot", "segment"]
@@ -55,6 +56,19 @@ class Info(msgspec.Struct, frozen=True):
     begins: LogPlace
     ends: LogPlace
     why: str = ""
+    marks: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the object that tells this."""
+        if self.marks:
+            return f"{PREFIX}{self.generation}/{self.first:012d}-{self.last:012d}{SEGMENT}"
+        return object_name(self.generation, self.first, self.kind)
+
+    @property
+    def ships(self) -> tuple[tuple[int, float], ...]:
+        """The last commit, and the instant, of each time something was shipped into it."""
+        return self.marks or ((self.last, self.at),)
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -137,7 +151,7 @@ class ShippedObject:
             raise Corrupt("what it tells of itself is not whole")
         self._stream.seek(self._packed_bytes)
         info = msgspec.msgpack.decode(_read(self._stream, length), type=Info)
-        if object_name(info.generation, info.first, info.kind) != self.name:
+        if info.name != self.name:
             raise Corrupt("it stands under another's name")
         return info
 

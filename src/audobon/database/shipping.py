@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
 from audobon.clock import Clock, utc_now
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
-from audobon.database.generations import Position, generations, latest_info
+from audobon.database.compacting import compact_shipped
+from audobon.database.generations import Generation, Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
     ShippedWriter,
@@ -23,12 +26,14 @@ from audobon.database.shipping_state import ShippingState, StateFile
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
-from audobon.errors import AlreadyRunning, ObjectExists, ObjectNotFound
+from audobon.errors import AlreadyRunning, CorruptBackup, ObjectExists, ObjectNotFound
 from audobon.keys.service import DataKey, Keys
 from audobon.processes import FileLock
 from audobon.storage.port import ObjectStore
 
 _TRIES = 4
+# More commits than a segment ever holds: numbers go on behind one that cannot be read.
+_MOST_COMMITS = 100_000
 
 
 class Shipper:
@@ -110,7 +115,27 @@ class Shipper:
                 held.release()
                 reader.close()
             with self._shipping(waits=True):
-                self._note(self._known().with_snapshot(state))
+                # Others may have shipped more meanwhile.
+                self._note((self._current() or state).with_snapshot(state))
+
+    def compact(self) -> None:
+        """Put small segments together, unless another process does, or takes a snapshot.
+
+        raises  DiskFull, Denied
+        """
+        with suppress(AlreadyRunning), self._lock("snapshot", waits=False):
+            with self._shipping(waits=True):
+                state = self._current()
+            compact_shipped(self._store, self._keys, is_alone=True)
+            with self._shipping(waits=True):
+                now = self._current()
+                if state is not None and now is not None and now.generation == state.generation:
+                    self._note(msgspec.structs.replace(now, compacted=min(state.segments, now.segments)))
+
+    @property
+    def is_compacting_due(self) -> bool:
+        """Whether `ship` has found that there are many small segments."""
+        return self._state is not None and self._state.needs_compacting
 
     def has_news(self) -> bool:
         """Tell whether something is committed that is not shipped, or not known to be; asks no keys."""
@@ -218,7 +243,10 @@ class Shipper:
             before = self._stored()
         self._counted = None
         self._shut_out_frames = 0
-        commit = 1 if before is None else before.commit + 1
+        # What was shipped and is gone from the store is not counted twice.
+        noted = self._states.read()
+        reach = max(0 if each is None else each.commit for each in (before, noted))
+        commit = reach + 1
         generation = generation_name(commit)
         key = new_key(self._keys)
         return ShippingState(
@@ -268,10 +296,15 @@ class Shipper:
         if noted is not None and noted == self._noted and self._state is not None:
             return self._state
         self._counted = None
-        if noted is not None and noted.last_name and self._has(noted.last_name):
+        if noted is not None and (self._has(noted.last_name) if noted.last_name else self._is_newest(noted)):
             self._state = self._noted = noted
             return noted
         return self._stored()
+
+    def _is_newest(self, state: ShippingState) -> bool:
+        """Tell whether a generation that was begun, and stored nothing yet, is still the newest."""
+        found = generations(self._store)
+        return not found or found[-1].name == state.generation or found[-1].first < state.commit
 
     def _stored(self) -> ShippingState | None:
         """Return how far everything is shipped, from the store alone."""
@@ -279,7 +312,10 @@ class Shipper:
         if not found:
             return None
         generation = found[-1]
-        info, name = latest_info(self._store, self._keys, generation)
+        try:
+            info, name = latest_info(self._store, self._keys, generation)
+        except CorruptBackup:
+            return _lost_state(generation)
         _, key = read_info(self._store, self._keys, name)
         state = ShippingState(
             generation=generation.name,
@@ -334,3 +370,23 @@ class Shipper:
     def _lock(self, name: str, *, waits: bool) -> FileLock:
         path = self._path.parent / "locks" / f"{self._path.name}.{name}.lock"
         return FileLock(path, purpose=f"{name} of {self._path}", wait=waits)
+
+
+def _lost_state(generation: Generation) -> ShippingState:
+    """Return a state that cannot be gone on with, for a generation whose end cannot be read."""
+    newest = max((*generation.segments, *generation.snapshots))
+    return ShippingState(
+        generation=generation.name,
+        commit=newest + _MOST_COMMITS,
+        at=max(entry.created_at for entry in (*generation.segments.values(), *generation.snapshots.values())),
+        id=b"",
+        place=LogPlace(b"", 0, (0, 0)),
+        page_bytes=0,
+        pages=0,
+        why="",
+        last_name="",
+        key_id=b"",
+        subject="",
+        subject_version=0,
+        wrapped=b"",
+    )

@@ -5,6 +5,8 @@ found out because the next object is there already, and the log proves itself by
 """
 
 import os
+import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,8 +15,12 @@ import msgspec
 from audobon.database.shipped import Info
 from audobon.database.wal_reader import LogPlace
 
-_MOST_SEGMENTS = 10_000
+# They are put together meanwhile, so what a restore has to read is bounded by bytes.
+_MOST_SEGMENTS = 100_000
+_SEGMENTS_PUT_TOGETHER = 1000
 _LEAST_BYTES = 16 << 20
+# Length and CRC-32 of the note that follows: bytes of an older, longer one may lie behind it.
+_FRAME = struct.Struct(">II")
 
 
 class ShippingState(msgspec.Struct, kw_only=True):
@@ -24,6 +30,7 @@ class ShippingState(msgspec.Struct, kw_only=True):
     last_name    of the last object; empty when the generation has none yet
     segments     since the last snapshot
     frame_bytes  of the log, in those
+    compacted    of those segments, how many there were when they were put together last
     """
 
     generation: str
@@ -42,6 +49,12 @@ class ShippingState(msgspec.Struct, kw_only=True):
     has_snapshot: bool = False
     segments: int = 0
     frame_bytes: int = 0
+    compacted: int = 0
+
+    @property
+    def needs_compacting(self) -> bool:
+        """Whether there are many segments that could be put together."""
+        return self.segments - self.compacted >= _SEGMENTS_PUT_TOGETHER
 
     @property
     def needs_snapshot(self) -> bool:
@@ -78,30 +91,41 @@ class ShippingState(msgspec.Struct, kw_only=True):
             has_snapshot=True,
             segments=max(0, self.segments - then.segments),
             frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
+            compacted=max(0, self.compacted - then.segments),
         )
 
 
 class StateFile:
-    """The note, replaced whole; not synced to the disk."""
+    """The note, overwritten in place and not synced; to replace the file would cost as much as a sync."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.parent / "locks" / f"{database.name}.shipped"
 
     def read(self) -> ShippingState | None:
-        """Return what was noted last; None when that cannot be read."""
+        """Return what was noted last; None when that cannot be read, as while it is being written."""
         try:
-            return msgspec.msgpack.decode(self._path.read_bytes(), type=ShippingState)
-        except (OSError, msgspec.MsgspecError):
+            data = self._path.read_bytes()
+            length, check = _FRAME.unpack_from(data)
+            note = data[_FRAME.size : _FRAME.size + length]
+            if len(note) != length or zlib.crc32(note) != check:
+                return None
+            return msgspec.msgpack.decode(note, type=ShippingState)
+        except (OSError, struct.error, msgspec.MsgspecError):
             return None
 
     def write(self, state: ShippingState) -> None:
-        """Note a state. It is noted anew at the next, if it cannot be."""
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            beside.write_bytes(msgspec.msgpack.encode(state))
-            beside.replace(self._path)
-        except OSError:
-            beside.unlink(missing_ok=True)
+        """Note a state, under the lock of shipping. It is noted anew at the next, if it cannot be."""
+        note = msgspec.msgpack.encode(state)
+        with suppress(OSError):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            try:
+                os.write(descriptor, _FRAME.pack(len(note), zlib.crc32(note)) + note)
+            finally:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Forget what was noted, as where a database begins anew."""
+        self._path.unlink(missing_ok=True)
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -14,9 +14,12 @@ from typing import Any
 from audobon.database.wal_format import FRAME_HEADER_BYTES, Checksum
 
 _MASK = 0xFFFFFFFF
-# Below, loading numpy (0.1 s, 20 MB) costs more than it saves.
+# So many frames, at once or one after the other, and loading numpy (0.1 s, 20 MB) saves more than it costs.
 _MANY_FRAMES = 64
+_MANY_FRAMES_IN_ALL = 1000
 _SALTED_WORDS = 2
+
+_summed_slowly = 0
 
 
 class Frame(tuple[int, int, Checksum]):
@@ -57,9 +60,12 @@ def sound_frames(
 
 def _sums(raw: memoryview, page_bytes: int, byte_order: str) -> list[tuple[int, int]]:
     """Return what each frame adds to the state: its page number, its commit mark and its page."""
+    global _summed_slowly
     frame_bytes = FRAME_HEADER_BYTES + page_bytes
-    if len(raw) // frame_bytes >= _MANY_FRAMES or "numpy" in sys.modules:
+    count = len(raw) // frame_bytes
+    if count >= _MANY_FRAMES or _summed_slowly >= _MANY_FRAMES_IN_ALL or "numpy" in sys.modules:
         return _sums_at_once(raw, frame_bytes, byte_order)
+    _summed_slowly += count
     firsts, seconds = _factors((page_bytes >> 2) + _SALTED_WORDS)
     layout = struct.Struct(f"{byte_order}2I16x{page_bytes >> 2}I")
     found = []

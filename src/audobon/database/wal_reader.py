@@ -1,11 +1,13 @@
 """Reads what is committed in the log of a database that others are writing to."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from audobon.atomic import disk_errors
 from audobon.database.wal_checksums import Frame, sound_frames
 from audobon.database.wal_format import (
     FRAME_HEADER_BYTES,
@@ -67,13 +69,19 @@ class LogReader:
                 return index
         return None
 
+    def copied_frames(self) -> int:
+        """Return how many frames of the log are in the database already."""
+        descriptor = kept_open(f"{self._path}-shm", database=self._path)
+        return int.from_bytes(os.pread(descriptor, 4, INDEX_BYTES), sys.byteorder)
+
     def header(self) -> LogHeader | None:
         """Return the head of the log; None when there is none yet."""
         return parse_header(os.pread(self._opened(), HEADER_BYTES, 0))
 
     def sync(self) -> None:
-        """Return when all that is in the log is on the disk."""
-        os.fdatasync(self._opened()) if hasattr(os, "fdatasync") else os.fsync(self._opened())
+        """Return when all that is in the log is on the disk; DiskFull or Denied when it cannot be."""
+        with disk_errors(Path(f"{self._path}-wal")):
+            os.fdatasync(self._opened()) if hasattr(os, "fdatasync") else os.fsync(self._opened())
 
     def frames(self, place: LogPlace, index: LogIndex) -> Iterator[tuple[memoryview, list[Frame]]]:
         """Yield the frames from a place up to what an index tells, in batches.

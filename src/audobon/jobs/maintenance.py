@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from audobon.clock import utc_now
+from audobon.database.copies import prune_own_copy
 from audobon.errors import AlreadyRunning, CorruptBackup, UnknownOperation
 from audobon.jobs.lifecycle import needed_by_jobs, run_lifecycle
 from audobon.jobs.records import JobRecords
+from audobon.jobs.scrubbing import note
 from audobon.jobs.sealing_rows import seal_rows
 from audobon.keys.service import Keys
 from audobon.queue.port import Queue
+from audobon.settings import Settings
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
 from audobon.telemetry.logs import Log
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from audobon.backup.service import Backups
     from audobon.backup.sources import Progress, Tell
     from audobon.backup.verifying import Verified
+    from audobon.storage.scrub_report import Scrubbed
 
 Step = Callable[[int, int], None]
 """Told (done, total), in whatever the upkeep counts."""
@@ -37,7 +41,7 @@ _KEEP_TASKS_SECONDS = 30 * 86_400.0
 
 
 class Upkeep(msgspec.Struct, frozen=True):
-    """What upkeep works on; `backups` opens them when they are needed."""
+    """What upkeep works on; `backups` opens them, `settings` reads them, when needed."""
 
     connection: sqlite3.Connection
     queue: Queue
@@ -46,6 +50,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     keys: Keys
     folder: Path
     backups: "Callable[[], Backups]"
+    settings: Callable[[], Settings] = Settings
 
 
 def maintain(kind: str, upkeep: Upkeep, step: Step = lambda done, total: None) -> str:
@@ -77,6 +82,11 @@ def _prune_tasks(upkeep: Upkeep, _: Step) -> dict[str, int]:
     return {"forgotten_tasks": upkeep.queue.prune(finished_before=utc_now() - _KEEP_TASKS_SECONDS)}
 
 
+def _prune_database(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    pruned = prune_own_copy(upkeep.folder, upkeep.keys, keep_days=upkeep.settings().database.keep_days)
+    return {"removed_objects": pruned.objects, "freed_bytes": pruned.size_bytes}
+
+
 def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
     try:
         count = seal_rows(upkeep.connection, upkeep.keys, upkeep.folder)
@@ -91,6 +101,19 @@ def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     with closing(Log(upkeep.folder, upkeep.keys.seal_text, level="info")) as log:
         log.write("storage", "lifecycle run", **dict[str, Any](facts))
     return facts
+
+
+def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
+    from audobon.storage.scrub_report import refuse
+
+    backups = upkeep.backups()
+    found = upkeep.storage.scrubber.scrub(
+        copies=backups,
+        on_step=lambda done, total: step(done >> 20, max(1, total >> 20)),
+    )
+    note(backups.log, found)
+    refuse(found)
+    return found
 
 
 def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
@@ -148,12 +171,36 @@ def _apply_retention(upkeep: Upkeep, step: Step) -> dict[str, int]:
     return {f"removed_{each.kind}": each.count for each in retention.apply(is_dry=False)}
 
 
+def _finish_erasures(upkeep: Upkeep, _: Step) -> dict[str, int]:
+    from audobon.data.certificate import KeepTimes
+    from audobon.data.finishing import finish_erasures
+
+    places = [place.path for place in upkeep.backups().places.list()]
+    finished = finish_erasures(
+        upkeep.folder,
+        upkeep.connection,
+        upkeep.queue,
+        upkeep.storage,
+        upkeep.cache,
+        upkeep.keys,
+        places,
+        KeepTimes.of(upkeep.settings()),
+    )
+    return {
+        "finished_erasures": sum(not each.pending for each in finished),
+        "pending_erasures": sum(bool(each.pending) for each in finished),
+    }
+
+
 _DEEDS: dict[str, Callable[[Upkeep, Step], object]] = {
     "sweep-blobs": _sweep_blobs,
     "prune-tasks": _prune_tasks,
+    "prune-database": _prune_database,
     "seal-rows": _seal_rows,
     "apply-retention": _apply_retention,
     "run-lifecycle": _run_lifecycle,
+    "finish-erasures": _finish_erasures,
+    "scrub": _scrub,
     "backup-now": _backup_now,
     "backup-verify": _backup_verify,
     "backup-drill": _backup_drill,

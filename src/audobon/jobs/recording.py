@@ -160,6 +160,7 @@ class Recording:
                 self._queue.amend(task.id, msgspec.json.encode(asked).decode())
         self._queue.replay(job_id=job_id)
         self._queue.make_due(job_id)
+        self._queue.set_deadline(job_id, self._request.deadline_at)
         self._records.set_state(job_id, "running")
 
     def _can_resume(self, job_id: str, taken: list[TakenEntry]) -> bool:
@@ -205,6 +206,7 @@ class Recording:
                     ordinal=ordinal,
                     work_key=work_key(work, self._request.operation),
                     total_units=units(item.info, settings, placement),
+                    deadline_at=self._request.deadline_at,
                     subject=self._request.subject,
                 )
             )

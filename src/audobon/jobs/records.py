@@ -1,6 +1,7 @@
 """Jobs and the files of their documents, in the database."""
 
 import sqlite3
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -28,6 +29,10 @@ WHERE job.state IN ('running', 'interrupted', 'partial') AND entry.blob IS NOT N
 UNION
 SELECT task.result_blob FROM task JOIN job ON job.id = task.job_id
 WHERE job.state IN ('running', 'interrupted', 'partial') AND task.result_blob IS NOT NULL
+"""
+_WHO_NEEDS = """
+SELECT entry.job_id, entry.ordinal, entry.blob FROM entry JOIN job ON job.id = entry.job_id
+WHERE job.state IN ('running', 'interrupted', 'partial') AND entry.blob IS NOT NULL
 """
 # Work of jobs that have ended is not told: what made it may be another version by now, or be cleared away.
 _DONE_WORK = """
@@ -215,6 +220,16 @@ class JobRecords:
     def needed_blobs(self) -> set[str]:
         """Return the keys of all blobs an unfinished job needs."""
         return {str(row[0]) for row in self._connection.execute(_NEEDED_BLOBS)}
+
+    def who_needs(self, blobs: Collection[str]) -> dict[str, list[str]]:
+        """Return for each of these blobs the unfinished jobs, and files in them, that need it."""
+        found: dict[str, list[str]] = {}
+        for job_id, ordinal, blob in self._connection.execute(_WHO_NEEDS):
+            if blob in blobs:
+                page = self.page_at(str(job_id), int(ordinal))
+                words = f"job {job_id}" if page is None else f"{page[2]} of job {job_id}"
+                found.setdefault(str(blob), []).append(words)
+        return found
 
     def done_work(self, work_key: str, *, job_id: str | None = None) -> list[tuple[str | None, str | None]]:
         """Return the blobs and results of equal work in jobs that have not ended, the newest first.

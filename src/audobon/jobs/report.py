@@ -21,6 +21,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes  memory for all processes together
     is_budget_asked  the user named the budget; otherwise an engine's own holds
     use_cache     results from before may be used, and what is made may be kept
+    deadline_at   instant after which pages not done by then are given up, UTC seconds; None for never
     subject       id of the person or project it is done for; all that is kept of it is sealed for them
     """
 
@@ -32,6 +33,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes: int
     is_budget_asked: bool = False
     use_cache: bool = True
+    deadline_at: float | None = None
     subject: str = PERSONAL
 
 

@@ -92,11 +92,14 @@ def seal_rows(connection: sqlite3.Connection, keys: Keys, folder: Path) -> int:
     raises  AlreadyRunning when another process is doing it
     """
     with FileLock(folder / "locks" / "seal-rows.lock", purpose="sealing what is on record"):
+        is_first = not are_rows_sealed(connection)
         count = sum(_seal_table(connection, keys, table) for table in _TABLES)
-        if count:
-            # Free space may hold what was clear, and so may the log.
+        # Or one that was killed had sealed them, and got no further.
+        if count or (is_first and _has_any_row(connection)):
+            # Free space may hold what was clear, and so may the log, and copies.
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            _forget_clear_copies(folder, keys)
         _forget_old_locks(folder / "locks")
         connection.execute("INSERT OR REPLACE INTO once (deed, done_at) VALUES (?, ?)", (_DEED, utc_now()))
     return count
@@ -134,6 +137,20 @@ def _sealed_texts(keys: Keys, table: _Table, row: sqlite3.Row) -> Iterator[tuple
         except SubjectErased:
             # Erased while it was still clear.
             yield column, "erased"
+
+
+def _has_any_row(connection: sqlite3.Connection) -> bool:
+    return any(
+        connection.execute(f"SELECT 1 FROM {table.name} LIMIT 1").fetchone() is not None  # noqa: S608
+        for table in _TABLES
+    )
+
+
+def _forget_clear_copies(folder: Path, keys: Keys) -> None:
+    # Once in the life of a database; a run's start shall not pay for it.
+    from audobon.database.clear_copies import forget_clear_copies
+
+    forget_clear_copies(folder / "audobon.db", keys)
 
 
 def _new_key(keys: Keys, row: sqlite3.Row) -> str:

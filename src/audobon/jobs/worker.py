@@ -91,6 +91,7 @@ def main() -> None:
                     keys,
                     folder,
                     lambda: _backups(folder, keys, storage, database),
+                    config.load,
                 )
                 work = WorkLoop(
                     queue,

@@ -61,7 +61,7 @@ def settle(ring: Ring, ledger: Ledger) -> list[str]:
 
     Looked at only when the ledger is not the one the keystore knows: after a restore, or a kill.
     """
-    with ring.lock:
+    with ring.lock, ring.store.errors():
         size = ledger.size_bytes()
         known = _head(ring)
         if size <= known[2]:
@@ -82,7 +82,7 @@ def settle(ring: Ring, ledger: Ledger) -> list[str]:
 def check_ledger(ring: Ring, ledger: Ledger) -> list[LedgerEntry]:
     """Return the ledger's entries. raises CorruptKeyring when any is changed, moved, or missing."""
     entries = ledger.entries()
-    with ring.lock:
+    with ring.lock, ring.store.errors():
         count, digest, _ = _head(ring)
         if count and (len(entries) < count or hash_of(entries[count - 1]) != digest):
             raise CorruptKeyring("the ledger of erasures lacks entries", hint=LEDGER_HINT)
@@ -95,7 +95,7 @@ def check_ledger(ring: Ring, ledger: Ledger) -> list[LedgerEntry]:
 
 def mend_ledger(ring: Ring, ledger: Ledger) -> None:
     """Write a damaged ledger anew from what the keystore knows to be erased."""
-    with ring.lock:
+    with ring.lock, ring.store.errors():
         rows = ring.store.connection().execute(
             "SELECT id, erased_at FROM subject WHERE erased_at IS NOT NULL ORDER BY erased_at, id"
         )

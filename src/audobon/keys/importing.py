@@ -1,13 +1,16 @@
 """A keyring made from a recovery file and its words, on a machine that has nothing else."""
 
+import os
 import shutil
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
+from audobon.atomic import clear_leftovers, disk_errors, free_name, leftovers, sync_folder, temporary_beside
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, Conflict, CorruptKeyring, ForeignRepository, WrongPassphrase
+from audobon.errors import AudobonError, Conflict, CorruptKeyring, ForeignRepository
+from audobon.keys.abandoning import abandon
 from audobon.keys.keystore import Keystore, keystore_path, read_marker, write_marker
 from audobon.keys.protector import Protectors
 from audobon.keys.recovery import Content, RecoveryKey, read_heading
@@ -56,14 +59,22 @@ def import_recovery(
     ):
         if not replace and _opens(folder, protectors):
             raise Conflict(f"the keyring of {folder} opens as it is", hint="add --overwrite to replace it")
+        for leftover in leftovers(folder / "keyring"):
+            with suppress(AudobonError):
+                _abandon(leftover, protectors)
         clear_leftovers(folder / "keyring")
         scratch = temporary_beside(folder / "keyring")
         scratch.mkdir(mode=0o700)
         try:
             _build(scratch, outcome.id, content, protectors)
             _put_in_place(folder, keystore_path(scratch))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        except BaseException:
+            # Where that fails too, the next import tries again, and needs the keystore for it.
+            with suppress(AudobonError):
+                _abandon(scratch, protectors)
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        shutil.rmtree(scratch, ignore_errors=True)
         write_marker(folder, outcome.id)
     return outcome
 
@@ -82,18 +93,17 @@ def _opens(folder: Path, protectors: Protectors) -> bool:
     return True
 
 
+def _abandon(scratch: Path, protectors: Protectors) -> None:
+    with closing(Keystore(scratch)) as store:
+        abandon(Ring(store, protectors, when_opened=lambda: None))
+
+
 def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protectors) -> None:
     store = Keystore(scratch, new_id=keyring_id)
     ring = Ring(store, protectors, when_opened=lambda: None)
     try:
         protector = protectors.choose()
         kek = protectors.kek(store, protector)
-        try:
-            kek.rotate()
-        except (CorruptKeyring, WrongPassphrase):
-            # What is left of the lost keyring's opens nothing any more.
-            kek.discard()
-            kek = protectors.kek(store, protector)
         with ring.changing() as connection:
             store.set_meta("protector", protector.encode())
             store.set_meta("personal", content.personal.encode())
@@ -120,10 +130,17 @@ def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protect
 def _put_in_place(folder: Path, built: Path) -> None:
     target = keystore_path(folder)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = free_name(f"{target}.replaced-{utc_now():.0f}")
+    journal = Path(f"{target}-journal")
+    if target.exists():
+        try:
+            # A second name, so that there is a keystore at any instant.
+            os.link(target, aside)
+        except OSError:
+            target.replace(aside)
     # The old one's journal must not be taken for the new one's.
-    for old in (target, Path(f"{target}-journal")):
-        if old.exists():
-            old.replace(old.with_name(f"{old.name}.replaced-{utc_now():.0f}"))
+    if journal.exists():
+        journal.replace(f"{aside}-journal")
     built.replace(target)
     sync_folder(target.parent)
 

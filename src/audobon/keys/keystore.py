@@ -17,6 +17,9 @@ from audobon.sqlite import BUSY_SECONDS, transaction
 FORMAT = 1
 HINT = "audobon keys import-recovery"
 
+# The name of the key-encryption key, the file it was made for, and the name for that of a copy.
+_LOCK, _HOME, _NEXT = "lock", "home", "next lock"
+
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE tenant_key (version INTEGER PRIMARY KEY, wrapped BLOB NOT NULL, created_at REAL NOT NULL);
@@ -110,6 +113,35 @@ class Keystore:
             raise CorruptKeyring(f"{self.path} lacks its name", hint=HINT)
         return found.decode("ascii", "replace")
 
+    @property
+    def lock_name(self) -> str:
+        """What names the key-encryption key of this keystore, which no copy of it shares for long."""
+        found = self.meta(_LOCK)
+        return self.id if found is None else found.decode("ascii", "replace")
+
+    def is_copy(self) -> bool:
+        """Tell whether this file is another than the one that its key-encryption key was made for."""
+        return self.meta(_HOME) != self._home()
+
+    def next_lock(self) -> str:
+        """Return the name for the key-encryption key of a copy, noted so that trying again takes the same."""
+        name = self.noted_lock()
+        if name is None:
+            name = new_lock_name(self.id)
+            self.set_meta(_NEXT, self._home() + b" " + name.encode())
+        return name
+
+    def noted_lock(self) -> str | None:
+        """Return the name that `next_lock` noted for this very copy."""
+        home, _, name = (self.meta(_NEXT) or b"").partition(b" ")
+        return name.decode("ascii", "replace") if name and home == self._home() else None
+
+    def take_lock(self, name: str) -> None:
+        """Be no copy any more, but a keystore with a key-encryption key of this name."""
+        self.set_meta(_LOCK, name.encode())
+        self.set_meta(_HOME, self._home())
+        self.set_meta(_NEXT, None)
+
     def has_changed(self) -> bool:
         """Tell whether another process changed it since this was last asked, or put another in its place."""
         if self._connection is None:
@@ -166,6 +198,10 @@ class Keystore:
         if connection is not None:
             connection.close()
 
+    def _home(self) -> bytes:
+        with disk_errors(self.path):
+            return home_of(self.path)
+
     def _now(self) -> tuple[int, int, int]:
         assert self._connection is not None
         with disk_errors(self.path):
@@ -190,7 +226,7 @@ class Keystore:
             if version == 0:
                 if known is not None:
                     raise CorruptKeyring(f"{self.path} is empty or cut off", hint=HINT)
-                make_schema(connection, keyring_id=self._new_id or secrets.token_hex(8))
+                make_schema(connection, keyring_id=self._new_id or secrets.token_hex(8), home=self._home())
             found = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
             if found is not None and known is None:
                 write_marker(self.folder, as_bytes(found[0]).decode("ascii", "replace"))
@@ -259,13 +295,31 @@ def as_number(cell: object) -> int:
     return cell
 
 
-def make_schema(connection: sqlite3.Connection, *, keyring_id: str) -> None:
+def make_schema(connection: sqlite3.Connection, *, keyring_id: str, home: bytes) -> None:
     """Make the tables of a keystore that has none, all or nothing."""
+    noted = [("id", keyring_id.encode()), (_LOCK, new_lock_name(keyring_id).encode()), (_HOME, home)]
     with transaction(connection):
         for statement in _SCHEMA.split(";")[:-1]:
             connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('id', ?)", (keyring_id.encode(),))
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", noted)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def new_lock_name(keyring_id: str) -> str:
+    """Return a fresh name for a key-encryption key, which tells whose it is."""
+    return f"{keyring_id}-{secrets.token_hex(4)}"
+
+
+def home_of(path: Path) -> bytes:
+    """Return what tells a keystore's file from every copy of it, wherever either is moved on its disk."""
+    state = path.stat()
+    return f"{state.st_dev}:{state.st_ino}".encode()
+
+
+def forget_home(connection: sqlite3.Connection) -> None:
+    """Have a keystore's file count as a copy, whatever file it is."""
+    with transaction(connection):
+        connection.execute("DELETE FROM meta WHERE name IN (?, ?)", (_HOME, _NEXT))
 
 
 def marker_path(folder: Path) -> Path:

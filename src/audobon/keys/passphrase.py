@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Passphrase:
         self._text = given
         self._file = file
         self._ask = ask
+        self._was_wrong = False
 
     @property
     def is_configured(self) -> bool:
@@ -51,10 +53,12 @@ class Passphrase:
                     self._text = self._file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
             elif self._ask is not None:
                 self._text = self._ask(is_new)
+        if not self._text and self._was_wrong:
+            raise WrongPassphrase("the passphrase does not open the keyring")
         if not self._text:
             raise WrongPassphrase(
                 "the keyring is locked with a passphrase, and none was given",
-                hint="set keys.passphrase_file, or run the command at a terminal",
+                hint="keys.passphrase_file, or run it at a terminal; forgotten: audobon keys import-recovery",
             )
         if is_new and len(self._text) < _SHORTEST:
             self._text = ""
@@ -64,13 +68,16 @@ class Passphrase:
     def forget(self) -> None:
         """Ask again the next time; for one that was typed wrong."""
         if self._ask is not None and self._file is None:
-            self._text = ""
+            self._text, self._was_wrong = "", True
 
 
 def ask_at_terminal(is_new: bool) -> str:
-    """Ask a person for the passphrase, unseen; empty when nobody is there, or a new one differs."""
+    """Ask a person for the passphrase, unseen; empty when nobody is there to ask."""
     import getpass
 
+    # What works in the background waits for the command: two questions at once cannot be answered.
+    if threading.current_thread() is not threading.main_thread():
+        return ""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return ""
     text = getpass.getpass("new passphrase of the keyring: " if is_new else "passphrase of the keyring: ")
@@ -137,7 +144,10 @@ class PassphraseFile(KeptVersions):
             plain = AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _CONTEXT)
         except InvalidTag as error:
             self._passphrase.forget()
-            raise WrongPassphrase("the passphrase does not open the keyring") from error
+            raise WrongPassphrase(
+                "the passphrase does not open the keyring",
+                hint="if it is forgotten: audobon keys import-recovery",
+            ) from error
         self._opened = kept.salt, kept.cost, key
         names = msgspec.msgpack.decode(plain, type=list[tuple[str, bytes]])
         return dict(names)

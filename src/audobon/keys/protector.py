@@ -18,5 +18,11 @@ class Protectors(Protocol):
     def choose(self) -> Protector:
         """Return the protector of a keyring that is made now."""
 
-    def kek(self, store: Keystore, protector: Protector, *, may_be_new: bool = False) -> KeyEncryption:
-        """Return the key-encryption key of a keystore; `may_be_new`: when there is none, it is made."""
+    def kek(
+        self, store: Keystore, protector: Protector, *, may_be_new: bool = False, name: str | None = None
+    ) -> KeyEncryption:
+        """Return the key-encryption key of a keystore.
+
+        may_be_new  when there is none, it is made
+        name        its name; None: the one that the keystore records
+        """

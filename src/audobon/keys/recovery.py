@@ -9,7 +9,6 @@ import hmac
 from typing import Any
 
 import msgspec
-import pyrage
 
 from audobon.clock import utc_now
 from audobon.errors import CorruptKeyring, InvalidInput, NewerFormat, WrongPassphrase
@@ -101,10 +100,14 @@ class RecoveryKey:
     @property
     def recipient(self) -> str:
         """The public key as age writes it."""
+        import pyrage
+
         return str(pyrage.x25519.Identity.from_str(self.identity).to_public())
 
     def seal(self, plain: bytes, *, keyring: str) -> bytes:
         """Return a recovery file."""
+        import pyrage
+
         sealed: bytes = pyrage.encrypt(plain, [pyrage.x25519.Recipient.from_str(self.recipient)])
         digest = hashlib.sha256(sealed).hexdigest()
         heading = Heading(_MAGIC, FORMAT, keyring, utc_now(), self.recipient, digest)
@@ -116,6 +119,8 @@ class RecoveryKey:
 
         raises  WrongPassphrase when it is another key's, InvalidInput, NewerFormat, CorruptKeyring
         """
+        import pyrage
+
         heading, sealed = read_heading(file)
         if heading.recipient != self.recipient:
             raise WrongPassphrase(

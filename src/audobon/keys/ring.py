@@ -5,13 +5,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar, get_args
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audobon.clock import utc_now
-from audobon.errors import CorruptKeyring, KeyringLost, SubjectErased, SubjectNotFound
+from audobon.errors import AudobonError, CorruptKeyring, KeyringLost, SubjectErased, SubjectNotFound
 from audobon.keys.keystore import HINT, Keystore, as_bytes, as_number
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector, Protectors
@@ -278,7 +278,39 @@ class Ring:
                 raise CorruptKeyring(f"the keyring lacks its tenant key {version}", hint=HINT)
             key = self.kek().unwrap(as_bytes(row[0]), context=self.tenant_context(version))
             self._tenant[version] = key
+            if not self.store.is_in_transaction:
+                # What cannot be done now is done another time; reading does not depend on it.
+                with suppress(AudobonError):
+                    self.part()
             return key
+
+    def part(self) -> None:
+        """Give a copied keystore a key-encryption key of its own: the other's owner may destroy that.
+
+        raises  as unwrapping does, DiskFull, Denied
+        """
+        with self.lock:
+            if not self.store.is_copy():
+                return
+            with self.changing():
+                name = self.store.next_lock()
+            with self.changing() as connection:
+                if not self.store.is_copy():
+                    return
+                rows = connection.execute("SELECT version FROM tenant_key").fetchall()
+                tenants = [(version, self.tenant_key(version)) for (version,) in rows]
+                self.store.take_lock(name)
+                # Whoever the copy was made of destroys what protected it before.
+                self.store.set_meta("leaving", None)
+                self._kek = (
+                    self.protectors.kek(self.store, self.protector(), may_be_new=True) if rows else None
+                )
+                for version, key in tenants:
+                    assert self._kek is not None
+                    wrapped = self._kek.wrap(key, context=self.tenant_context(version))
+                    connection.execute(
+                        "UPDATE tenant_key SET wrapped = ? WHERE version = ?", (wrapped, version)
+                    )
 
     def tenant_context(self, version: int) -> bytes:
         """Return what a wrapped tenant key is bound to."""

@@ -75,6 +75,7 @@ def open_data_key(ring: Ring, key_id: bytes, subject: str, version: int, wrapped
 def rotate(ring: Ring) -> Rotated:
     """Make a new version of the KEK, of the tenant key, and of every subject's key for what is new."""
     with ring.lock:
+        ring.part()
         finish_leaving(ring)
         with ring.store.leaving_nothing(), ring.changing() as connection:
             ring.newest_tenant()
@@ -101,6 +102,7 @@ def rotate(ring: Ring) -> Rotated:
 def protect(ring: Ring, protector: Protector, passphrase: Passphrase | None) -> None:
     """Wrap the tenant key, made anew, by another KEK; destroy the one before."""
     with ring.lock:
+        ring.part()
         with ring.store.leaving_nothing(), ring.changing():
             ring.newest_tenant()
             finish_leaving(ring)
@@ -138,7 +140,8 @@ def finish_leaving(ring: Ring, *, is_opening: bool = False) -> None:
     # Alone: another process may be about to protect the keyring by that very one.
     with ring.changing():
         leaving = ring.store.meta("leaving")
-        if leaving is not None:
+        # What a copy names belongs to whoever it was made of.
+        if leaving is not None and not ring.store.is_copy():
             name = leaving.decode("ascii", "replace")
             if name != ring.protector():
                 ring.protectors.kek(ring.store, msgspec.convert(name, Protector), may_be_new=True).discard()

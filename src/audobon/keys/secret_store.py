@@ -49,12 +49,12 @@ def is_secure(backend: object) -> bool:
 
 
 class SecretStore(KeptVersions):
-    """A KEK as one secret of the operating system's store, named by the keyring."""
+    """A KEK as one secret of the operating system's store, named by the keystore."""
 
-    def __init__(self, backend: Backend, keyring_id: str, *, is_new: Callable[[], bool]) -> None:
-        super().__init__(f"the entry {_SERVICE}/{keyring_id} of the system's secret store", is_new=is_new)
+    def __init__(self, backend: Backend, name: str, *, is_new: Callable[[], bool]) -> None:
+        super().__init__(f"the entry {_SERVICE}/{name} of the system's secret store", is_new=is_new)
         self._backend = backend
-        self._name = keyring_id
+        self._name = name
 
     def discard(self) -> None:
         """Remove the secret."""

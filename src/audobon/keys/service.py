@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audobon.clock import utc_now
 from audobon.errors import AudobonError, CorruptKeyring, InvalidInput, SubjectErased, SubjectNotFound
 from audobon.keys import erasure, recovery, rotation
+from audobon.keys.abandoning import abandon
 from audobon.keys.attempts import try_every_key
-from audobon.keys.keystore import Keystore, as_bytes
+from audobon.keys.keystore import Keystore, as_bytes, read_marker
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
@@ -40,11 +41,22 @@ class Keys:
     def __init__(self, folder: Path, protectors: Protectors) -> None:
         self._ring = Ring(Keystore(folder), protectors, when_opened=self._settle)
         self.ledger = Ledger(folder, self.sign, self.is_signed)
+        self._erased_again: list[str] = []
 
     @property
     def exists(self) -> bool:
         """Whether the keyring was made already."""
         return self._ring.store.exists
+
+    @property
+    def was_made(self) -> bool:
+        """Whether the data folder has or had a keyring, be it there or lost."""
+        return read_marker(self._ring.store.folder) is not None
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the data folder notes this very keyring, so that its loss would be noticed."""
+        return read_marker(self._ring.store.folder) == self.id
 
     @property
     def id(self) -> str:
@@ -255,6 +267,11 @@ class Keys:
         self.ledger.merge(entries)
         return erasure.settle(ring, self.ledger)
 
+    def erased_again(self) -> list[str]:
+        """Return whom opening the keyring erased again since this was last asked, as after a restore."""
+        again, self._erased_again = self._erased_again, []
+        return again
+
     def mend_ledger(self) -> int:
         """Write a damaged or lost ledger anew from what is erased here; return how many entries it has.
 
@@ -266,6 +283,11 @@ class Keys:
     def recovery_words(self, *, are_shown: bool = True) -> str:
         """Return the 24 words that open every export; note that they are shown, unless it is for a trial."""
         return recovery.words_of(self._opened(), are_shown=are_shown)
+
+    @property
+    def are_words_known(self) -> bool:
+        """Whether anybody ever asked for the recovery words."""
+        return self._opened().store.meta("words exported at") is not None
 
     def recovery_recipient(self) -> str:
         """Return the age recipient that exports are encrypted to."""
@@ -279,6 +301,10 @@ class Keys:
         """Return how the keyring stands. raises CorruptKeyring when the file is damaged."""
         return read_status(self._opened(), self.ledger)
 
+    def abandon(self) -> None:
+        """Destroy what unlocks this keyring, since its data folder is thrown away; copies open still."""
+        abandon(self._ring)
+
     def close(self) -> None:
         """Forget the keys in memory and close the keystore."""
         with self._ring.lock:
@@ -291,7 +317,7 @@ class Keys:
 
     def _settle(self) -> None:
         rotation.finish_leaving(self._ring, is_opening=True)
-        erasure.settle(self._ring, self.ledger)
+        self._erased_again += erasure.settle(self._ring, self.ledger)
 
     def _signing(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._opened().secret("signing"))

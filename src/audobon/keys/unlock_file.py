@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside
+from audobon.atomic import clear_leftovers, clear_leftovers_in, disk_errors, sync_folder, temporary_beside
 from audobon.keys.versions import KeptVersions, decode_versions, encode_versions
 
 
@@ -41,7 +41,8 @@ def write_private(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        clear_leftovers(path)
+        # Under whatever name: a key-encryption key that was never used has one of its own.
+        clear_leftovers_in(path.parent)
         try:
             with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(data)
@@ -63,6 +64,7 @@ def remove_private(path: Path) -> None:
                 file.write(bytes(path.stat().st_size))
                 file.flush()
                 os.fsync(file.fileno())
-            path.unlink()
         except FileNotFoundError:
             return
+        finally:
+            path.unlink(missing_ok=True)

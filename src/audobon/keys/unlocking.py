@@ -46,13 +46,15 @@ class HereProtectors:
             return "passphrase"
         return "unlock-file" if self._find_store() is None else "secret-store"
 
-    def kek(self, store: Keystore, protector: Protector, *, may_be_new: bool = False) -> KeyEncryption:
+    def kek(
+        self, store: Keystore, protector: Protector, *, may_be_new: bool = False, name: str | None = None
+    ) -> KeyEncryption:
         """Return the key-encryption key of a keystore."""
 
         def is_new() -> bool:
             return may_be_new or store.row("SELECT 1 FROM tenant_key") is None
 
-        keyring_id = store.id
+        name = name or store.lock_name
         if protector == "secret-store":
             backend = self._find_store()
             if backend is None:
@@ -60,11 +62,11 @@ class HereProtectors:
                     "this system has no secret store that can be used",
                     hint="log in to a desktop session, or choose another: audobon keys protect",
                 )
-            return SecretStore(backend, keyring_id, is_new=is_new)
+            return SecretStore(backend, name, is_new=is_new)
         if protector == "passphrase":
-            path = self._folder / f"{keyring_id}.passphrase.json"
+            path = self._folder / f"{name}.passphrase.json"
             return PassphraseFile(path, self.passphrase, is_new=is_new)
-        return UnlockFile(self._folder / f"{keyring_id}.json", is_new=is_new)
+        return UnlockFile(self._folder / f"{name}.json", is_new=is_new)
 
 
 def open_keys(

@@ -224,6 +224,10 @@ class Queue(ABC):
         """Let every waiting task of a job run at once."""
 
     @abstractmethod
+    def set_deadline(self, job_id: str, deadline_at: float | None) -> None:
+        """Set the instant after which the unfinished tasks of a job are given up; None for never."""
+
+    @abstractmethod
     def clock_moved(self, seconds: float) -> None:
         """Keep the order of tasks and the rests between attempts after the machine's clock was set.
 

@@ -89,6 +89,10 @@ class SqlStopping(SqlTasks):
             if self._count(sql.MAKE_DUE, {"job_id": job_id, "now": self._clock()}):
                 self.wake()
 
+    def set_deadline(self, job_id: str, deadline_at: float | None) -> None:
+        with self.transaction():
+            self._count(sql.SET_DEADLINE, {"job_id": job_id, "deadline_at": deadline_at})
+
     def prune(self, *, finished_before: float) -> int:
         with self.transaction():
             return self._count(sql.PRUNE, {"before": finished_before})

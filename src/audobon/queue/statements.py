@@ -240,6 +240,8 @@ WHERE id = :id AND state IN ('waiting', 'ready', 'failed', 'cancelled')
 
 MAKE_DUE = "UPDATE task SET state = 'ready', run_at = :now WHERE job_id = :job_id AND state = 'waiting'"
 
+SET_DEADLINE = "UPDATE task SET deadline_at = :deadline_at WHERE job_id = :job_id AND finished_at IS NULL"
+
 PRUNE = """
 DELETE FROM task WHERE job_id IS NULL AND finished_at IS NOT NULL AND finished_at < :before
 """

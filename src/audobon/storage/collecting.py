@@ -14,6 +14,7 @@ from audobon.storage.classes import price_list
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
 from audobon.storage.open_packs import NewRecord, OpenPacks
+from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_format import BLOB, LEGACY
 from audobon.storage.pack_reading import Ciphers, read_plain
@@ -23,6 +24,8 @@ _LIVE_SHARE = 0.5
 _MOVE_BYTES = 8 << 20
 # Smaller ones that are written to are left to grow.
 _SMALL_BYTES = 1 << 20
+# What the index forgot and the store still holds: noted together with the forgetting.
+_REMOVING = "removing "
 
 # What a hold, a term or the user keeps is needed by nobody else, and stays all the same.
 _MAY_GO = """
@@ -60,11 +63,13 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     removed_packs   without a living blob
     moved_packs     in which too little lived: their living blobs went to others
     freed_bytes     of the disk
+    found_packs     that the index did not know: taken in, or removed when nobody can read them
     """
 
     removed_packs: int = 0
     moved_packs: int = 0
     freed_bytes: int = 0
+    found_packs: int = 0
 
 
 class Collector:
@@ -78,6 +83,7 @@ class Collector:
         packs: OpenPacks,
         care: PackCare,
         annotating: Annotating,
+        orphans: Orphans,
         *,
         keep_removed_days: float,
     ) -> None:
@@ -87,6 +93,7 @@ class Collector:
         self._packs = packs
         self._care = care
         self._annotating = annotating
+        self._orphans = orphans
         self._keep_seconds = keep_removed_days * DAY_SECONDS
 
     def mark(self, keep: Collection[str], *, keep_days: Mapping[str, float], is_dry: bool) -> int:
@@ -108,6 +115,18 @@ class Collector:
                 )
                 connection.execute(_WITHOUT_LIFE, (now,))
         return sum(row[1] for row in gone)
+
+    def finish_removals(self) -> int:
+        """Remove the packs that the index forgot, and whose files a killed process left; return how many."""
+        count = 0
+        for row in self._index.rows("SELECT name FROM cursor WHERE name LIKE 'removing %'"):
+            name = row["name"].removeprefix(_REMOVING)
+            if not self._index.rows("SELECT 1 FROM pack WHERE name = ?", name):
+                with suppress(ObjectNotFound):
+                    self._store.delete(name)
+                    count += 1
+            self._index.set_cursor(row["name"], None)
+        return count
 
     def remove_dead_packs(self) -> tuple[int, int]:
         """Remove packs without a living blob whose time is over; return how many, and their bytes."""
@@ -152,11 +171,13 @@ class Collector:
                 removed_packs=dead[0],
                 moved_packs=len(sparse),
                 freed_bytes=dead[1] + sum(row["size_bytes"] - row["live_bytes"] for row in sparse),
+                found_packs=self._orphans.settle(is_dry=True).packs,
             )
+        found = self.finish_removals() + self._orphans.settle(is_dry=False).packs
         moved = 0
         before = 0
         for done, row in enumerate(sparse, start=1):
-            if self._move_out(row["id"], row["name"]):
+            if self.move_out(row["id"], row["name"]):
                 moved += 1
                 before += row["live_bytes"]
             if on_step is not None:
@@ -164,10 +185,13 @@ class Collector:
         removed, freed = self.remove_dead_packs()
         # Others collect at the same time, and a pack that was moved out of may have to stay for its notes.
         return Collected(
-            removed_packs=max(0, removed - moved), moved_packs=moved, freed_bytes=max(0, freed - before)
+            removed_packs=max(0, removed - moved),
+            moved_packs=moved,
+            freed_bytes=max(0, freed - before),
+            found_packs=found,
         )
 
-    def _move_out(self, row: int, name: str) -> bool:
+    def move_out(self, row: int, name: str) -> bool:
         """Move all that may still be read out of a pack, and let it die; False when it must stay."""
         since = utc_now() - self._keep_seconds
         wanted = self._index.rows(
@@ -226,10 +250,12 @@ class Collector:
                 connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM note WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM pack WHERE id = ?", (row,))
+                connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, '')", (_REMOVING + name,))
             # Not before the index has forgotten it for good: a power cut could bring it back there.
             with suppress(ObjectNotFound):
                 self._store.delete(name)
             self._ciphers.forget(name)
+            self._index.set_cursor(_REMOVING + name, None)
             return True
 
 

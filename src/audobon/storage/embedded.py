@@ -72,10 +72,11 @@ class FolderObjectStore(ObjectStore):
                     if self._find(name) is not None:
                         raise _exists(name)
                     _publish(temporary, path, name)
-            finally:
+            except BaseException:
                 # What cannot be removed now is hidden, and `clear_unfinished` finds it.
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
+                raise
 
     def take_in(self, file: Path, name: str) -> None:
         """Make a whole, synced file of the same disk a new object; raises as `create`."""
@@ -86,8 +87,29 @@ class FolderObjectStore(ObjectStore):
             if self._find(name) is not None:
                 raise _exists(name)
             _publish(file, path, name)
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def replacing(self, name: str, *, tier: Tier = "standard") -> Iterator[IO[bytes]]:
+        """Write an object anew, be there one or none; it changes at once, when the block ends well.
+
+        To mend what is damaged: whole objects never change.
+        """
+        self._demand_full("replace", name)
+        path = self._ready(name, tier)
+        temporary = temporary_beside(path)
+        with disk_errors(path):
+            try:
+                with temporary.open("x+b") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                with self._alone(name):
+                    temporary.replace(path)
+                    sync_folder(path.parent)
+                    self._remove_but(tier, name)
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -316,6 +338,10 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
         if error.errno not in NO_SECOND_NAMES:
             raise
         temporary.rename(path)
+    else:
+        # Before the sync, which then serves both; what cannot be removed now is found by `clear_unfinished`.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     try:
         sync_folder(path.parent)
     except BaseException:

@@ -97,9 +97,11 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     nearline, archive  folders of these tiers; empty: beside the others
     keep_removed_days  for how long what was removed can be brought back
     keep_days          by kind: what is younger is not removed
+    scrub_days         within so many days every byte is read and proved
     """
 
     nearline: str = ""
     archive: str = ""
     keep_removed_days: float = 0.0
     keep_days: dict[str, float] = {}
+    scrub_days: float = 30.0

@@ -24,7 +24,7 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
-from audobon.storage.index_schema import FORMAT, SCHEMA
+from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
@@ -155,6 +155,7 @@ class Index:
                         fill(connection)
                         connection.execute(f"PRAGMA user_version = {FORMAT}")
                 connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
+                connection.execute(ERASED)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -183,11 +184,21 @@ class Index:
             self._connection is not None and self._identity == self._identity_now() and not self._is_damaged
         )
 
+    def give_up(self) -> None:
+        """Have the file made anew by whoever uses it next: it contradicts itself."""
+        self._is_damaged = True
+        with suppress(OSError):
+            self._mark.touch()
+
     def close(self) -> None:
         """Close the file."""
         with self.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
+                with suppress(sqlite3.Error):
+                    # It is never shipped: the whole index lies in its file, unless another has it open.
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 with suppress(sqlite3.Error):
                     connection.close()
 
@@ -196,17 +207,16 @@ class Index:
         """Turn SQLite's complaints in the block into ours."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # The other: SQLite names what is wrong, and the name itself is damaged.
             raise self._named(error) from error
 
-    def _named(self, error: sqlite3.Error) -> Exception:
+    def _named(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         made: AudobonError
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             # Noted beside it: what is wrong deep inside is not seen when it is opened.
-            self._is_damaged = True
-            with suppress(OSError):
-                self._mark.touch()
+            self.give_up()
             return IndexDamaged(
                 f"{self.path} is not as it was written: {error}", hint="run the same command again"
             )
@@ -249,11 +259,8 @@ class Index:
 
     def find(self, key: bytes) -> Found | None:
         """Return where a blob lies, alive or dead; None when it is not known."""
-        with self.lock:
-            try:
-                row = self.connection.execute(_BLOB, (key,)).fetchone()
-            except sqlite3.Error as error:
-                raise self._named(error) from error
+        with self.lock, self.errors():
+            row = self.connection.execute(_BLOB, (key,)).fetchone()
         return None if row is None else Found._make(row)
 
     def cursor(self, name: str) -> str | None:

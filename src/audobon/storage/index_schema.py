@@ -70,3 +70,8 @@ CREATE INDEX note_by_pack ON note (pack);
 -- Where long work stands: scrub, lifecycle.
 CREATE TABLE cursor (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+ERASED = """
+CREATE TABLE IF NOT EXISTS erased (mark BLOB PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID
+"""
+"""Which blobs went with the key of their subject: marks that nobody can make without the keyring."""

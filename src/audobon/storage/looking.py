@@ -27,6 +27,9 @@ SELECT pack.pack_id AS id, pack.name, pack.subject, pack.kind, pack.tier, pack.t
 FROM pack LEFT JOIN blob ON blob.pack = pack.id AND blob.dead_at IS NULL
 """
 
+_KEY_CHARS = 64
+_KEYS_AT_ONCE = 10_000
+
 _USAGE = """
 SELECT pack.subject, pack.kind, pack.tier, sum(live.blobs) AS blobs, count(*) AS packs,
        sum(live.size_bytes) AS size_bytes, sum(pack.size_bytes) AS stored_bytes,
@@ -39,10 +42,6 @@ FROM pack JOIN (
 ) AS live ON live.id = pack.id
 GROUP BY pack.subject, pack.kind, pack.tier ORDER BY pack.subject, pack.kind, pack.tier
 """
-
-
-_KEY_CHARS = 64
-_KEYS_AT_ONCE = 10_000
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +77,7 @@ def blobs(index: Index, wanted: Wanted, *, newest: int | None = None) -> list[Bl
     where = ["blob.dead_at IS NOT NULL" if wanted.is_dead else "blob.dead_at IS NULL"]
     values: list[Any] = []
     if wanted.prefix:
+        # As a range, so that not every key is looked at.
         try:
             first, last = (bytes.fromhex(wanted.prefix.ljust(_KEY_CHARS, end)) for end in "0f")
         except ValueError:

@@ -27,5 +27,6 @@ def open_storage(
         tiers=tiers,
         keep_removed_days=keeping.keep_removed_days,
         keep_days=keeping.keep_days,
+        scrub_days=keeping.scrub_days,
         tell=tell,
     )

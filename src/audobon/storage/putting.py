@@ -75,12 +75,12 @@ class Putting:
                 writer.abandon()
                 raise
 
-    def put(self, data: bytes, subject: str, kind: Kind) -> str:
-        """Keep some bytes; return their key."""
+    def put(self, data: bytes, subject: str, kind: Kind) -> tuple[str, int]:
+        """Keep some bytes; return their key, and how many were not there already: all or none."""
         subject = self._keys.id_of(subject)
         key, created_at = self.place(self.digests(data, subject), subject, kind)
         if created_at is None:
-            return key.hex()
+            return key.hex(), 0
         with disk_errors(self._store.folder):
             if len(data) < LONE_BYTES:
                 self._append(subject, kind, [NewRecord(BLOB, key, data, 0, created_at)])
@@ -92,7 +92,26 @@ class Putting:
                 except BaseException:
                     lone.abandon()
                     raise
-        return key.hex()
+        return key.hex(), len(data)
+
+    def put_file(self, path: Path, subject: str, kind: Kind) -> tuple[str, int]:
+        """Keep a large file; return as `put`. One that is there already is only read."""
+        subject = self._keys.id_of(subject)
+        hashes = [blake3.blake3(key=self._keys.blob_id_key(subject))]
+        if self.has_legacy:
+            hashes.append(blake3.blake3())
+        with disk_errors(path), path.open("rb") as source:
+            while piece := source.read(LONE_BYTES):
+                for each in hashes:
+                    each.update(piece)
+            key, created_at = self.place([each.digest() for each in hashes], subject, kind)
+            if created_at is None:
+                return key.hex(), 0
+            source.seek(0)
+            with self.writing(subject, kind) as target:
+                while piece := source.read(LONE_BYTES):
+                    target.write(piece)
+            return target.key, source.tell()
 
     @contextmanager
     def batch(self, subject: str, kind: Kind) -> Iterator["Batch"]:
@@ -111,7 +130,9 @@ class Putting:
             found.append(blake3.blake3(data).digest())
         return found
 
-    def place(self, digests: list[bytes], subject: str, kind: Kind) -> tuple[bytes, float | None]:
+    def place(
+        self, digests: list[bytes], subject: str, kind: Kind, sizes: dict[str, int] | None = None
+    ) -> tuple[bytes, float | None]:
         """Return the key of some bytes, and when they are stored; None: they are there already.
 
         What is there of another subject, under the plain hash of its bytes, is not looked at.
@@ -122,7 +143,7 @@ class Putting:
             found = self._index.find(digest)
             if found is None or found.subject != subject:
                 continue
-            if self._reader.is_there(found):
+            if self._reader.is_there(found, sizes):
                 if kind != "user" or found.kind == "user":
                     return digest, None
             elif found.dead_at is None:
@@ -202,7 +223,10 @@ class Putting:
 
 
 class Batch:
-    """Many small blobs that become durable together, when the block that puts them ends well."""
+    """Many small blobs that become durable together, when the block that puts them ends well.
+
+    new_blobs, new_bytes  what was not there already, so far
+    """
 
     def __init__(self, putting: Putting, packs: OpenPacks, subject: str, kind: Kind) -> None:
         self._putting = putting
@@ -212,17 +236,21 @@ class Batch:
         self._waiting: list[NewRecord] = []
         self._waiting_bytes = 0
         self._known: set[bytes] = set()
+        self._sizes: dict[str, int] = {}
         self.written: list[Written] = []
+        self.new_blobs = 0
+        self.new_bytes = 0
 
     def put(self, data: bytes) -> str:
         """Keep some bytes; return the key that they will have."""
         if len(data) >= LONE_BYTES:
-            return self._putting.put(data, self._subject, self._kind)
+            return self._count(*self._putting.put(data, self._subject, self._kind))
         digests = self._putting.digests(data, self._subject)
         if digests[0] in self._known:
             return digests[0].hex()
-        key, created_at = self._putting.place(digests, self._subject, self._kind)
+        key, created_at = self._putting.place(digests, self._subject, self._kind, self._sizes)
         if created_at is not None:
+            self.new_blobs, self.new_bytes = self.new_blobs + 1, self.new_bytes + len(data)
             self._known.add(key)
             self._waiting.append(NewRecord(BLOB, key, data, 0, created_at))
             self._waiting_bytes += HEAD_BYTES + encrypted_bytes(len(data))
@@ -230,8 +258,20 @@ class Batch:
                 self.write()
         return key.hex()
 
+    def put_file(self, path: Path) -> str:
+        """Keep a file; return the key that it will have. A large one is durable at once."""
+        with disk_errors(path):
+            data = path.read_bytes() if path.stat().st_size < LONE_BYTES else None
+        if data is not None:
+            return self.put(data)
+        return self._count(*self._putting.put_file(path, self._subject, self._kind))
+
     def write(self) -> None:
         """Append what waits to the open pack, without waiting for the disk."""
         if self._waiting:
             self.written.append(self._packs.write(self._subject, self._kind, self._waiting))
             self._waiting, self._waiting_bytes = [], 0
+
+    def _count(self, key: str, new_bytes: int) -> str:
+        self.new_blobs, self.new_bytes = self.new_blobs + (new_bytes > 0), self.new_bytes + new_bytes
+        return key

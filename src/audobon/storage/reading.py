@@ -34,12 +34,14 @@ class Reader:
         ciphers: Ciphers,
         id_key: Callable[[str], bytes],
         note_damage: Callable[[bytes], None],
+        missing: Callable[[str], AudobonError],
     ) -> None:
         self._index = index
         self._store = store
         self._ciphers = ciphers
         self._id_key = id_key
         self._note_damage = note_damage
+        self._missing = missing
         self._reads: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -71,14 +73,22 @@ class Reader:
         with self._located(key, counts=False) as (found, file, cipher):
             self._copy(found, file, cipher, None, key)
 
-    def is_there(self, found: Found | None) -> bool:
-        """Tell whether a blob is alive, and its pack there and long enough."""
+    def is_there(self, found: Found | None, sizes: dict[str, int] | None = None) -> bool:
+        """Tell whether a blob is alive, and its pack there and long enough.
+
+        sizes  of packs that were looked at a moment ago; what is found is added
+        """
         if found is None or found.dead_at is not None:
             return False
-        try:
-            size = self._store.path(found.name).stat().st_size
-        except (ObjectNotFound, OSError):
-            return False
+        size = None if sizes is None else sizes.get(found.name)
+        # One that is open may have grown.
+        if size is None or found.state != "sealed":
+            try:
+                size = self._store.path(found.name).stat().st_size
+            except (ObjectNotFound, OSError):
+                return False
+            if sizes is not None:
+                sizes[found.name] = size
         return size >= found.offset + HEAD_BYTES + found.stored_bytes
 
     def set_aside(self, key: str, found: Found) -> CorruptBlob:
@@ -111,7 +121,9 @@ class Reader:
         found = file = None
         for _ in range(_TRIES):
             found = self._index.find(raw)
-            if found is None or found.dead_at is not None:
+            if found is None:
+                raise self._missing(key)
+            if found.dead_at is not None:
                 raise not_found(key)
             with disk_errors(self._store.folder):
                 try:
@@ -203,4 +215,7 @@ def key_bytes(key: str) -> bytes:
 
 def not_found(key: str) -> BlobNotFound:
     """Return the error for a key that storage holds nothing under."""
-    return BlobNotFound(f"no blob {key[:12]}…", hint="run the job again")
+    return BlobNotFound(
+        f"no blob {key[:12]}…",
+        hint="run the job again, or look in a backup: audobon backup restore --file KEY --into FOLDER",
+    )

@@ -10,7 +10,7 @@ from audobon.errors import AudobonError, ObjectNotFound, SubjectErased
 from audobon.storage import notes
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import KINDS, PackState
-from audobon.storage.index import add_pack
+from audobon.storage.index import Index, add_pack
 from audobon.storage.notes import Note
 from audobon.storage.open_packs import SEAL_BYTES
 from audobon.storage.pack_format import MOST_HEADER_BYTES, Head, Header, parse_header
@@ -72,18 +72,18 @@ class Rebuilding:
         on_step  called as on_step(done, total) after every pack
         """
         faults: list[str] = []
-        noted: list[tuple[int, ObjectInfo]] = []
+        noted: list[ObjectInfo] = []
         count = erased = 0
         infos = self._oldest_first()
         # One pack is in memory at a time, however many there are.
         for done, info in enumerate(infos, start=1):
             try:
                 pack = self.read(info)
-                row = self.add(connection, pack)
+                row = _add(connection, pack)
                 count += 1
                 erased += pack.found is _UNREADABLE
-                if pack.notes:
-                    noted.append((row, info))
+                if notes.enter(connection, row, pack.notes):
+                    noted.append(info)
                 if pack.found.is_damaged:
                     faults.append(f"the pack {info.name} is damaged in part")
             except ObjectNotFound:
@@ -92,10 +92,11 @@ class Rebuilding:
                 faults.append(f"the pack {info.name}: {error.message}")
             if on_step is not None:
                 on_step(done, len(infos))
-        # Once all packs are known: notes name some that are newer than the one they lie in.
-        for row, info in noted:
+        # Once all packs are known: notes name some that are newer than the one they lie in, and only the last
+        # note of each blob counts, since an older one may tell of damage since mended.
+        for info in noted:
             with suppress(AudobonError):
-                notes.apply(connection, row, self.read(info).notes)
+                notes.take_effect(connection, self.read(info).notes)
         blobs = connection.execute("SELECT count(*) FROM blob").fetchone()[0]
         return Rebuilt(packs=count, blobs=blobs, erased=erased, faults=faults)
 
@@ -130,9 +131,20 @@ class Rebuilding:
             state: PackState = "open" if is_open else "sealed"
             return _Pack(info, header, found, state, found.notes(descriptor, cipher))
 
-    def add(self, connection: sqlite3.Connection, pack: _Pack) -> int:
-        """Note one pack and its blobs, within `changing`; return its id in the index."""
-        return _add(connection, pack)
+    def adopt(self, index: Index, name: str) -> int:
+        """Note a pack that lies in the store; return its id in the index. raises ObjectNotFound, Corrupt."""
+        pack = self.read(self._store.stat(name))
+        with index.changing() as connection:
+            row = _add(connection, pack)
+            notes.apply(connection, row, pack.notes)
+            # What was removed by name stays so.
+            connection.execute(
+                "UPDATE blob SET dead_at = (SELECT removed_at FROM note WHERE note.key = blob.key)"
+                " WHERE pack = ? AND dead_at IS NULL AND EXISTS"
+                " (SELECT 1 FROM note WHERE note.key = blob.key AND removed_at >= blob.created_at)",
+                (row,),
+            )
+        return row
 
 
 _UNREADABLE = Scan([], 0, is_sealed=True, is_damaged=False)

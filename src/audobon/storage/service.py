@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -10,15 +10,15 @@ import blake3
 from msgspec import UNSET, UnsetType
 
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, SubjectErased
+from audobon.errors import AudobonError
 from audobon.keys.service import PERSONAL, Keys
 from audobon.processes import FileLock
-from audobon.storage import looking, notes
+from audobon.storage import looking
 from audobon.storage.annotating import changed, kept, removed
 from audobon.storage.collecting import Collected, remove_broken_off
 from audobon.storage.erasing import erase_subject, held_blobs
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
-from audobon.storage.index import Found, Index, empty
+from audobon.storage.index import Found, Index
 from audobon.storage.looking import Wanted
 from audobon.storage.pack_writer import BlobWriter
 from audobon.storage.parts import Parts
@@ -26,6 +26,7 @@ from audobon.storage.port import Tier
 from audobon.storage.putting import Batch
 from audobon.storage.reading import key_bytes, not_found
 from audobon.storage.rebuild import Rebuilt
+from audobon.storage.scrubbing import Scrubber
 from audobon.storage.tiering import Done, LifecyclePlan, Tiering, demand_free
 
 _PIECE_BYTES = 1 << 20
@@ -39,6 +40,7 @@ class Storage:
     tiers  folders of the other tiers; see `FolderObjectStore`
     keep_removed_days  for how long what was removed can be brought back
     keep_days  by kind: what is younger is not removed
+    scrub_days  within so many days every byte is proved; see `scrubber`
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -50,6 +52,7 @@ class Storage:
         tiers: Mapping[Tier, Path] | None = None,
         keep_removed_days: float = 0.0,
         keep_days: Mapping[str, float] | None = None,
+        scrub_days: float = 30.0,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._keys = keys
@@ -61,6 +64,7 @@ class Storage:
             tiers=tiers or {},
             keep_removed_days=keep_removed_days,
             keep_days=self._keep_days,
+            scrub_days=scrub_days,
             tell=tell,
         )
         self.store = self._parts.store
@@ -76,7 +80,11 @@ class Storage:
 
     def put(self, data: bytes, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
         """Keep some bytes; return their key."""
-        return self._ready.putting.put(data, subject, kind)
+        return self._ready.putting.put(data, subject, kind)[0]
+
+    def put_file(self, path: Path, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
+        """Keep a file; return its key. One that is there already is read, and nothing is written."""
+        return self._ready.putting.put_file(path, subject, kind)[0]
 
     @contextmanager
     def batch(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[Batch]:
@@ -180,14 +188,31 @@ class Storage:
         """Return the keys of a subject's blobs that a hold or a term forbids to remove."""
         return held_blobs(self.index, subject, now=utc_now())
 
-    def erase_subject(self, subject: str) -> int:
-        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs."""
-        return erase_subject(self.index, self.store, self._parts.ciphers, subject)
+    def erase_subject(self, subject: str, *, known: Collection[str] = ()) -> int:
+        """Remove all that is stored of a subject whose key is gone, held or not; return how many packs.
+
+        known  keys of its blobs, as jobs have them: after a restore the index does not know them
+        """
+        parts = self._ready
+        blobs = [key_bytes(key) for key in known]
+        return erase_subject(
+            parts.index, self.store, parts.ciphers, subject, known=blobs, mark=parts.erased.mark
+        )
 
     @property
     def tiering(self) -> Tiering:
         """What applies lifecycle rules; see `let_go` for what they delete."""
         return self._ready.tiering
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+        return self._parts.index.exists
+
+    @property
+    def scrubber(self) -> Scrubber:
+        """What proves every pack in its turn, and mends what is damaged."""
+        return self._ready.scrubber
 
     def let_go(self, plan: LifecyclePlan, needed: Callable[[], Collection[str]]) -> Done:
         """Remove the packs that a plan of lifecycle rules deletes, but for what is held or needed by now.
@@ -216,7 +241,7 @@ class Storage:
         """
         found = looking.blob(self.index, key_bytes(key))
         if found is None:
-            raise not_found(key)
+            raise self._parts.erased.missing(key)
         return found
 
     def find(self, wanted: Wanted, *, newest: int | None = None) -> list[BlobInfo]:
@@ -291,25 +316,14 @@ class Storage:
 
         That of one who was erased is noted as one that nobody can read.
         """
-        parts = self._ready
-        pack = parts.rebuilding.read(self.store.stat(name))
-        with parts.index.changing() as connection:
-            row = parts.rebuilding.add(connection, pack)
-            notes.apply(connection, row, pack.notes)
-        with suppress(SubjectErased):
-            parts.care.seal(row)
+        self._parts.adopt_pack(name)
 
     def rebuild(self, *, on_step: Callable[[int, int], None] | None = None) -> Rebuilt:
         """Make the index anew from the packs alone; what only it knew is lost: reads, cursors, proofs.
 
         on_step  called as on_step(done, total) after every pack
         """
-        parts = self._ready
-        with parts.index.changing() as connection:
-            empty(connection)
-            told = parts.rebuilding.fill(connection, on_step)
-        parts.care.seal_all_but_open()
-        return told
+        return self._parts.rebuild(on_step)
 
     def close(self) -> None:
         """Put on record what was read, and let go of the files."""
@@ -328,5 +342,5 @@ class Storage:
     def _found(self, key: str) -> Found:
         found = self.index.find(key_bytes(key))
         if found is None:
-            raise not_found(key)
+            raise self._parts.erased.missing(key)
         return found

@@ -5,16 +5,24 @@ something are sealed for whom they belong to; `read_log` opens them for the owne
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
 from audobon.atomic import write_bytes
-from audobon.errors import AlreadyRunning, SubjectErased
+from audobon.errors import (
+    AlreadyRunning,
+    CorruptKeyring,
+    KeyringLost,
+    SubjectErased,
+    WrongPassphrase,
+)
 from audobon.processes import FileLock
 
-Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data"]
+Category = Literal["job", "page", "worker", "model", "storage", "database", "backup", "data", "recovery"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _ROTATE_BYTES = 10 << 20
@@ -22,6 +30,7 @@ _KEPT_FILES = 5
 # Ids, and words of Audobon's own. What is not here is sealed, so that a fact added later cannot leak.
 _CLEAR = {"at", "level", "category", "event", "job", "operation", "code", "status", "fence"}
 ERASED = "erased"
+LOCKED = "not written: the keyring was locked"
 """What stands for words whose owner was erased."""
 
 
@@ -43,7 +52,6 @@ class Log:
         self._path = folder / "logs" / "audobon.jsonl"
         self._seal = seal
         self._level = level
-        self._logger: Any = None
         self._file: BinaryIO | None = None
 
     def write(
@@ -51,35 +59,35 @@ class Log:
     ) -> None:
         """Write one event with its facts; below the configured level nothing happens.
 
+        On a disk that is full or fails the event is lost: nobody's work ends for it.
         subject  id of whom the words among the facts belong to
         """
         if _LEVELS[level] < _LEVELS[self._level]:
             return
-        if self._logger is None:
-            self._logger = self._open()
-        getattr(self._logger, level)(event, category=category, **_sealed(self._seal, subject, facts))
+        instant = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = {
+            "category": category,
+            **_sealed(self._seal, subject, facts),
+            "event": event,
+            "level": level,
+            "at": instant,
+        }
+        with suppress(OSError):
+            if self._file is None:
+                self._file = self._open()
+            # Whole in one go: lines of threads and processes do not mix.
+            self._file.write(msgspec.json.encode(line) + b"\n")
 
     def close(self) -> None:
         """Let go of the file; the next event opens it again."""
-        file, self._file, self._logger = self._file, None, None
+        file, self._file = self._file, None
         if file is not None:
             file.close()
 
-    def _open(self) -> Any:
-        # Dear to import, and not needed before the work is under way.
-        import structlog
-
+    def _open(self) -> BinaryIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self._path)
-        self._file = file = self._path.open("ab", buffering=0)
-        return structlog.wrap_logger(
-            structlog.BytesLogger(file),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-                structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event)),
-            ],
-        )
+        return self._path.open("ab", buffering=0)
 
 
 def log_context(field: str) -> bytes:
@@ -140,6 +148,9 @@ def _sealed_facts(seal: Seal, subject: str, facts: dict[str, object]) -> Iterato
             yield field, seal(subject, words, context=log_context(field))
         except SubjectErased:
             yield field, ERASED
+        except (WrongPassphrase, KeyringLost, CorruptKeyring):
+            # That something happened is told all the same, without the words.
+            yield field, LOCKED
 
 
 def _rotate(path: Path) -> None:

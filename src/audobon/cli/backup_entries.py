@@ -1,0 +1,72 @@
+"""Backups as they are listed: for programs and for people, of this machine and of a place alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audobon.cli.backup_words import amount_of
+from audobon.cli.durations import span
+from audobon.cli.queue_words import columns, moment
+from audobon.cli.terminal import print_json, say
+from audobon.errors import BackupNotFound
+
+if TYPE_CHECKING:
+    from audobon.backup.manifest import Manifest
+
+HEADINGS = ("id", "made", "age", "size", "added", "jobs", "state")
+RIGHT = ("size", "added", "jobs")
+
+
+def entry_of(manifest: "Manifest") -> dict[str, object]:
+    """Return a backup for programs; instants are UTC seconds."""
+    return {
+        "id": manifest.id,
+        "at": manifest.at,
+        "size_bytes": manifest.size_bytes,
+        "added_bytes": manifest.added_bytes,
+        "jobs": manifest.counts.jobs,
+        "packs": len(manifest.packs),
+        "is_whole": not manifest.lacking,
+    }
+
+
+def row_of(manifest: "Manifest", *, now: float) -> tuple[str, ...]:
+    """Return a backup for people, under HEADINGS."""
+    return (
+        manifest.id,
+        moment(manifest.at),
+        span(max(0.0, now - manifest.at)),
+        amount_of(manifest.size_bytes),
+        amount_of(manifest.added_bytes),
+        str(manifest.counts.jobs),
+        f"lacks {len(manifest.lacking)}" if manifest.lacking else "whole",
+    )
+
+
+def list_without_keys(place: Path, *, as_json: bool) -> None:
+    """List the backups of a place whose keyring is not here: their lists are signed, not secret.
+
+    raises  Unavailable, BackupNotFound
+    """
+    from audobon.backup.repository import open_repository
+    from audobon.clock import utc_now
+
+    stored, damaged = open_repository(place, None, rights="read").readable()
+    if as_json:
+        print_json(
+            {
+                "place": str(place),
+                "backups": [entry_of(each.manifest) for each in stored],
+                "damaged": [error.message for error in damaged],
+            }
+        )
+    elif stored:
+        now = utc_now()
+        click.echo(
+            "\n".join(columns(HEADINGS, [row_of(each.manifest, now=now) for each in stored], right=RIGHT))
+        )
+    for error in damaged:
+        say(f"damaged: {error.message}")
+    if not stored:
+        raise BackupNotFound(f"{place} holds no sound backup")
