@@ -99,10 +99,11 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
+        # Let go of before it is closed: the next instant another thread may have the lock, and its file here.
+        file, self._file = self._file, None
+        if file is not None:
             # Closing frees the lock; the file stays, since removing it would race with a waiter.
-            self._file.close()
-            self._file = None
+            file.close()
 
 
 def _lock(file: IO[str], *, wait: bool, shared: bool) -> None:

@@ -1,16 +1,14 @@
 """Rotation makes keys fresh and loses nothing; rewrapping goes on where it stopped."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 
 import pytest
 from keyring_home import Home
 
-from audobon.errors import Conflict, CorruptKeyring
 from audobon.keys import rotation
 from audobon.keys.rotation import Rewrapped, Rotated, Wrapped
-from audobon.keys.service import PERSONAL, SYSTEM, DataKey, Keys
+from audobon.keys.service import PERSONAL, DataKey, Keys
 
 
 def beside(made: DataKey) -> Wrapped:
@@ -121,35 +119,3 @@ def test_a_damaged_new_wrapping_does_not_hide_the_one_beside_the_data(home: Home
     with keys._ring.changing() as connection:
         connection.execute("UPDATE data_key SET wrapped = zeroblob(60)")
     assert home.open().open_data_key(*beside(made)) == made.key
-
-
-def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time() + 3700
-    monkeypatch.setattr(rotation, "utc_now", lambda: now)
-
-
-def test_versions_that_nothing_needs_are_retired_when_that_is_proved(
-    home: Home, keys: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann = keys.subject("Ann")
-    keys.subject(SYSTEM)
-    made, sealed = keys.new_data_key(ann), keys.seal_text(PERSONAL, "x", context=b"c")
-    blob_id_key = keys.blob_id_key(ann)
-    keys.rotate()
-    version = keys.sealed_version(sealed)
-    assert version == (PERSONAL, 1)
-    with pytest.raises(Conflict, match="younger than an hour"):
-        keys.retire([beside(made)], [version])
-    an_hour_later(monkeypatch)
-    # A data key that only the old version wraps keeps it; so does a sealed text.
-    assert keys.retire([beside(made)], [version]) == [(SYSTEM, 1)]
-    keys.rewrap([beside(made)])
-    assert keys.retire([beside(made)], [version]) == [(ann, 1)]
-    fresh = home.open()
-    assert fresh.open_data_key(*beside(made)) == made.key
-    assert fresh.unseal_text(sealed, context=b"c") == "x"
-    assert fresh.blob_id_key(ann) == blob_id_key
-    assert fresh.find_subject("Ann").id == ann
-    assert keys.retire([beside(made)], []) == [(PERSONAL, 1)]
-    with pytest.raises(CorruptKeyring):
-        home.open().unseal_text(sealed, context=b"c")

@@ -331,7 +331,7 @@ def test_packs_that_change_places_are_noticed(storage: Storage) -> None:
     one.rename(spare)
     other.rename(one)
     spare.rename(other)
-    storage._ciphers.forget(storage.stat(keys[0]).pack)
+    storage._parts.ciphers.forget(storage.stat(keys[0]).pack)
     for key, each in zip(keys, data, strict=True):
         with pytest.raises(CorruptBlob):
             storage.get(key)

@@ -1,14 +1,15 @@
 """`audobon storage`: what is kept, put there, taken out and given back."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from audobon.cli.storage_holds import hold, keep, release
+from audobon.cli.storage_holds import hold, keep, put_on_record, release
 from audobon.cli.storage_lifecycle import lifecycle
+from audobon.cli.storage_putting import put
 from audobon.cli.storage_scrub import scrub
 from audobon.cli.terminal import is_terminal, print_json, say
 
@@ -31,7 +32,7 @@ def storage() -> None:
     """
 
 
-for command in (lifecycle, hold, release, keep, scrub):
+for command in (put, lifecycle, hold, release, keep, scrub):
     storage.add_command(command)
 
 
@@ -125,46 +126,20 @@ def stat(key: str, *, as_json: bool) -> None:
 
 
 @storage.command(short_help="Show what blobs take, by subject, kind and tier.")
+@click.option("--tiers", "by_tier", is_flag=True, help="Only by tier, with the folder of each.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def usage(*, as_json: bool) -> None:
+def usage(*, by_tier: bool, as_json: bool) -> None:
     """Show what blobs take. In packs: on the disk; dead: of that, what `gc` would give back in the end."""
     from audobon.app import open_app
-    from audobon.cli.storage_words import usage_table
+    from audobon.cli.storage_words import tier_table, tiers_of, usage_table
 
     app = open_app()
     found = app.storage.usage()
+    if by_tier:
+        tiers = tiers_of(found, app.storage.store.tier_folder)
+        print_json(tiers) if as_json else click.echo("\n".join(tier_table(tiers)))
+        return
     print_json(found) if as_json else click.echo("\n".join(usage_table(found, names(app))))
-
-
-@storage.command(short_help="Keep files; each one's key is printed.")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
-@click.option("--subject", help="The person or project they belong to; made when there is none.")
-@click.option("--dry-run", "is_dry", is_flag=True, help="Only print the keys that they would have.")
-@click.option("--json", "as_json", is_flag=True, help="Print names and keys as JSON.")
-def put(files: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: bool) -> None:
-    """Keep files, encrypted, until they are deleted by name: no job and no sweep removes them."""
-    from audobon.app import open_app
-    from audobon.cli.storage_putting import put_files
-    from audobon.keys.service import PERSONAL
-
-    app = open_app()
-    told = []
-    if is_dry:
-        owner = PERSONAL if subject is None else app.keys.find_subject(subject).id
-        keyed: Iterator[tuple[Path, str]] = (
-            (path, app.storage.key_of(path.read_bytes(), subject=owner)) for path in files
-        )
-    else:
-        owner = PERSONAL if subject is None else app.keys.subject(subject)
-        keyed = put_files(app.storage, files, subject=owner)
-    for path, key in keyed:
-        told.append({"file": str(path), "key": key})
-        if not as_json:
-            click.echo(f"{key}  {path}")
-    if as_json:
-        print_json(told)
 
 
 @storage.command(short_help="Write a blob to a file, or to standard output.")
@@ -202,6 +177,7 @@ def delete(key_list: tuple[str, ...], *, is_dry: bool) -> None:
     infos = [blob_named(app, key) for key in key_list]
     if not is_dry:
         app.storage.remove([info.key for info in infos])
+        put_on_record(app, "blobs deleted", blobs=len(infos))
     size = sum(info.size_bytes for info in infos) / 1e6
     say(f"{'would delete' if is_dry else 'deleted'} {counted(len(infos), 'blob')}, {size:.1f} MB")
     days = app.settings.storage.keep_removed_days
@@ -226,6 +202,7 @@ def undelete(key: str) -> None:
             f"{error.message}; its bytes are not here any more",
             hint=f"audobon backup restore --file {key} --into FOLDER",
         ) from error
+    put_on_record(app, "blobs brought back", blobs=1)
     say(f"blob {info.key[:12]}… is back")
 
 
@@ -237,7 +214,9 @@ def rebuild(*, as_json: bool) -> None:
     from audobon.cli.queue_words import counted
     from audobon.errors import PartlyFailed
 
-    told = open_app().storage.rebuild(on_step=steps("packs read"))
+    app = open_app()
+    told = app.storage.rebuild(on_step=steps("packs read"))
+    put_on_record(app, "index made anew", packs=told.packs, blobs=told.blobs, faults=len(told.faults))
     if as_json:
         print_json(told)
     else:
@@ -266,6 +245,8 @@ def gc(*, is_dry: bool, as_json: bool) -> None:
     app = open_app()
     swept = app.jobs.sweep(is_dry=is_dry)
     done = app.storage.collect(is_dry=is_dry, on_step=steps("packs moved out of"))
+    if not is_dry:
+        put_on_record(app, "room given back", swept_bytes=swept, **msgspec.to_builtins(done))
     if as_json:
         print_json({"swept_bytes": swept, **msgspec.to_builtins(done)})
         return

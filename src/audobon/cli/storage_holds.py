@@ -40,7 +40,7 @@ def hold(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> Non
     app = open_app()
     chosen = _chosen(app, keys, subject, kind)
     app.storage.annotate([each.key for each in chosen], event_hold=True)
-    _close(app, "blobs put on hold", blobs=len(chosen))
+    put_on_record(app, "blobs put on hold", blobs=len(chosen))
     say(f"on hold: {_blobs(len(chosen))}")
 
 
@@ -53,7 +53,7 @@ def release(keys: tuple[str, ...], *, subject: str | None, kind: str | None) -> 
     app = open_app()
     chosen = _chosen(app, keys, subject, kind)
     app.storage.annotate([each.key for each in chosen], event_hold=False, temporary_hold=False)
-    _close(app, "blobs released", blobs=len(chosen))
+    put_on_record(app, "blobs released", blobs=len(chosen))
     say(f"released: {_blobs(len(chosen))}")
 
 
@@ -68,8 +68,8 @@ def keep(keys: tuple[str, ...], *, subject: str | None, kind: str | None, until:
     app = open_app()
     chosen = _chosen(app, keys, subject, kind)
     longer = [each.key for each in chosen if (each.kept_until or 0.0) < kept_until]
-    app.storage.annotate(longer, kept_until=kept_until)
-    _close(app, "blobs kept", blobs=len(longer), kept_until=kept_until)
+    app.storage.keep(longer, kept_until)
+    put_on_record(app, "blobs kept", blobs=len(longer), kept_until=kept_until)
     others = len(chosen) - len(longer)
     already = f"; {_blobs(others)} longer already" if others else ""
     say(f"kept until {until}: {_blobs(len(longer))}{already}")
@@ -91,7 +91,7 @@ def _chosen(app: "App", keys: tuple[str, ...], subject: str | None, kind: Any) -
     return [blob_named(app, key) for key in keys]
 
 
-def _close(app: "App", event: str, **facts: Any) -> None:
+def put_on_record(app: "App", event: str, **facts: Any) -> None:
     """Put on record what was done, and let go of the files."""
     app.log.write("storage", event, **facts)
     app.log.close()

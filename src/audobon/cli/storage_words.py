@@ -1,14 +1,31 @@
 """The words in which the command line speaks of blobs and packs."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
 
 from audobon.cli.queue_words import columns, moment
+from audobon.cli.terminal import one_line
 from audobon.errors import InvalidInput
 from audobon.storage.facts import BlobInfo, PackInfo, Usage
+from audobon.storage.port import TIERS, Tier
 
 _KEY_CHARS = 16
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class TierUsage(msgspec.Struct, frozen=True):
+    """What one tier takes; as `Usage`."""
+
+    tier: Tier
+    folder: str
+    blobs: int
+    packs: int
+    size_bytes: int
+    stored_bytes: int
+    dead_bytes: int
 
 
 def size(count_bytes: int) -> str:
@@ -97,6 +114,40 @@ def usage_table(found: Sequence[Usage], names: Mapping[str, str]) -> list[str]:
         )
     )
     headings = ("of", "kind", "tier", "blobs", "size", "packs", "in packs", "dead")
+    return columns(headings, rows, right=("blobs", "size", "packs", "in packs", "dead"))
+
+
+def tiers_of(found: Sequence[Usage], folder_of: Callable[[Tier], Path]) -> list[TierUsage]:
+    """Return what each tier takes, all kinds and subjects together, also the empty ones."""
+    return [
+        TierUsage(
+            tier,
+            str(folder_of(tier)),
+            sum(each.blobs for each in found if each.tier == tier),
+            sum(each.packs for each in found if each.tier == tier),
+            sum(each.size_bytes for each in found if each.tier == tier),
+            sum(each.stored_bytes for each in found if each.tier == tier),
+            sum(each.dead_bytes for each in found if each.tier == tier),
+        )
+        for tier in TIERS
+    ]
+
+
+def tier_table(tiers: Sequence[TierUsage]) -> list[str]:
+    """Return what tiers take, a line each."""
+    rows = [
+        (
+            each.tier,
+            str(each.blobs),
+            size(each.size_bytes),
+            str(each.packs),
+            size(each.stored_bytes),
+            size(each.dead_bytes),
+            one_line(each.folder),
+        )
+        for each in tiers
+    ]
+    headings = ("tier", "blobs", "size", "packs", "in packs", "dead", "folder")
     return columns(headings, rows, right=("blobs", "size", "packs", "in packs", "dead"))
 
 

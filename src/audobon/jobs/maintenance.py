@@ -3,8 +3,9 @@
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ from audobon.queue.port import Queue
 from audobon.settings import Settings
 from audobon.storage.result_cache import ResultCache
 from audobon.storage.service import Storage
+from audobon.telemetry.logs import Log
 
 if TYPE_CHECKING:
     # Dear to import, and the start of a worker shall not pay for it.
@@ -95,7 +97,10 @@ def _seal_rows(upkeep: Upkeep, _: Step) -> dict[str, int]:
 
 def _run_lifecycle(upkeep: Upkeep, _: Step) -> dict[str, int]:
     done = run_lifecycle(upkeep.storage, needed_by_jobs(upkeep.connection, upkeep.keys))[1]
-    return {name: int(value) for name, value in msgspec.to_builtins(done).items()}
+    facts: dict[str, int] = msgspec.to_builtins(done)
+    with closing(Log(upkeep.folder, upkeep.keys.seal_text, level="info")) as log:
+        log.write("storage", "lifecycle run", **dict[str, Any](facts))
+    return facts
 
 
 def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":

@@ -3,6 +3,7 @@
 import msgspec
 
 from audobon.errors import AudobonError, Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
+from audobon.keys.keystore import destroy_in_replaced
 from audobon.keys.ledger import HINT as LEDGER_HINT
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason, encode, hash_of
 from audobon.keys.ring import Ring, new_subject_id
@@ -104,6 +105,8 @@ def mend_ledger(ring: Ring, ledger: Ledger) -> None:
 
 def _destroy(ring: Ring, ledger: Ledger, entries: list[LedgerEntry]) -> tuple[int, int]:
     keys = data_keys = 0
+    # Before the ledger counts as done: after a kill all of this is done again.
+    destroy_in_replaced(ring.store.path, [entry.subject for entry in entries])
     with ring.store.leaving_nothing(), ring.changing() as connection:
         for entry in entries:
             subject = entry.subject

@@ -3,14 +3,14 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from audobon.atomic import disk_errors, sync_folder
 from audobon.errors import CorruptKeyring, DiskFull, KeyringLost, NewerFormat, Unavailable
-from audobon.keys.unlock_file import read_private, write_private
+from audobon.keys.unlock_file import read_private, remove_private, write_private
 from audobon.processes import FileLock
 from audobon.sqlite import BUSY_SECONDS, transaction
 
@@ -257,6 +257,30 @@ def connect_keystore(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def destroy_in_replaced(path: Path, subjects: Sequence[str]) -> None:
+    """Destroy the keys of subjects in the keystores that an import put aside.
+
+    What unlocks the keyring now may open those too. One that cannot be written to any more, as when it is
+    damaged, is overwritten and removed.
+    """
+    if not subjects:
+        return
+    for journal in path.parent.glob(f"{path.name}-journal.replaced-*"):
+        remove_private(journal)
+    for copy in path.parent.glob(f"{path.name}.replaced-*"):
+        try:
+            with closing(connect_keystore(copy)) as connection:
+                # Nothing of what was there goes into another file.
+                connection.execute("PRAGMA journal_mode = MEMORY")
+                with transaction(connection):
+                    for subject in subjects:
+                        connection.execute("DELETE FROM subject_key WHERE subject_id = ?", (subject,))
+                        connection.execute("DELETE FROM data_key WHERE subject_id = ?", (subject,))
+                        connection.execute("UPDATE subject SET sealed_name = x'' WHERE id = ?", (subject,))
+        except sqlite3.Error:
+            remove_private(copy)
 
 
 def as_bytes(cell: object) -> bytes:

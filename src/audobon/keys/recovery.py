@@ -51,6 +51,14 @@ class Content(msgspec.Struct, frozen=True):
     subject_keys: list[tuple[str, int, bytes, float]]
     data_keys: list[tuple[bytes, str, int, bytes]]
 
+    def __repr__(self) -> str:
+        """Tell how much it is, and no key: a traceback or a log may show it."""
+        return f"Content({len(self.subjects)} subjects, {len(self.subject_keys)} keys)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what `__repr__` tells."""
+        return [("subjects", len(self.subjects)), ("subject_keys", len(self.subject_keys))]
+
 
 class RecoveryKey:
     """The recovery key of a keyring, from its seed."""

@@ -45,9 +45,11 @@ class Ring:
         self._subject_keys: dict[tuple[str, int], bytes] = {}
         self._ciphers: dict[tuple[str, int, bytes], AESGCM] = {}
         self._newest: dict[str, int] = {}
+        self._blob_id_keys: dict[str, bytes] = {}
         self._secrets: dict[str, bytes] = {}
         self._personal: str | None = None
         self.data_keys: dict[tuple[bytes, str], bytes] = {}
+        self.times_forgotten = 0
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -92,8 +94,13 @@ class Ring:
             self._kek = self._personal = None
             self._fresh_until = 0.0
             self._was_opened = self._is_opening
-            for held in (self._tenant, self._subject_keys, self._ciphers, self._newest, self._secrets):
-                held.clear()
+            self.times_forgotten += 1
+            self._tenant.clear()
+            self._subject_keys.clear()
+            self._ciphers.clear()
+            self._newest.clear()
+            self._blob_id_keys.clear()
+            self._secrets.clear()
             self.data_keys.clear()
 
     def kek(self) -> KeyEncryption:
@@ -170,6 +177,14 @@ class Ring:
             self._ciphers[subject, version, purpose] = cipher
             return cipher
 
+    def blob_id_key(self, subject: str) -> bytes:
+        """Return the key under which bytes of a subject are hashed to name them."""
+        if (held := self._blob_id_keys.get(subject)) is not None:
+            return held
+        with self.lock:
+            key = self._blob_id_keys[subject] = derived(self.subject_key(subject, 0), b"blob id")
+            return key
+
     def seal(self, subject: str, version: int, data: bytes, context: bytes) -> bytes:
         """Return bytes sealed by a version of a subject's key, which they tell."""
         return version.to_bytes(4, "big") + sealed_by(self.cipher(subject, version, b"seal"), data, context)
@@ -191,9 +206,14 @@ class Ring:
             self._secrets[name] = secret
             return secret
 
-    def remember_data_key(self, key_id: bytes, subject: str, key: bytes) -> None:
-        """Hold a data key, letting go of the one held longest when there are many."""
+    def remember_data_key(self, key_id: bytes, subject: str, key: bytes, *, as_of: int) -> None:
+        """Hold a data key, letting go of the one held longest when there are many.
+
+        as_of  `times_forgotten` before the key was opened: its subject may have been erased since
+        """
         with self.lock:
+            if as_of != self.times_forgotten:
+                return
             while len(self.data_keys) >= _MOST_DATA_KEYS:
                 del self.data_keys[next(iter(self.data_keys))]
             self.data_keys[key_id, subject] = key

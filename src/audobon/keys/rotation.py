@@ -6,7 +6,6 @@ from itertools import islice
 
 import msgspec
 
-from audobon.clock import utc_now
 from audobon.errors import Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
 from audobon.keys.keystore import as_bytes, as_number
 from audobon.keys.passphrase import Passphrase, PassphraseFile
@@ -26,8 +25,6 @@ _BATCH = 1000
 _REST_SHARE = 0.25
 # Copies of the data folder that are younger than this many rotations open with what unlocks it now.
 _KEPT_KEK_VERSIONS = 8
-# Another process may wrap with the version before for a moment, and its pack be listed a while later.
-_RETIRE_SECONDS = 3600.0
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -200,40 +197,6 @@ def _rewrap_one(ring: Ring, held: Wrapped, *, dry_run: bool) -> str:
     if failure is not None:
         raise failure
     return "erased"
-
-
-def retire(ring: Ring, held: Iterable[Wrapped], sealed: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Destroy the versions of subject keys that nothing needs."""
-    needed = {(subject, version) for subject, version in sealed}
-    for key_id, subject, version, _ in held:
-        with ring.lock:
-            row = ring.store.row(
-                "SELECT subject_id FROM data_key WHERE id = ? AND subject_version > ?", key_id, version
-            )
-        if row is None:
-            needed.update((reader, version) for reader in ring.readers(subject))
-    with ring.lock, ring.store.leaving_nothing(), ring.changing() as connection:
-        needed.update(connection.execute("SELECT DISTINCT subject_id, subject_version FROM data_key"))
-        retired = []
-        rows = connection.execute(
-            "SELECT subject_id, version, newest, newest_at FROM subject_key JOIN ("
-            " SELECT subject_id AS of, max(version) AS newest, max(created_at) AS newest_at"
-            " FROM subject_key GROUP BY subject_id) ON of = subject_id WHERE version > 0 AND version < newest"
-        ).fetchall()
-        for subject, version, _, newest_at in rows:
-            if (subject, version) in needed:
-                continue
-            if utc_now() - newest_at < _RETIRE_SECONDS:
-                raise Conflict(
-                    "the newest keys are younger than an hour: others may use those before still",
-                    hint="try again in an hour",
-                )
-            connection.execute(
-                "DELETE FROM subject_key WHERE subject_id = ? AND version = ?", (subject, version)
-            )
-            retired.append((subject, version))
-    ring.forget()
-    return retired
 
 
 def _renew(ring: Ring, kek: KeyEncryption) -> int:

@@ -3,9 +3,7 @@
 KEK → tenant key → subject key → data key, each wrapped by the one before.
 """
 
-import base64
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,16 +20,14 @@ from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
 from audobon.keys.ring import Ring, new_subject_id
+from audobon.keys.sealed_texts import joined, parted
 from audobon.keys.status import KeyringStatus, read_status
 from audobon.keys.subjects import PERSONAL as PERSONAL
 from audobon.keys.subjects import SYSTEM as SYSTEM
 from audobon.keys.subjects import DataKey as DataKey
 from audobon.keys.subjects import Subject as Subject
-from audobon.keys.wrapping import derived, new_key, sealed_by
+from audobon.keys.wrapping import new_key, sealed_by
 
-_TEXT_MARK = "s1."
-# Nothing shorter was ever sealed: a version, a nonce and a tag take 32 bytes.
-_SEALED_TEXT = re.compile(r"s1\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43,}={0,2})", re.ASCII)
 _LONGEST_NAME = 200
 
 
@@ -89,6 +85,10 @@ class Keys:
             ring.make_subject(subject, name)
             return subject
 
+    def id_of(self, subject: str) -> str:
+        """Return the id of a subject: itself, or of PERSONAL whoever that is now; nothing is made."""
+        return self._opened().resolve(subject)
+
     def subjects(self) -> list[Subject]:
         """Return all subjects, oldest first; the name of an erased one is its id."""
         ring = self._opened()
@@ -121,18 +121,18 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         ring.newest(subject)
-        return derived(ring.subject_key(subject, 0), b"blob id")
+        return ring.blob_id_key(subject)
 
     def new_data_key(self, subject: str) -> DataKey:
         """Return a fresh data key of a subject. raises SubjectErased, SubjectNotFound."""
         ring = self._opened()
-        subject = ring.resolve(subject)
+        as_of, subject = ring.times_forgotten, ring.resolve(subject)
         version = ring.newest(subject)
         # Ids rise with time, so that keys wrapped anew in that order are appended to their table.
         key, key_id = new_key(), int(utc_now() * 1000).to_bytes(6, "big") + os.urandom(10)
         cipher = ring.cipher(subject, version, b"wrap")
         wrapped = sealed_by(cipher, key, rotation.data_key_context(key_id, subject))
-        ring.remember_data_key(key_id, subject, key)
+        ring.remember_data_key(key_id, subject, key, as_of=as_of)
         return DataKey(key_id, subject, version, wrapped, key)
 
     def open_data_key(self, key_id: bytes, subject: str, subject_version: int, wrapped: bytes) -> bytes:
@@ -143,10 +143,11 @@ class Keys:
         ring = self._opened()
         if (held := ring.data_keys.get((key_id, subject))) is not None:
             return held
+        as_of = ring.times_forgotten
         key = self._by_any_reader(
             subject, lambda reader: rotation.open_data_key(ring, key_id, reader, subject_version, wrapped)
         )
-        ring.remember_data_key(key_id, subject, key)
+        ring.remember_data_key(key_id, subject, key, as_of=as_of)
         return key
 
     def seal(self, subject: str, data: bytes, *, context: bytes) -> bytes:
@@ -165,7 +166,7 @@ class Keys:
         ring = self._opened()
         subject = ring.resolve(subject)
         sealed = ring.seal(subject, ring.newest(subject), text.encode(), context)
-        return f"{_TEXT_MARK}{subject}.{base64.urlsafe_b64encode(sealed).decode()}"
+        return joined(subject, sealed)
 
     def unseal_text(self, text: str, *, context: bytes) -> str:
         """Return what `seal_text` was given; a text that is not sealed as it is.
@@ -173,14 +174,14 @@ class Keys:
         A text that only begins like a sealed one, such as the name s1.png, is not sealed.
         raises  SubjectErased, SubjectNotFound, CorruptKeyring
         """
-        if (found := _parted(text)) is None:
+        if (found := parted(text)) is None:
             return text
         return self._opened().unseal(*found, context).decode()
 
     def is_sealed(self, text: str, *, context: bytes) -> bool:
         """Tell whether a text was sealed by this keyring, under this context; one that was erased counts."""
         try:
-            if _parted(text) is None:
+            if parted(text) is None:
                 return False
             self.unseal_text(text, context=context)
         except SubjectErased:
@@ -191,7 +192,7 @@ class Keys:
 
     def sealed_version(self, text: str) -> tuple[str, int] | None:
         """Return whose key sealed a text, and which version of it; None for a text that is not sealed."""
-        found = _parted(text)
+        found = parted(text)
         return None if found is None else (found[0], int.from_bytes(found[1][:4], "big"))
 
     def sign(self, data: bytes) -> bytes:
@@ -228,17 +229,6 @@ class Keys:
         report  told how many were looked at
         """
         return rotation.rewrap(self._opened(), held, report=report, dry_run=dry_run)
-
-    def retire(
-        self, held: Iterable[rotation.Wrapped], sealed: Iterable[tuple[str, int]]
-    ) -> list[tuple[str, int]]:
-        """Destroy the versions of subject keys that nothing is wrapped or sealed by; return them.
-
-        What is missing in the arguments is lost for good: `held` must be every data key there is, as for
-        `rewrap`, and `sealed` every text and note sealed, backups and shipped history included.
-        raises  Conflict when the newest versions are younger than an hour
-        """
-        return rotation.retire(self._opened(), held, sealed)
 
     def protect(self, protector: Protector, *, passphrase: Passphrase | None = None) -> None:
         """Have something else protect the keyring, or another passphrase; what did before is destroyed."""
@@ -346,18 +336,3 @@ class Keys:
             except (CorruptKeyring, SubjectErased, SubjectNotFound) as error:
                 failure = error
         raise failure
-
-
-def _parted(text: str) -> tuple[str, bytes] | None:
-    """Return the subject and the sealed bytes of a text; None when it is not sealed."""
-    found = _SEALED_TEXT.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        sealed = base64.urlsafe_b64decode(found[2])
-    except ValueError as error:
-        raise CorruptKeyring("a sealed text is not as it was written") from error
-    if base64.urlsafe_b64encode(sealed).decode() != found[2]:
-        # Its last character may have more bits than are used.
-        raise CorruptKeyring("a sealed text is not as it was written")
-    return found[1], sealed

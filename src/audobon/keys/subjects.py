@@ -1,5 +1,7 @@
 """Whose data it is."""
 
+from typing import Any
+
 import msgspec
 
 PERSONAL = "personal"
@@ -37,3 +39,11 @@ class DataKey(msgspec.Struct, frozen=True):
     subject_version: int
     wrapped: bytes
     key: bytes
+
+    def __repr__(self) -> str:
+        """Tell which it is, not the key: a traceback or a log may show it."""
+        return f"DataKey(id={self.id.hex()}, subject={self.subject!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what `__repr__` tells."""
+        return [("id", self.id.hex()), ("subject", self.subject)]

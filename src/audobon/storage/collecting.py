@@ -8,8 +8,9 @@ import msgspec
 
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
-from audobon.errors import Corrupt, ObjectNotFound
-from audobon.storage.annotating import Annotating
+from audobon.errors import Corrupt, ObjectNotFound, SubjectErased, Unavailable
+from audobon.storage.annotating import NOTED_ELSEWHERE, Annotating
+from audobon.storage.classes import price_list
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index
 from audobon.storage.open_packs import NewRecord, OpenPacks
@@ -51,8 +52,8 @@ _SPARSE = """
 SELECT pack.id, pack.name, pack.subject, pack.kind, pack.size_bytes,
        (SELECT coalesce(sum(stored_bytes), 0) FROM blob WHERE blob.pack = pack.id
         AND (blob.dead_at IS NULL OR blob.dead_at > ?)) AS live_bytes
-FROM pack WHERE (state = 'sealed' OR size_bytes > ?) AND tier = 'standard' AND live_bytes > 0
-AND live_bytes < pack.size_bytes * ?
+FROM pack WHERE (state = 'sealed' OR size_bytes > ?) AND live_bytes > 0 AND live_bytes < pack.size_bytes * ?
+AND (tier = 'standard' OR (tier = 'nearline' AND created_at <= ?) OR (tier = 'archive' AND created_at <= ?))
 """
 
 
@@ -105,7 +106,7 @@ class Collector:
         with self._index.changing(is_hasty=True) as connection:
             gone = [
                 row
-                for row in connection.execute(_MAY_GO, (now,)).fetchall()
+                for row in connection.execute(_MAY_GO, (now,))
                 if row[0] not in kept and now - row[3] >= keep_days.get(row[2], 0.0) * DAY_SECONDS
             ]
             if gone and not is_dry:
@@ -141,6 +142,9 @@ class Collector:
                 size = self._store.stat(row["name"]).size_bytes
             except ObjectNotFound:
                 size = 0
+            except Unavailable:
+                # The disk of its tier is not attached: it goes when that is there again.
+                continue
             if self._remove(row["id"], row["name"], is_open=row["state"] == "open"):
                 count, freed = count + 1, freed + size
         return count, freed
@@ -152,13 +156,16 @@ class Collector:
 
         on_step  called as on_step(done, total) after every pack
         """
-        sparse = self._index.rows(_SPARSE, utc_now() - self._keep_seconds, _SMALL_BYTES, _LIVE_SHARE)
+        now, classes = utc_now(), price_list().of
+        # In a colder tier no pack goes before the time for which it would be paid anyway.
+        paid = [now - classes[name].minimum_days * DAY_SECONDS for name in ("NEARLINE", "ARCHIVE")]
+        sparse = self._index.rows(_SPARSE, now - self._keep_seconds, _SMALL_BYTES, _LIVE_SHARE, *paid)
         if is_dry:
             dead = self._index.rows(
                 "SELECT count(*), coalesce(sum(size_bytes), 0) FROM pack"
                 " WHERE EXISTS (SELECT 1 FROM blob WHERE pack = pack.id) AND NOT EXISTS (SELECT 1 FROM blob"
                 " WHERE blob.pack = pack.id AND (dead_at IS NULL OR dead_at > ?))",
-                utc_now() - self._keep_seconds,
+                now - self._keep_seconds,
             )[0]
             return Collected(
                 removed_packs=dead[0],
@@ -170,21 +177,22 @@ class Collector:
         moved = 0
         before = 0
         for done, row in enumerate(sparse, start=1):
-            before += row["live_bytes"]
-            self._care.seal(row["id"])
-            moved += self.move_out(row["id"], row["name"])
+            if self.move_out(row["id"], row["name"]):
+                moved += 1
+                before += row["live_bytes"]
             if on_step is not None:
                 on_step(done, len(sparse))
         removed, freed = self.remove_dead_packs()
+        # Others collect at the same time, and a pack that was moved out of may have to stay for its notes.
         return Collected(
-            removed_packs=removed - moved,
+            removed_packs=max(0, removed - moved),
             moved_packs=moved,
-            freed_bytes=freed - before,
+            freed_bytes=max(0, freed - before),
             found_packs=found,
         )
 
-    def move_out(self, row: int, name: str) -> int:
-        """Move all that may still be read out of a pack, and let it die; return 1, or 0 when it must stay."""
+    def move_out(self, row: int, name: str) -> bool:
+        """Move all that may still be read out of a pack, and let it die; False when it must stay."""
         since = utc_now() - self._keep_seconds
         wanted = self._index.rows(
             "SELECT key, offset, stored_bytes FROM blob WHERE pack = ? AND (dead_at IS NULL OR dead_at > ?)"
@@ -193,6 +201,7 @@ class Collector:
             since,
         )
         try:
+            self._care.seal(row)
             with self._store.open(name) as file:
                 cipher = self._ciphers.of(name, file.fileno())
                 header = cipher.header
@@ -210,16 +219,16 @@ class Collector:
                         at += 1
                     written = self._packs.write(header.subject, header.kind, bunch)
                     self._packs.settle([written], moved_from=(row, places))
-        except (Corrupt, ObjectNotFound):
-            # For reading and scrubbing to tell; as long as it lies there it may be mended.
-            return 0
+        except (Corrupt, ObjectNotFound, SubjectErased, Unavailable):
+            # For reading, scrubbing and erasing to tell; as long as it lies there it may be mended.
+            return False
         with self._index.changing() as connection:
             connection.execute(
                 "UPDATE pack SET noncurrent_at = 0 WHERE id = ? AND NOT EXISTS (SELECT 1 FROM blob"
                 " WHERE pack = ? AND (dead_at IS NULL OR dead_at > ?))",
                 (row, row, since),
             )
-        return 1
+        return True
 
     def _remove(self, row: int, name: str, *, is_open: bool) -> bool:
         self._annotating.carry_over(row)
@@ -232,13 +241,10 @@ class Collector:
                 # A blob may have come into it since, or be on its way.
                 is_needed = connection.execute(
                     "SELECT 1 FROM pack WHERE id = ? AND (size_bytes != coalesce(?, size_bytes) OR EXISTS"
-                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL)"
-                    " OR EXISTS (SELECT 1 FROM note JOIN blob ON blob.key = note.key"
-                    " WHERE note.pack = pack.id AND blob.pack != pack.id"
-                    " AND (blob.dead_at IS NULL OR removed_at NOT NULL)))",
+                    " (SELECT 1 FROM blob WHERE blob.pack = pack.id AND dead_at IS NULL))",
                     (row, size),
                 ).fetchone()
-                if is_needed:
+                if is_needed or connection.execute(f"SELECT 1 {NOTED_ELSEWHERE}", (row,)).fetchone():
                     return False
                 connection.execute("DELETE FROM blob WHERE pack = ?", (row,))
                 connection.execute("DELETE FROM damaged WHERE pack = ?", (row,))

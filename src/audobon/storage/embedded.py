@@ -293,7 +293,8 @@ class FolderObjectStore(ObjectStore):
             path = self._path(name, tier)
             with disk_errors(path):
                 try:
-                    if stat.S_ISREG(path.stat().st_mode):
+                    # A link is no object of ours: it could lead out of the folder.
+                    if stat.S_ISREG(path.lstat().st_mode):
                         return tier, path
                 except (FileNotFoundError, NotADirectoryError):
                     continue

@@ -3,17 +3,46 @@
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from audobon.errors import ObjectNotFound
+import blake3
+
+from audobon.errors import AudobonError, ObjectNotFound, SubjectErased
+from audobon.keys.service import SYSTEM, Keys
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import KINDS
 from audobon.storage.index import Index
 from audobon.storage.pack_reading import Ciphers
+from audobon.storage.reading import key_bytes, not_found
 
 _OF_SUBJECT = "(SELECT id FROM pack WHERE subject = ?)"
 
-
 Mark = Callable[[bytes], bytes]
 """Makes of a blob's key what is kept of it once it is erased."""
+
+
+class ErasedBlobs:
+    """Knows the blobs that were erased by marks that nobody can make without the keyring."""
+
+    def __init__(self, index: Index, keys: Keys) -> None:
+        self._index = index
+        self._keys = keys
+
+    def mark(self, key: bytes) -> bytes:
+        """Return what is kept of a blob's key once it is erased."""
+        return blake3.blake3(key, key=self._keys.blob_id_key(SYSTEM)).digest()
+
+    def missing(self, key: str) -> AudobonError:
+        """Return the error for a key that nothing lies under: it may have been erased."""
+        raw = key_bytes(key)
+        if not self._index.rows("SELECT 1 FROM erased LIMIT 1"):
+            # Then nothing need be unlocked to tell.
+            return not_found(key)
+        rows = self._index.rows("SELECT subject FROM erased WHERE mark = ?", self.mark(raw))
+        if not rows:
+            return not_found(key)
+        subject = rows[0][0]
+        return SubjectErased(
+            f"blob {key[:12]}… was erased, with all of {subject}", hint=f"audobon data certificate {subject}"
+        )
 
 
 def erase_subject(
@@ -36,7 +65,7 @@ def erase_subject(
             "INSERT OR IGNORE INTO erased VALUES (?, ?)",
             [(mark(key), subject) for key in {*known, *(row[0] for row in found)}],
         )
-        for table in ("blob", "damaged"):
+        for table in ("blob", "damaged", "note"):
             connection.execute(f"DELETE FROM {table} WHERE pack IN {_OF_SUBJECT}", (subject,))  # noqa: S608
         connection.execute("DELETE FROM pack WHERE subject = ?", (subject,))
     count = 0
@@ -47,15 +76,6 @@ def erase_subject(
                 count += 1
             ciphers.forget(info.name)
     return count
-
-
-def erased_with(index: Index, key: bytes, mark: Mark) -> str | None:
-    """Return whose blob it was that is erased; None when this one was not."""
-    if not index.rows("SELECT 1 FROM erased LIMIT 1"):
-        # Then nothing need be unlocked to tell.
-        return None
-    rows = index.rows("SELECT subject FROM erased WHERE mark = ?", mark(key))
-    return str(rows[0][0]) if rows else None
 
 
 def held_blobs(index: Index, subject: str, *, now: float) -> list[str]:

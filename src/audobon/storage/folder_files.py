@@ -63,7 +63,7 @@ def files_below(folder: Path, *, unfinished: bool = False) -> Iterator[tuple[Pat
                 if not is_hidden:
                     yield from files_below(Path(entry.path), unfinished=unfinished)
             elif (
-                entry.is_file()
+                entry.is_file(follow_symlinks=False)
                 and is_hidden == unfinished
                 and (not unfinished or entry.name.endswith(".part"))
             ):

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from audobon.atomic import disk_errors
-from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, NewerFormat, Unavailable
+from audobon.errors import (
+    AudobonError,
+    Corrupt,
+    Denied,
+    DiskFull,
+    NewerFormat,
+    ObjectNotFound,
+    Unavailable,
+)
 from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
@@ -21,7 +29,7 @@ from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
 _BLOB = """
-SELECT blob.pack, pack.name, pack.subject, pack.kind, pack.state, pack.size_bytes, blob.offset,
+SELECT blob.key, blob.pack, pack.name, pack.subject, pack.kind, pack.state, pack.size_bytes, blob.offset,
        blob.stored_bytes, blob.size_bytes, blob.flags, blob.created_at, blob.dead_at
 FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
 """
@@ -30,12 +38,12 @@ FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
 # What a person puts is never swept, so it takes the place of what a job put.
 _ADD = """
 INSERT INTO blob (key, pack, offset, stored_bytes, size_bytes, flags, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT (key) DO UPDATE SET
     pack = excluded.pack, offset = excluded.offset, stored_bytes = excluded.stored_bytes,
     size_bytes = excluded.size_bytes, flags = excluded.flags, created_at = excluded.created_at,
     custom_time = NULL, dead_at = NULL
-WHERE (blob.dead_at IS NOT NULL AND excluded.created_at > blob.dead_at)
+WHERE (blob.dead_at IS NOT NULL AND (excluded.created_at > blob.dead_at OR ?8))
 OR ((SELECT kind FROM pack WHERE id = excluded.pack) = 'user'
     AND (SELECT kind FROM pack WHERE id = blob.pack) != 'user')
 """
@@ -48,6 +56,7 @@ class Found(NamedTuple):
     pack_bytes  the pack's size, as the index knows it
     """
 
+    key: bytes
     pack_row: int
     name: str
     subject: str
@@ -109,6 +118,8 @@ class Index:
         raises  NewerFormat, Denied, DiskFull
         """
         with self.lock, disk_errors(self.path):
+            # One that is no good any more; nobody may meet it closed.
+            self.close()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.exists and not self._mark.exists():
                 # Nothing is to be made, so nobody is to be waited for, and no file is touched.
@@ -130,7 +141,7 @@ class Index:
         connection = None
         try:
             with self.errors():
-                connection = connect(self.path, durable=False)
+                connection = connect(self.path, durable=False, keeps_log=False)
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 if version > FORMAT:
                     raise NewerFormat(f"{self.path} was written by a newer Audobon", hint="upgrade Audobon")
@@ -196,16 +207,11 @@ class Index:
         """Turn SQLite's complaints in the block into ours."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # The other: SQLite names what is wrong, and the name itself is damaged.
             raise self._named(error) from error
-        except UnicodeDecodeError as error:
-            # SQLite names what is wrong, and the name itself is damaged.
-            self.give_up()
-            raise IndexDamaged(
-                f"{self.path} is not as it was written", hint="run the same command again"
-            ) from error
 
-    def _named(self, error: sqlite3.Error) -> Exception:
+    def _named(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         made: AudobonError
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
@@ -253,11 +259,8 @@ class Index:
 
     def find(self, key: bytes) -> Found | None:
         """Return where a blob lies, alive or dead; None when it is not known."""
-        with self.lock:
-            try:
-                row = self.connection.execute(_BLOB, (key,)).fetchone()
-            except sqlite3.Error as error:
-                raise self._named(error) from error
+        with self.lock, self.errors():
+            row = self.connection.execute(_BLOB, (key,)).fetchone()
         return None if row is None else Found._make(row)
 
     def cursor(self, name: str) -> str | None:
@@ -306,13 +309,42 @@ def add_pack(
     return int(row[0])
 
 
-def add_blobs(connection: sqlite3.Connection, pack_row: int, records: Iterable[tuple[int, Head]]) -> None:
-    """Note the blobs of a pack, within `changing`; those that are alive elsewhere stay there."""
+def row_of(connection: sqlite3.Connection, name: str) -> int:
+    """Return the id of a pack in the index, which another process may have made anew.
+
+    raises  ObjectNotFound when it is not there any more
+    """
+    row = connection.execute("SELECT id FROM pack WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ObjectNotFound(f"the pack {name} is gone", hint="run the same command again")
+    return int(row[0])
+
+
+def add_blobs(
+    connection: sqlite3.Connection,
+    pack_row: int,
+    records: Iterable[tuple[int, Head]],
+    *,
+    is_fresh: bool = False,
+) -> None:
+    """Note the blobs of a pack, within `changing`; those that are alive elsewhere stay there.
+
+    is_fresh  they were put this instant: what was removed meanwhile lives again
+    """
     bad = connection.execute("SELECT offset FROM damaged WHERE pack = ?", (pack_row,)).fetchall()
     if bad:
         records = [record for record in records if record[0] not in {row[0] for row in bad}]
     values = [
-        (head.blob_id, pack_row, offset, head.stored_bytes, head.size_bytes, head.flags, head.created_at)
+        (
+            head.blob_id,
+            pack_row,
+            offset,
+            head.stored_bytes,
+            head.size_bytes,
+            head.flags,
+            head.created_at,
+            is_fresh,
+        )
         for offset, head in records
     ]
     connection.executemany(_ADD, values)

@@ -7,7 +7,8 @@ FORMAT = 1
 
 SCHEMA = """
 CREATE TABLE pack (
-    id INTEGER PRIMARY KEY,
+    -- Never given twice: another process may know a pack by it that is gone.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     pack_id TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL UNIQUE,
     subject TEXT NOT NULL,

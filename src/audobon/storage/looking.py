@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
+from audobon.sqlite import connect_to_look
 from audobon.storage.facts import BlobInfo, Kind, PackInfo, Usage
 from audobon.storage.index import Index
 from audobon.storage.pack_format import LEGACY, ZSTD
@@ -26,6 +28,7 @@ FROM pack LEFT JOIN blob ON blob.pack = pack.id AND blob.dead_at IS NULL
 """
 
 _KEY_CHARS = 64
+_KEYS_AT_ONCE = 10_000
 
 _USAGE = """
 SELECT pack.subject, pack.kind, pack.tier, sum(live.blobs) AS blobs, count(*) AS packs,
@@ -75,11 +78,12 @@ def blobs(index: Index, wanted: Wanted, *, newest: int | None = None) -> list[Bl
     values: list[Any] = []
     if wanted.prefix:
         # As a range, so that not every key is looked at.
-        where.append("blob.key BETWEEN ? AND ?")
         try:
-            values += [bytes.fromhex(wanted.prefix.ljust(_KEY_CHARS, each)) for each in "0f"]
+            first, last = (bytes.fromhex(wanted.prefix.ljust(_KEY_CHARS, end)) for end in "0f")
         except ValueError:
             return []
+        where.append("blob.key BETWEEN ? AND ?")
+        values += [first, last]
     for condition, value in (
         ("pack.subject = ?", wanted.subject),
         ("pack.kind = ?", wanted.kind),
@@ -95,6 +99,32 @@ def blobs(index: Index, wanted: Wanted, *, newest: int | None = None) -> list[Bl
     query = f"{_BLOBS} WHERE {' AND '.join(where)} ORDER BY blob.created_at DESC, blob.key DESC LIMIT ?"
     found = index.rows(query, *values, -1 if newest is None else newest)
     return [_info(row) for row in reversed(found)]
+
+
+def keys(index: Index) -> Iterator[str]:
+    """Yield the keys of all living blobs, some at a time."""
+    last = b""
+    while rows := index.rows(
+        "SELECT key FROM blob WHERE dead_at IS NULL AND key > ? ORDER BY key LIMIT ?", last, _KEYS_AT_ONCE
+    ):
+        yield from (row[0].hex() for row in rows)
+        last = rows[-1][0]
+
+
+def has_of_before(index: Index, key: bytes, subject: str) -> bool:
+    """Tell whether a subject has a living blob under the plain hash of its bytes; writes nothing."""
+    if not index.exists:
+        return False
+    try:
+        with closing(connect_to_look(index.path)) as connection:
+            found = connection.execute(
+                "SELECT 1 FROM blob JOIN pack ON pack.id = blob.pack"
+                " WHERE key = ? AND dead_at IS NULL AND pack.subject = ?",
+                (key, subject),
+            ).fetchone()
+    except sqlite3.Error:
+        return False
+    return found is not None
 
 
 def packs(index: Index, *, sealed_only: bool = True) -> Iterator[PackInfo]:

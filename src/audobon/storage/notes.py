@@ -47,9 +47,14 @@ def next_number(connection: sqlite3.Connection) -> int:
 
 def apply(connection: sqlite3.Connection, pack_row: int, notes: Iterable[Note]) -> None:
     """Bring what the index knows of blobs up to notes that lie in a pack; older ones change nothing."""
+    take_effect(connection, enter(connection, pack_row, notes))
+
+
+def enter(connection: sqlite3.Connection, pack_row: int, notes: Iterable[Note]) -> list[Note]:
+    """Note what notes that lie in a pack say, without effect on blobs; return those newer than all known."""
+    entered = []
     last = {note.key: note for note in sorted(notes, key=lambda note: note.number)}
     for note in last.values():
-        key = bytes.fromhex(note.key)
         state = (note.custom_time, note.event_hold, note.temporary_hold, note.kept_until)
         changed = connection.execute(
             "INSERT INTO note VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -57,9 +62,19 @@ def apply(connection: sqlite3.Connection, pack_row: int, notes: Iterable[Note]) 
             " custom_time = excluded.custom_time, event_hold = excluded.event_hold,"
             " temporary_hold = excluded.temporary_hold, kept_until = excluded.kept_until,"
             " removed_at = excluded.removed_at WHERE excluded.number > note.number",
-            (key, pack_row, note.number, *state, note.dead_at),
+            (bytes.fromhex(note.key), pack_row, note.number, *state, note.dead_at),
         )
-        if not changed.rowcount:
+        if changed.rowcount:
+            entered.append(note)
+    return entered
+
+
+def take_effect(connection: sqlite3.Connection, notes: Iterable[Note]) -> None:
+    """Have blobs be as notes say that were entered; those that newer ones have overtaken change nothing."""
+    for note in notes:
+        key = bytes.fromhex(note.key)
+        is_last = connection.execute("SELECT 1 FROM note WHERE key = ? AND number = ?", (key, note.number))
+        if is_last.fetchone() is None:
             continue
         inherit(connection, [key])
         connection.execute(

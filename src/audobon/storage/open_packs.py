@@ -18,13 +18,14 @@ from audobon.processes import FileLock
 from audobon.storage import zstd_frames
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import Kind
-from audobon.storage.index import Index, add_blobs, add_pack, advance, move_blobs
+from audobon.storage.index import Index, add_blobs, add_pack, advance, move_blobs, row_of
 from audobon.storage.notes import Note, apply, decode
 from audobon.storage.pack_care import Locked, PackCare, locked
 from audobon.storage.pack_format import BLOB, NOTE, ZSTD, Head, Header, PackCipher, make_header
 from audobon.storage.pack_reading import Ciphers, scan
 
 SEAL_BYTES = 32 << 20
+_MOST_OPEN = 32
 
 
 class NewRecord(NamedTuple):
@@ -46,6 +47,7 @@ class _Open:
     def __init__(self, row: int, name: str, path: Path, end: int) -> None:
         self.row = row
         self.name = name
+        self.path = path
         self.end = end
         self.descriptor = os.open(path, os.O_RDWR)
 
@@ -104,6 +106,7 @@ class OpenPacks:
         self._care = care
         self._creation = creation
         self._groups: dict[tuple[str, Kind], _Group] = {}
+        self._opened: list[_Group] = []
         self._mutex = threading.Lock()
 
     def append(self, subject: str, kind: Kind, records: Sequence[NewRecord]) -> None:
@@ -121,7 +124,7 @@ class OpenPacks:
                     taken, group.waiting = group.waiting, []
                 try:
                     together = [record for each in taken for record in each.records]
-                    self.settle([self.write(subject, kind, together)])
+                    self._append(group, subject, kind, together)
                 except BaseException as error:
                     for each in taken:
                         each.error = error
@@ -131,6 +134,14 @@ class OpenPacks:
                         each.is_done = True
         if request.error is not None:
             raise request.error
+
+    def _append(self, group: _Group, subject: str, kind: Kind, records: Sequence[NewRecord]) -> None:
+        try:
+            self.settle([self.write(subject, kind, records)])
+        except ObjectNotFound:
+            # Collected or erased this instant, or not found again by who made the index anew.
+            group.pack = None
+            self.settle([self.write(subject, kind, records)])
 
     def write(self, subject: str, kind: Kind, records: Sequence[NewRecord]) -> Written:
         """Append records without waiting for the disk."""
@@ -165,9 +176,10 @@ class OpenPacks:
                 raise
         with self._index.changing(is_hasty=True) as connection:
             for each in written:
+                each.pack.row = row_of(connection, each.pack.name)
                 blobs = [record for record in each.records if record[1].type == BLOB]
                 if moved_from is None:
-                    add_blobs(connection, each.pack.row, blobs)
+                    add_blobs(connection, each.pack.row, blobs, is_fresh=True)
                 else:
                     move_blobs(connection, each.pack.row, blobs, *moved_from)
                 apply(connection, each.pack.row, each.notes)
@@ -179,16 +191,29 @@ class OpenPacks:
         """Let go of the files."""
         with self._mutex:
             self._groups.clear()
+            self._opened.clear()
 
     def _group(self, subject: str, kind: Kind) -> _Group:
         with self._mutex:
             return self._groups.setdefault((subject, kind), _Group())
 
     def _current(self, group: _Group, subject: str, kind: Kind) -> _Open:
-        if group.pack is None:
+        pack = group.pack
+        if pack is None:
             with self._creation:
-                group.pack = self._find_open(subject, kind) or self._create(subject, kind)
-        return group.pack
+                pack = group.pack = self._find_open(subject, kind) or self._create(subject, kind)
+            self._let_go_of_most(group)
+        return pack
+
+    def _let_go_of_most(self, latest: _Group) -> None:
+        """Close the packs opened longest ago when they are many: a process may have few files open."""
+        with self._mutex:
+            if latest in self._opened:
+                self._opened.remove(latest)
+            self._opened.append(latest)
+            while len(self._opened) > _MOST_OPEN:
+                # Whoever writes to it this instant holds it still.
+                self._opened.pop(0).pack = None
 
     def _find_open(self, subject: str, kind: Kind) -> _Open | None:
         for row in self._index.rows(
@@ -235,7 +260,10 @@ class OpenPacks:
     def _is_fit(self, pack: _Open, cipher: PackCipher) -> bool:
         """Tell whether records can be appended, having cut what a dead writer left; the file is locked."""
         status = os.fstat(pack.descriptor)
-        if status.st_nlink == 0:
+        try:
+            if not os.path.samestat(status, pack.path.lstat()):
+                return False
+        except FileNotFoundError:
             return False
         if status.st_size == pack.end:
             return True
@@ -271,7 +299,7 @@ def new_pack(keys: Keys, ciphers: Ciphers, subject: str, kind: Kind) -> tuple[He
         created_at=utc_now(),
         key_id=data_key.id,
         subject_version=data_key.subject_version,
-        subject=subject,
+        subject=data_key.subject,
         wrapped=data_key.wrapped,
     )
     return header, ciphers.hold(header, data_key.key)

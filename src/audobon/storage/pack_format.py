@@ -36,6 +36,10 @@ PROBE_BYTES = HEAD_BYTES + STREAM_HEADER_BYTES
 """What `PackCipher.open_head` must see of a record: its head is bound to the beginning of its stream."""
 
 MOST_HEADER_BYTES = 4096
+_LATEST = 1e11
+MOST_FOOTER_BYTES = 64 << 20
+"""More than a pack of empty blobs has; what claims more is not read into memory."""
+
 TRAILER_BYTES = _COUNT.size + len(_END_MAGIC)
 _ENTRY_BYTES = _OFFSET.size + _HEAD.size
 
@@ -141,9 +145,15 @@ def parse_header(data: bytes) -> Header:
         body, _PREFIX.size
     )
     rest = body[_PREFIX.size + _FIXED.size :]
-    if len(rest) != name_bytes + wrapped_bytes or kind >= len(KINDS):
+    # Its check is one that anybody can make: what it says is not believed yet.
+    is_ascii = rest[:name_bytes].isascii()
+    if (
+        len(rest) != name_bytes + wrapped_bytes
+        or kind >= len(KINDS)
+        or not (is_ascii and 0 <= created_at < _LATEST)
+    ):
         raise Corrupt("its header is not as it was written")
-    subject = rest[:name_bytes].decode()
+    subject = rest[:name_bytes].decode("ascii")
     return Header(pack_id.hex(), KINDS[kind], created_at, key_id, version, subject, rest[name_bytes:], whole)
 
 

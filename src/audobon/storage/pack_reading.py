@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audobon.errors import Corrupt
+from audobon.errors import AudobonError, Corrupt
 from audobon.keys.service import Keys
 from audobon.keys.streaming import decrypt
 from audobon.storage import zstd_frames
@@ -18,6 +18,7 @@ from audobon.storage.pack_format import (
     BLOB,
     FOOTER_MAGIC,
     HEAD_BYTES,
+    MOST_FOOTER_BYTES,
     MOST_HEADER_BYTES,
     NOTE,
     PROBE_BYTES,
@@ -80,10 +81,21 @@ class Ciphers:
         if header.name != name:
             # A pack in the place of another one.
             raise Corrupt(f"{name} holds another pack")
-        key = self._keys.open_data_key(header.key_id, header.subject, header.subject_version, header.wrapped)
-        if held is not None:
-            return held
-        return self.hold(header, key)
+        key = self.demand(header)
+        return self.hold(header, key) if held is None else held
+
+    def demand(self, header: Header) -> bytes:
+        """Return the data key of a pack; one that is given no more is not held any longer either.
+
+        raises  SubjectErased, SubjectNotFound, CorruptKeyring
+        """
+        try:
+            return self._keys.open_data_key(
+                header.key_id, header.subject, header.subject_version, header.wrapped
+            )
+        except AudobonError:
+            self.forget(header.name)
+            raise
 
     def hold(self, header: Header, key: bytes) -> PackCipher:
         """Make and hold the cipher of a pack."""
@@ -122,7 +134,7 @@ def read_footer(descriptor: int, cipher: PackCipher) -> tuple[list[tuple[int, He
     """
     size = os.fstat(descriptor).st_size
     length = footer_bytes(os.pread(descriptor, TRAILER_BYTES, max(0, size - TRAILER_BYTES)))
-    if length is None or not TRAILER_BYTES < length <= size:
+    if length is None or not TRAILER_BYTES < length <= min(size, MOST_FOOTER_BYTES):
         return None
     found = cipher.open_footer(os.pread(descriptor, length, size - length))
     return None if found is None else (*found, size - length)

@@ -9,13 +9,14 @@ import blake3
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.keys.service import PERSONAL, Keys
+from audobon.keys.streaming import encrypted_bytes
 from audobon.storage import zstd_frames
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import Kind
 from audobon.storage.index import Index, add_blobs, add_pack
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
-from audobon.storage.pack_format import BLOB, LEGACY
+from audobon.storage.pack_format import BLOB, HEAD_BYTES, LEGACY
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
 from audobon.storage.reading import Reader
@@ -39,7 +40,6 @@ class Putting:
         packs: OpenPacks,
         reader: Reader,
         keys: Keys,
-        id_key: Callable[[str], bytes],
     ) -> None:
         self._index = index
         self._store = store
@@ -47,14 +47,14 @@ class Putting:
         self._packs = packs
         self._reader = reader
         self._keys = keys
-        self._id_key = id_key
         self.incoming = store.folder / ".incoming"
         self.has_legacy = False
 
     @contextmanager
     def writing(self, subject: str, kind: Kind) -> Iterator[BlobWriter]:
         """Write a blob in pieces."""
-        hashes = [blake3.blake3(key=self._id_key(subject))]
+        subject = self._keys.id_of(subject)
+        hashes = [blake3.blake3(key=self._keys.blob_id_key(subject))]
         if self.has_legacy:
             hashes.append(blake3.blake3())
         with disk_errors(self._store.folder):
@@ -63,7 +63,7 @@ class Putting:
             )
             try:
                 yield writer
-                key, created_at = self.place(writer.digests(), kind)
+                key, created_at = self.place(writer.digests(), subject, kind)
                 if created_at is None:
                     writer.abandon()
                 elif writer.lone is not None:
@@ -75,11 +75,12 @@ class Putting:
                 writer.abandon()
                 raise
 
-    def put(self, data: bytes, subject: str, kind: Kind) -> str:
-        """Keep some bytes; return their key."""
-        key, created_at = self.place(self.digests(data, subject), kind)
+    def put(self, data: bytes, subject: str, kind: Kind) -> tuple[str, int]:
+        """Keep some bytes; return their key, and how many were not there already: all or none."""
+        subject = self._keys.id_of(subject)
+        key, created_at = self.place(self.digests(data, subject), subject, kind)
         if created_at is None:
-            return key.hex()
+            return key.hex(), 0
         with disk_errors(self._store.folder):
             if len(data) < LONE_BYTES:
                 self._append(subject, kind, [NewRecord(BLOB, key, data, 0, created_at)])
@@ -91,30 +92,31 @@ class Putting:
                 except BaseException:
                     lone.abandon()
                     raise
-        return key.hex()
+        return key.hex(), len(data)
 
-    def put_file(self, path: Path, subject: str, kind: Kind) -> str:
-        """Keep a large file; return its key. One that is there already is only read."""
-        hashes = [blake3.blake3(key=self._id_key(subject))]
+    def put_file(self, path: Path, subject: str, kind: Kind) -> tuple[str, int]:
+        """Keep a large file; return as `put`. One that is there already is only read."""
+        subject = self._keys.id_of(subject)
+        hashes = [blake3.blake3(key=self._keys.blob_id_key(subject))]
         if self.has_legacy:
             hashes.append(blake3.blake3())
         with disk_errors(path), path.open("rb") as source:
             while piece := source.read(LONE_BYTES):
                 for each in hashes:
                     each.update(piece)
-            key, created_at = self.place([each.digest() for each in hashes], kind)
+            key, created_at = self.place([each.digest() for each in hashes], subject, kind)
             if created_at is None:
-                return key.hex()
+                return key.hex(), 0
             source.seek(0)
             with self.writing(subject, kind) as target:
                 while piece := source.read(LONE_BYTES):
                     target.write(piece)
-            return target.key
+            return target.key, source.tell()
 
     @contextmanager
     def batch(self, subject: str, kind: Kind) -> Iterator["Batch"]:
         """Put many small blobs that become durable together."""
-        batch = Batch(self, self._packs, subject, kind)
+        batch = Batch(self, self._packs, self._keys.id_of(subject), kind)
         with disk_errors(self._store.folder):
             yield batch
             batch.write()
@@ -123,22 +125,23 @@ class Putting:
 
     def digests(self, data: bytes, subject: str) -> list[bytes]:
         """Return the keys that bytes may be known by."""
-        found = [blake3.blake3(data, key=self._id_key(subject)).digest()]
+        found = [blake3.blake3(data, key=self._keys.blob_id_key(subject)).digest()]
         if self.has_legacy:
             found.append(blake3.blake3(data).digest())
         return found
 
     def place(
-        self, digests: list[bytes], kind: Kind, sizes: dict[str, int] | None = None
+        self, digests: list[bytes], subject: str, kind: Kind, sizes: dict[str, int] | None = None
     ) -> tuple[bytes, float | None]:
         """Return the key of some bytes, and when they are stored; None: they are there already.
 
+        What is there of another subject, under the plain hash of its bytes, is not looked at.
         What a person puts is stored beside what a job has: it must stay when that one goes.
         """
         now = utc_now()
         for digest in reversed(digests):
             found = self._index.find(digest)
-            if found is None:
+            if found is None or found.subject != subject:
                 continue
             if self._reader.is_there(found, sizes):
                 if kind != "user" or found.kind == "user":
@@ -152,30 +155,32 @@ class Putting:
     def adopt(self, before: ClearBlobs, tell: Callable[[str], None]) -> int:
         """Encrypt the blobs of before; return how many there were."""
 
+        owner = self._keys.id_of(PERSONAL)
+
         def keep(bunch: list[tuple[bytes, bytes]]) -> None:
             now = utc_now()
             records = [NewRecord(BLOB, key, data, LEGACY, now) for key, data in bunch]
-            self._packs.append(PERSONAL, "other", records)
+            self._packs.append(owner, "other", records)
 
         def keep_large(key: bytes, path: Path) -> None:
-            self._take_in_file(path, key, "other", LEGACY)
+            self._take_in_file(path, key, owner, "other", LEGACY)
 
         def keep_damaged(path: Path) -> None:
             # Nothing is thrown away; a person may look at it. It is under the key of the bytes it has now.
-            key = blake3.blake3(key=self._id_key(PERSONAL)).update_mmap(path).digest()
-            self._take_in_file(path, key, "user", 0)
+            key = blake3.blake3(key=self._keys.blob_id_key(owner)).update_mmap(path).digest()
+            self._take_in_file(path, key, owner, "user", 0)
             tell(f"the damaged blob {path.name} of before was kept as {key.hex()}")
 
         with disk_errors(self._store.folder):
             return before.adopt(keep, keep_large, keep_damaged, large_bytes=LONE_BYTES)
 
-    def _take_in_file(self, path: Path, key: bytes, kind: Kind, flags: int) -> None:
+    def _take_in_file(self, path: Path, key: bytes, subject: str, kind: Kind, flags: int) -> None:
         with path.open("rb") as source:
             start = source.read(LONE_BYTES)
             if len(start) < LONE_BYTES:
-                self._packs.append(PERSONAL, kind, [NewRecord(BLOB, key, start, flags, utc_now())])
+                self._packs.append(subject, kind, [NewRecord(BLOB, key, start, flags, utc_now())])
                 return
-            lone = self._begin_pack(PERSONAL, kind, is_packed=zstd_frames.helps(start))
+            lone = self._begin_pack(subject, kind, is_packed=zstd_frames.helps(start))
             try:
                 lone.write(start)
                 while piece := source.read(LONE_BYTES):
@@ -195,6 +200,8 @@ class Putting:
     def _take_in(self, lone: LonePack, key: bytes, created_at: float, *, flags: int = 0) -> None:
         head, size_bytes, digest = lone.finish(key, flags, created_at)
         header = lone.header
+        # Erased while it was written, it would lie there for ever, and nobody could read it.
+        self._ciphers.demand(header)
         self._store.take_in(lone.path, header.name)
         with self._index.changing() as connection:
             row = add_pack(
@@ -206,7 +213,7 @@ class Putting:
                 size_bytes=size_bytes,
                 digest=digest,
             )
-            add_blobs(connection, row, [(len(header.data), head)])
+            add_blobs(connection, row, [(len(header.data), head)], is_fresh=True)
             is_first = connection.execute("SELECT pack = ? FROM blob WHERE key = ?", (row, key)).fetchone()[0]
             if not is_first:
                 # Another process stored the same bytes meanwhile.
@@ -216,7 +223,10 @@ class Putting:
 
 
 class Batch:
-    """Many small blobs that become durable together, when the block that puts them ends well."""
+    """Many small blobs that become durable together, when the block that puts them ends well.
+
+    new_blobs, new_bytes  what was not there already, so far
+    """
 
     def __init__(self, putting: Putting, packs: OpenPacks, subject: str, kind: Kind) -> None:
         self._putting = putting
@@ -228,25 +238,40 @@ class Batch:
         self._known: set[bytes] = set()
         self._sizes: dict[str, int] = {}
         self.written: list[Written] = []
+        self.new_blobs = 0
+        self.new_bytes = 0
 
     def put(self, data: bytes) -> str:
         """Keep some bytes; return the key that they will have."""
         if len(data) >= LONE_BYTES:
-            return self._putting.put(data, self._subject, self._kind)
+            return self._count(*self._putting.put(data, self._subject, self._kind))
         digests = self._putting.digests(data, self._subject)
         if digests[0] in self._known:
             return digests[0].hex()
-        key, created_at = self._putting.place(digests, self._kind, self._sizes)
+        key, created_at = self._putting.place(digests, self._subject, self._kind, self._sizes)
         if created_at is not None:
+            self.new_blobs, self.new_bytes = self.new_blobs + 1, self.new_bytes + len(data)
             self._known.add(key)
             self._waiting.append(NewRecord(BLOB, key, data, 0, created_at))
-            self._waiting_bytes += len(data)
+            self._waiting_bytes += HEAD_BYTES + encrypted_bytes(len(data))
             if self._waiting_bytes >= _BATCH_BYTES:
                 self.write()
         return key.hex()
+
+    def put_file(self, path: Path) -> str:
+        """Keep a file; return the key that it will have. A large one is durable at once."""
+        with disk_errors(path):
+            data = path.read_bytes() if path.stat().st_size < LONE_BYTES else None
+        if data is not None:
+            return self.put(data)
+        return self._count(*self._putting.put_file(path, self._subject, self._kind))
 
     def write(self) -> None:
         """Append what waits to the open pack, without waiting for the disk."""
         if self._waiting:
             self.written.append(self._packs.write(self._subject, self._kind, self._waiting))
             self._waiting, self._waiting_bytes = [], 0
+
+    def _count(self, key: str, new_bytes: int) -> str:
+        self.new_blobs, self.new_bytes = self.new_blobs + (new_bytes > 0), self.new_bytes + new_bytes
+        return key

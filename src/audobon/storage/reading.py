@@ -151,7 +151,8 @@ class Reader:
     def _plain(self, found: Found, file: IO[bytes], cipher: PackCipher) -> io.RawIOBase:
         file.seek(found.offset)
         head = cipher.open_head(file.read(PROBE_BYTES))
-        if head is None or head.stored_bytes != found.stored_bytes:
+        # Its id as well: two records of a pack that changed places are each as they were written.
+        if head is None or head.stored_bytes != found.stored_bytes or head.blob_id != found.key:
             raise Corrupt("a record is not as it was written")
         stream = DecryptingReader(
             file,

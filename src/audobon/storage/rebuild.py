@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -12,7 +13,7 @@ from audobon.storage.facts import KINDS, PackState
 from audobon.storage.index import Index, add_pack
 from audobon.storage.notes import Note
 from audobon.storage.open_packs import SEAL_BYTES
-from audobon.storage.pack_format import Head, Header, parse_header
+from audobon.storage.pack_format import MOST_HEADER_BYTES, Head, Header, parse_header
 from audobon.storage.pack_reading import Ciphers, Scan, read_footer, scan
 from audobon.storage.port import ObjectInfo
 
@@ -71,14 +72,19 @@ class Rebuilding:
         on_step  called as on_step(done, total) after every pack
         """
         faults: list[str] = []
-        packs: list[_Pack] = []
-        erased = 0
-        infos = list(self.names())
+        noted: list[ObjectInfo] = []
+        count = erased = 0
+        infos = self._oldest_first()
+        # One pack is in memory at a time, however many there are.
         for done, info in enumerate(infos, start=1):
             try:
-                packs.append(self.read(info))
-                erased += packs[-1].found is _UNREADABLE
-                if packs[-1].found.is_damaged:
+                pack = self.read(info)
+                row = _add(connection, pack)
+                count += 1
+                erased += pack.found is _UNREADABLE
+                if notes.enter(connection, row, pack.notes):
+                    noted.append(info)
+                if pack.found.is_damaged:
                     faults.append(f"the pack {info.name} is damaged in part")
             except ObjectNotFound:
                 continue
@@ -86,19 +92,23 @@ class Rebuilding:
                 faults.append(f"the pack {info.name}: {error.message}")
             if on_step is not None:
                 on_step(done, len(infos))
-        rows = {}
-        for pack in sorted(packs, key=lambda pack: (pack.header.created_at, pack.info.name)):
-            rows[pack.info.name] = _add(connection, pack)
-        # Only the last note of each blob counts: an older one may tell of damage since mended.
-        last: dict[str, tuple[Note, int]] = {}
-        for pack in packs:
-            for note in pack.notes:
-                if note.key not in last or note.number > last[note.key][0].number:
-                    last[note.key] = note, rows[pack.info.name]
-        for note, row in last.values():
-            notes.apply(connection, row, [note])
+        # Once all packs are known: notes name some that are newer than the one they lie in, and only the last
+        # note of each blob counts, since an older one may tell of damage since mended.
+        for info in noted:
+            with suppress(AudobonError):
+                notes.take_effect(connection, self.read(info).notes)
         blobs = connection.execute("SELECT count(*) FROM blob").fetchone()[0]
-        return Rebuilt(packs=len(packs), blobs=blobs, erased=erased, faults=faults)
+        return Rebuilt(packs=count, blobs=blobs, erased=erased, faults=faults)
+
+    def _oldest_first(self) -> list[ObjectInfo]:
+        """Return all packs by the age that their headers tell; those without a sound one are the first."""
+        found: list[tuple[float, ObjectInfo]] = []
+        for info in self.names():
+            created_at = 0.0
+            with suppress(AudobonError), self._store.open(info.name) as file:
+                created_at = parse_header(file.read(MOST_HEADER_BYTES)).created_at
+            found.append((created_at, info))
+        return [info for _, info in sorted(found, key=lambda each: (each[0], each[1].name))]
 
     def read(self, info: ObjectInfo) -> _Pack:
         """Return what a pack holds. raises ObjectNotFound, Corrupt, NewerFormat, CorruptKeyring."""
@@ -107,7 +117,7 @@ class Rebuilding:
             try:
                 cipher = self._ciphers.of(info.name, descriptor)
             except SubjectErased:
-                header = parse_header(file.read(4096))
+                header = parse_header(file.read(MOST_HEADER_BYTES))
                 return _Pack(info, header, _UNREADABLE, "sealed", [])
             header = cipher.header
             footer = read_footer(descriptor, cipher)

@@ -99,6 +99,7 @@ class ResultCache:
         if not self.is_on or not self._file.exists:
             return None
         try:
+            subject = self._keys.id_of(subject)
             bound = self._bound(subject, key)
             with closing(connect_to_look(self._file.path)) as connection:
                 found = cache_entries.find(connection, self._keys, subject, bound)
@@ -136,8 +137,7 @@ class ResultCache:
         if self.is_on:
             self._attempt(
                 lambda connection: self._put(
-                    connection,
-                    New(subject, self._bound(subject, key), value, kind, seconds, blob, blob_bytes),
+                    connection, self._new(subject, key, value, kind, seconds, blob, blob_bytes)
                 ),
                 None,
             )
@@ -155,7 +155,10 @@ class ResultCache:
     def forget_subject(self, subject: str) -> None:
         """Remove all that is kept for a subject, as when it was erased."""
         if self._file.exists:
-            self._attempt(lambda connection: cache_entries.remove_of_subject(connection, subject), None)
+            self._attempt(
+                lambda connection: cache_entries.remove_of_subject(connection, self._keys.id_of(subject)),
+                None,
+            )
 
     def blobs(self) -> set[str]:
         """Return the keys of the blobs in storage that belong to what is kept."""
@@ -186,12 +189,33 @@ class ResultCache:
             self._file.close()
 
     def _get(self, connection: sqlite3.Connection, subject: str, key: bytes) -> Kept | None:
-        found = cache_entries.find(connection, self._keys, subject, self._bound(subject, key))
+        subject = self._keys.id_of(subject)
+        try:
+            bound = self._bound(subject, key)
+        except (SubjectErased, SubjectNotFound):
+            # Nobody can find any of it again.
+            cache_entries.remove_of_subject(connection, subject)
+            raise
+        found = cache_entries.find(connection, self._keys, subject, bound)
         if found is None:
             return None
         entry_id, kept = found
         self._uses[entry_id] = self._uses.get(entry_id, 0) + 1
         return kept
+
+    def _new(
+        self,
+        subject: str,
+        key: bytes,
+        value: bytes,
+        kind: str,
+        seconds: float,
+        blob: str | None,
+        blob_bytes: int,
+    ) -> New:
+        # The id: whoever the user is by another name tomorrow, it is this one's.
+        subject = self._keys.id_of(subject)
+        return New(subject, self._bound(subject, key), value, kind, seconds, blob, blob_bytes)
 
     def _put(self, connection: sqlite3.Connection, new: New) -> None:
         if self._uses:

@@ -9,6 +9,7 @@ import msgspec
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.errors import ObjectNotFound, OnHold
+from audobon.storage.annotating import demand_unheld
 from audobon.storage.classes import CLASS_OF_TIER, TIER_OF_CLASS, price_list
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import BlobInfo
@@ -34,9 +35,10 @@ FROM pack LEFT JOIN blob ON blob.pack = pack.id AND blob.dead_at IS NULL
 GROUP BY pack.id ORDER BY pack.name
 """
 
-_IS_HELD = """
+# What came into it since the plan was made is younger than all that the rule was asked about.
+_MUST_STAY = """
 SELECT 1 FROM blob WHERE pack = ? AND dead_at IS NULL
-AND (event_hold > 0 OR temporary_hold > 0 OR kept_until > ?) LIMIT 1
+AND (event_hold > 0 OR temporary_hold > 0 OR kept_until > ? OR created_at > ?) LIMIT 1
 """
 
 _LET_GO = "UPDATE blob SET dead_at = ? WHERE pack = ? AND dead_at IS NULL"
@@ -45,14 +47,16 @@ _LET_GO = "UPDATE blob SET dead_at = ? WHERE pack = ? AND dead_at IS NULL"
 class Step(msgspec.Struct, frozen=True):
     """What is to be done to one pack.
 
-    row   its id in the index
-    rule  number of the rule that asks for it
-    tier  where it moves; None: it is deleted
+    row        its id in the index
+    newest_at  when its youngest blob was stored
+    rule       number of the rule that asks for it
+    tier       where it moves; None: it is deleted
     """
 
     row: int
     name: str
     size_bytes: int
+    newest_at: float
     rule: int
     source: Tier
     tier: Tier | None
@@ -173,7 +177,8 @@ class Tiering:
                 )
             else:
                 after += prices.month_usd(decision.storage_class, facts.size_bytes) - month
-            steps.append(Step(row["id"], facts.name, facts.size_bytes, decision.rule, row["tier"], target))
+            rule, size = decision.rule, facts.size_bytes
+            steps.append(Step(row["id"], facts.name, size, facts.created_at, rule, row["tier"], target))
         moves = [CLASS_OF_TIER[step.tier] for step in steps if step.tier is not None]
         return LifecyclePlan(
             steps=steps,
@@ -242,8 +247,8 @@ class Tiering:
             if step.tier is not None:
                 continue
             with self._index.changing() as connection:
-                is_held = connection.execute(_IS_HELD, (step.row, now)).fetchone() is not None
-                if not is_held and step.row not in needed_rows:
+                must_stay = connection.execute(_MUST_STAY, (step.row, now, step.newest_at)).fetchone()
+                if must_stay is None and step.row not in needed_rows:
                     connection.execute(_LET_GO, (now, step.row))
                     count, size = count + 1, size + step.size_bytes
                 else:
@@ -257,9 +262,9 @@ class Tiering:
 
 def demand_free(info: BlobInfo, now: float, *, keep_days: float) -> None:
     """Refuse to remove a blob that a hold, a term or its age keeps. raises OnHold."""
+    is_held = info.event_hold or info.temporary_hold
+    demand_unheld(info.key, is_held=is_held, kept_until=info.kept_until, now=now)
     hint = f"audobon storage stat {info.key[:12]}"
-    if info.event_hold or info.temporary_hold or (info.kept_until or 0.0) > now:
-        raise OnHold(f"blob {info.key[:12]}… is on hold", hint=hint)
     if now - info.created_at < keep_days * DAY_SECONDS:
         days = f"{keep_days:g} days (storage.keep_days.{info.kind})"
         raise OnHold(f"blob {info.key[:12]}… must be kept for {days}", hint=hint)

@@ -76,6 +76,8 @@ class PiecesReader(io.RawIOBase):
         self._starts = [0]
         self.count = -(-size_bytes // PIECE_BYTES)
         table_bytes = (self.count + 1) * _NUMBER.size
+        if table_bytes > stored_bytes:
+            raise Corrupt("a compressed blob is not as it was written")
         stream.seek(stored_bytes - table_bytes)
         raw = stream.read(table_bytes)
         numbers = [number for (number,) in _NUMBER.iter_unpack(raw)]
@@ -125,8 +127,12 @@ class PiecesReader(io.RawIOBase):
         start, end = self._starts[number], self._starts[number + 1]
         size_bytes = min(PIECE_BYTES, self.size_bytes - number * PIECE_BYTES)
         self._stream.seek(start)
+        frame = self._stream.read(end - start)
         try:
-            plain = _local.decompressor.decompress(self._stream.read(end - start), max_output_size=size_bytes)
+            # What a frame says of itself would be believed, however much memory it is.
+            if zstandard.frame_content_size(frame) != size_bytes:
+                raise Corrupt("a compressed blob is not as it was written")
+            plain = _local.decompressor.decompress(frame, max_output_size=size_bytes)
         except zstandard.ZstdError as error:
             raise Corrupt("a compressed blob is not as it was written") from error
         if len(plain) != size_bytes:
