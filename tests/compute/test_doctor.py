@@ -22,6 +22,7 @@ FINDINGS = [
 
 DEVICE_LINE = "models run on the processor: no CUDA here\n"
 NO_TUNING = "none; `audobon doctor --tune` measures what this machine does best"
+SCRUB_LINE = "scrub: all that is kept was written or proved within 30 days"
 NO_BACKUPS = "backups: none; begin with: audobon backup add FOLDER"
 
 
@@ -50,6 +51,7 @@ def test_away_from_a_terminal_every_finding_is_two_aligned_lines_and_the_last_li
         "tiers: nearline and archive lie on the disk of the rest, so moving there frees no room;"
         " storage.nearline and storage.archive can name another\n"
         f"{NO_BACKUPS}\n"
+        f"{SCRUB_LINE}\n"
         "Audobon runs on this machine; 1 of 2 parts are less than asked for, so it is slower.\n"
     )
 

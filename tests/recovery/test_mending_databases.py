@@ -112,8 +112,11 @@ def test_a_damaged_database_comes_back_up_to_the_last_commit_that_was_shipped(
 
 
 def test_a_sound_database_is_left_as_it_is(home: Home) -> None:
+    files = [home.database, Path(f"{home.database}-wal")]
+    before = [file.read_bytes() for file in files]
     assert home.mended(is_thorough=True) == []
     assert home.mended(is_thorough=False) == []
+    assert [file.read_bytes() for file in files] == before
     assert home.restorable() == {"first", "second"}
     assert not (home.folder / "damaged").exists()
 

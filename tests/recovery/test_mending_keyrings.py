@@ -18,8 +18,10 @@ def remove_keystore(home: Home) -> None:
 
 
 def remove_unlock_file(home: Home) -> None:
-    name = (home.folder / "keyring.id").read_text().strip()
-    (keyrings_folder() / f"{name}.json").unlink()
+    keyring = (home.folder / "keyring.id").read_text().strip()
+    # The rest of its name is drawn for each keystore.
+    [file] = keyrings_folder().glob(f"{keyring}*.json")
+    file.unlink()
 
 
 def damage_keystore(home: Home) -> None:

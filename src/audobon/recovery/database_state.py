@@ -56,7 +56,8 @@ def examine(
     is_small = sum(file.stat().st_size for file in (path, log) if file.exists()) <= SMALL_BYTES
     is_checked = is_thorough or is_small or damage_mark(path).exists()
     try:
-        with closing(connect(path)) as connection:
+        # Without its log, nothing would tell that it holds less than was shipped.
+        with closing(connect(path, keeps_log=True)) as connection:
             if why := _fault(connection, is_checked=is_checked):
                 return Doubt("damaged", why)
             reader = LogReader(path)
@@ -138,7 +139,7 @@ def _by_content(
         restore_database(store, keys, newest, overwrite=True)
         if (index is None or not index.frames) and _are_alike(path, newest):
             return None
-        here, shipped = _last_ids(path), _last_ids(newest)
+        here, shipped = _last_ids(path, is_live=True), _last_ids(newest, is_live=False)
     except AudobonError:
         # Nothing to compare with; the database is sound.
         return None
@@ -163,8 +164,8 @@ def _are_alike(left: Path, right: Path) -> bool:
     return True
 
 
-def _last_ids(path: Path) -> dict[str, int]:
-    with closing(connect(path)) as connection:
+def _last_ids(path: Path, *, is_live: bool) -> dict[str, int]:
+    with closing(connect(path, keeps_log=is_live)) as connection:
         return {
             str(row[0]): int(row[1]) for row in connection.execute("SELECT name, seq FROM sqlite_sequence")
         }
