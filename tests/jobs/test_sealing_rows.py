@@ -212,3 +212,22 @@ def test_killed_after_the_last_row_nothing_stays_readable(
         seal_rows(Dying(), keys, tmp_path)  # type: ignore[arg-type]
     seal_rows(connection, keys, tmp_path)
     assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (True, False)
+
+
+def test_copies_of_a_database_that_never_had_a_clear_row_stay(
+    tmp_path: Path, connection: sqlite3.Connection, keys: Keys
+) -> None:
+    seal_rows(connection, keys, tmp_path)
+    # As where the first that was written was sealed, before anybody asked.
+    connection.execute("DELETE FROM once")
+    store = own_copy(tmp_path)
+    with closing(Shipper(tmp_path / "audobon.db", store, keys)) as shipper:
+        shipper.ship()
+    keep_copy(tmp_path / "audobon.db", "0002")
+    before = [(each.name, sorted(each.snapshots)) for each in generations(store)]
+
+    assert seal_rows(connection, keys, tmp_path) == 0
+
+    assert are_rows_sealed(connection)
+    assert len(list((tmp_path / "before-migration").iterdir())) == 1
+    assert [(each.name, sorted(each.snapshots)) for each in generations(store)] == before

@@ -183,13 +183,17 @@ def make_desk(root: Path) -> Desk:
     return desk
 
 
-def copy_desk(made: Desk, root: Path) -> Desk:
-    """Return a desk of its own that is as another, but for where it lies."""
+def keep_aside(desk: Desk, aside: Path) -> None:
+    """Keep a desk as it is."""
     # A pipe by which processes wake each other is no file.
-    shutil.copytree(made.root, root, symlinks=True, ignore=shutil.ignore_patterns("wake"))
+    shutil.copytree(desk.root, aside, symlinks=True, ignore=shutil.ignore_patterns("wake"))
+
+
+def put_back(aside: Path, root: Path) -> Desk:
+    """Return a desk that was kept, where it was: backups name the places by where they lie."""
+    shutil.rmtree(root)
+    shutil.copytree(aside, root, symlinks=True)
     desk = Desk(root, root / "home")
-    known = desk.folder / "places.json"
-    known.write_text(known.read_text(encoding="utf-8").replace(str(made.root), str(root)), encoding="utf-8")
     desk.state = desk.look()
     return desk
 

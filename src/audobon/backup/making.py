@@ -298,12 +298,17 @@ def _counted(connection: sqlite3.Connection, shipper: Shipper, sentinel: str) ->
     """Ship the database up to a commit, and count what it holds at that very commit."""
     for _ in range(_MOST_PLANS):
         shipper.ship()
+        if shipper.is_without_snapshot:
+            # Another takes it just now; without it nothing of this commit could be restored.
+            shipper.snapshot(waits=True)
         # Nobody writes for the moment that the rest takes.
         connection.execute("BEGIN IMMEDIATE")
         try:
             counts = count(connection, sentinel=sentinel)
             # Who ships just now may wait for our lock: so we do not wait for theirs.
-            return shipper.ship(waits=False, takes_snapshots=False), counts
+            position = shipper.ship(waits=False, takes_snapshots=False)
+            if not shipper.is_without_snapshot:
+                return position, counts
         except AlreadyRunning:
             continue
         finally:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import blake3
@@ -119,6 +119,13 @@ class Repository:
         """Return the newest manifest; None while there is none."""
         numbers = self.numbers()
         return self.manifest(numbers[-1]) if numbers else None
+
+    def newest_sound(self) -> Stored | None:
+        """Return the newest manifest that is as it was written; None while there is none."""
+        for number in reversed(self.numbers()):
+            with suppress(CorruptBackup, ObjectNotFound):
+                return self.manifest(number)
+        return None
 
     def manifests(self) -> list[Stored]:
         """Return all manifests, oldest first. raises CorruptBackup for the first that is damaged."""

@@ -190,7 +190,7 @@ class Restorer:
             copy_shipped(self._repository.store, own_copy(folder), keys)
         Places(folder, []).add(self._repository.path)
         # So that backups which vanish from there are missed.
-        if (newest := self._repository.newest()) is not None:
+        if (newest := self._repository.newest_sound()) is not None:
             Memory(folder).note_manifest(self._repository.card.id, number=newest.number, digest=newest.digest)
         return Restored(
             into=str(final),
@@ -214,7 +214,7 @@ class Restorer:
 
     def _learn_erasures(self, keys: Keys) -> list[str]:
         erased = [subject for store in self._stores for subject in learn_erasures(store, keys)]
-        newest = self._repository.newest()
+        newest = self._repository.newest_sound()
         known = {FIRST} | {hash_of(entry) for entry in keys.ledger.entries()}
         for store in (self._repository.store, *self._stores):
             known |= {hash_of(entry) for entries in read_ledgers(store, keys) for entry in entries}

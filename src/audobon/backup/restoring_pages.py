@@ -134,7 +134,7 @@ class PageRestorer:
                 link = scratch / "blobs" / pack.name
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(source)
-            with closing(Storage(scratch, self._keys)) as storage:
+            with closing(Storage(scratch, self._keys, follows_links=True)) as storage:
                 storage.rebuild()
                 yield storage
         finally:

@@ -22,6 +22,8 @@ from audobon.processes import FileLock
 from audobon.queue.sealing import cell_context
 
 _DEED = "seal rows"
+# On record from the first row that was clear until no copy has it: nothing else gives cause to remove copies.
+_COPIES_ARE_CLEAR = "remove copies with clear rows"
 _BATCH = 500
 
 
@@ -81,7 +83,7 @@ _TABLES = (
 
 def are_rows_sealed(connection: sqlite3.Connection) -> bool:
     """Tell whether all rows an earlier Audobon wrote were sealed; asks for one row."""
-    return connection.execute("SELECT 1 FROM once WHERE deed = ?", (_DEED,)).fetchone() is not None
+    return _is_done(connection, _DEED)
 
 
 def seal_rows(connection: sqlite3.Connection, keys: Keys, folder: Path) -> int:
@@ -92,14 +94,14 @@ def seal_rows(connection: sqlite3.Connection, keys: Keys, folder: Path) -> int:
     raises  AlreadyRunning when another process is doing it
     """
     with FileLock(folder / "locks" / "seal-rows.lock", purpose="sealing what is on record"):
-        is_first = not are_rows_sealed(connection)
         count = sum(_seal_table(connection, keys, table) for table in _TABLES)
-        # Or one that was killed had sealed them, and got no further.
-        if count or (is_first and _has_any_row(connection)):
+        # Also when it was another, killed since, that sealed them.
+        if _is_done(connection, _COPIES_ARE_CLEAR):
             # Free space may hold what was clear, and so may the log, and copies.
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             _forget_clear_copies(folder, keys)
+            connection.execute("DELETE FROM once WHERE deed = ?", (_COPIES_ARE_CLEAR,))
         _forget_old_locks(folder / "locks")
         connection.execute("INSERT OR REPLACE INTO once (deed, done_at) VALUES (?, ?)", (_DEED, utc_now()))
     return count
@@ -109,6 +111,7 @@ def _seal_table(connection: sqlite3.Connection, keys: Keys, table: _Table) -> in
     count, after = 0, -1
     while True:
         with sqlite.transaction(connection):
+            before = count
             rows = connection.execute(table.select, {"after": after, "limit": _BATCH}).fetchall()
             for row in rows:
                 changed = dict(_sealed_texts(keys, table, row))
@@ -121,6 +124,10 @@ def _seal_table(connection: sqlite3.Connection, keys: Keys, table: _Table) -> in
                 connection.execute(
                     f"UPDATE {table.name} SET {names} WHERE rowid = :rowid",  # noqa: S608  (names of our own)
                     changed | {"rowid": row["rowid"]},
+                )
+            if count > before:
+                connection.execute(
+                    "INSERT OR IGNORE INTO once (deed, done_at) VALUES (?, ?)", (_COPIES_ARE_CLEAR, utc_now())
                 )
         if len(rows) < _BATCH:
             return count
@@ -139,11 +146,8 @@ def _sealed_texts(keys: Keys, table: _Table, row: sqlite3.Row) -> Iterator[tuple
             yield column, "erased"
 
 
-def _has_any_row(connection: sqlite3.Connection) -> bool:
-    return any(
-        connection.execute(f"SELECT 1 FROM {table.name} LIMIT 1").fetchone() is not None  # noqa: S608
-        for table in _TABLES
-    )
+def _is_done(connection: sqlite3.Connection, deed: str) -> bool:
+    return connection.execute("SELECT 1 FROM once WHERE deed = ?", (deed,)).fetchone() is not None
 
 
 def _forget_clear_copies(folder: Path, keys: Keys) -> None:

@@ -336,6 +336,8 @@ def read_marker(folder: Path) -> str | None:
 
 
 def write_marker(folder: Path, keyring_id: str) -> None:
-    """Note which keyring a data folder has."""
-    write_private(marker_path(folder), f"{keyring_id}\n".encode())
-    sync_folder(folder)
+    """Note which keyring a data folder has. raises DiskFull, Denied."""
+    path = marker_path(folder)
+    write_private(path, f"{keyring_id}\n".encode())
+    with disk_errors(path):
+        sync_folder(folder)

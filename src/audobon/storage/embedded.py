@@ -36,18 +36,23 @@ class FolderObjectStore(ObjectStore):
 
     folders  by tier; "standard" must be among them; a tier without a folder lies hidden inside standard's
     rights   what may be done through this object; `Denied` for the rest
+    follows_links  whether a link to a file is an object: it could lead out of the folder, so only where
+                   Audobon made all that lies there
     raises   Misconfigured when a folder is, or lies in, that of another tier
 
     Who creates, moves or deletes a name holds its lock, so that it is in one tier only; reading takes none.
     """
 
-    def __init__(self, folders: Mapping[Tier, Path], *, rights: Rights = "full") -> None:
+    def __init__(
+        self, folders: Mapping[Tier, Path], *, rights: Rights = "full", follows_links: bool = False
+    ) -> None:
         self._standard = folders["standard"]
         self._folders: dict[Tier, Path] = {
             tier: folders.get(tier, self._standard / f".{tier}") for tier in TIERS
         }
         self._elsewhere: list[Tier] = [tier for tier in TIERS if tier != "standard" and tier in folders]
         self._rights = rights
+        self._follows_links = follows_links
         self._demand_apart()
 
     def create(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
@@ -157,7 +162,7 @@ class FolderObjectStore(ObjectStore):
         for tier in (*TIERS, *reversed(TIERS[:-1])):
             root = self._folders[tier]
             with disk_errors(root):
-                for path, status in files_below(root / folder):
+                for path, status in files_below(root / folder, follows_links=self._follows_links):
                     name = path.relative_to(root).as_posix()
                     if name.startswith(prefix) and name not in seen:
                         seen[name] = _info(name, tier, status)
@@ -293,8 +298,8 @@ class FolderObjectStore(ObjectStore):
             path = self._path(name, tier)
             with disk_errors(path):
                 try:
-                    # A link is no object of ours: it could lead out of the folder.
-                    if stat.S_ISREG(path.lstat().st_mode):
+                    # Another's link is no object of ours.
+                    if stat.S_ISREG(path.stat(follow_symlinks=self._follows_links).st_mode):
                         return tier, path
                 except (FileNotFoundError, NotADirectoryError):
                     continue

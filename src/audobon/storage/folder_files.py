@@ -49,7 +49,9 @@ def duplicate(source: Path, target: Path) -> None:
         )
 
 
-def files_below(folder: Path, *, unfinished: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
+def files_below(
+    folder: Path, *, unfinished: bool = False, follows_links: bool = False
+) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield the files below a folder that are objects, or else those that were to become one."""
     try:
         entries = list(os.scandir(folder))
@@ -61,9 +63,11 @@ def files_below(folder: Path, *, unfinished: bool = False) -> Iterator[tuple[Pat
         with suppress(FileNotFoundError):
             if entry.is_dir(follow_symlinks=False):
                 if not is_hidden:
-                    yield from files_below(Path(entry.path), unfinished=unfinished)
+                    yield from files_below(
+                        Path(entry.path), unfinished=unfinished, follows_links=follows_links
+                    )
             elif (
-                entry.is_file(follow_symlinks=False)
+                entry.is_file(follow_symlinks=follows_links)
                 and is_hidden == unfinished
                 and (not unfinished or entry.name.endswith(".part"))
             ):

@@ -42,6 +42,7 @@ class Parts:
         keep_removed_days: float,
         keep_days: Mapping[str, float],
         scrub_days: float,
+        follows_links: bool,
         tell: Callable[[str], None],
     ) -> None:
         self._folder = folder / "blobs"
@@ -49,7 +50,7 @@ class Parts:
         self._news: list[str] = []
         self._opening = threading.RLock()
         self._is_ready = False
-        self.store = FolderObjectStore(tier_folders(self._folder, tiers))
+        self.store = FolderObjectStore(tier_folders(self._folder, tiers), follows_links=follows_links)
         self.index = Index(folder)
         self.ciphers = Ciphers(keys)
         self.care = PackCare(self.index, self.store, self.ciphers)

@@ -41,6 +41,7 @@ class Storage:
     keep_removed_days  for how long what was removed can be brought back
     keep_days  by kind: what is younger is not removed
     scrub_days  within so many days every byte is proved; see `scrubber`
+    follows_links  see `FolderObjectStore`
     tell   told, in words, what was found amiss and mended when the folder is opened
     """
 
@@ -53,6 +54,7 @@ class Storage:
         keep_removed_days: float = 0.0,
         keep_days: Mapping[str, float] | None = None,
         scrub_days: float = 30.0,
+        follows_links: bool = False,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._keys = keys
@@ -65,6 +67,7 @@ class Storage:
             keep_removed_days=keep_removed_days,
             keep_days=self._keep_days,
             scrub_days=scrub_days,
+            follows_links=follows_links,
             tell=tell,
         )
         self.store = self._parts.store
