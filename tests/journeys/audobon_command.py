@@ -61,6 +61,14 @@ def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEAD
     return answer
 
 
+def parent_of(pid: int) -> int:
+    """Return the process id of a process's parent; 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
 def without_privileges() -> None:
     """Make permissions count for the program to be started, even when root starts it."""
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
@@ -175,7 +183,9 @@ class Audobon:
         return found
 
     def workers(self) -> list[int]:
-        return [pid for pid, line in self.processes().items() if _WORKER in line]
+        """Return the workers; a child that one just forked bears its command line, until it is a codec."""
+        found = [pid for pid, line in self.processes().items() if _WORKER in line]
+        return [pid for pid in found if parent_of(pid) not in found]
 
     def codecs_of(self, parent: int) -> list[int]:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
