@@ -24,7 +24,7 @@ from audobon.models.store import is_prepared
 from audobon.queue.sealing import cell_context
 
 PROGRAM = Path(sys.executable).with_name("audobon")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 _WORKER, _CODEC = "audobon.jobs.worker", "audobon.compute.codec_process"
 # source: linux/prctl.h and linux/capability.h
