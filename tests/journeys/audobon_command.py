@@ -24,7 +24,7 @@ from audobon.models.store import is_prepared
 from audobon.queue.sealing import cell_context
 
 PROGRAM = Path(sys.executable).with_name("audobon")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 _WORKER, _CODEC = "audobon.jobs.worker", "audobon.compute.codec_process"
 # source: linux/prctl.h and linux/capability.h
@@ -59,6 +59,14 @@ def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEAD
         assert time.monotonic() < until, f"waited in vain until {what}"
         time.sleep(0.01)
     return answer
+
+
+def parent_of(pid: int) -> int:
+    """Return the process id of a process's parent; 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
 
 
 def without_privileges() -> None:
@@ -175,7 +183,9 @@ class Audobon:
         return found
 
     def workers(self) -> list[int]:
-        return [pid for pid, line in self.processes().items() if _WORKER in line]
+        """Return the workers; a child that one just forked bears its command line, until it is a codec."""
+        found = [pid for pid, line in self.processes().items() if _WORKER in line]
+        return [pid for pid in found if parent_of(pid) not in found]
 
     def codecs_of(self, parent: int) -> list[int]:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

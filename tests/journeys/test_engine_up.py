@@ -7,16 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from audobon_command import Audobon, wait_until
+from audobon_command import Audobon, parent_of, wait_until
 from drawn_pages import book_of, drawn
 from running_engine import engine_up
 
 COMMAND = ("run", "upscale", "fox.cbz", "-o", "print.cbz")
 PAGES = [f"page{number}.png" for number in range(1, 7)]
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def test_a_second_engine_is_refused_and_told_which_process_has_the_folder(audobon: Audobon) -> None:

@@ -163,15 +163,17 @@ def test_a_name_written_in_clear_would_be_seen_in_the_database(audobon: Audobon)
 def test_what_is_erased_is_gone_from_an_older_copy_too_and_the_rest_is_told_as_before(
     desk: Audobon, tmp_path: Path
 ) -> None:
-    desk.run("run", "letters", f"{PAGE}.png", "--project", PROJECT)
+    for _ in range(2):
+        desk.run("run", "letters", f"{PAGE}.png", "--project", PROJECT)
     desk.run("run", "panels", f"{PAGE}.png")
-    job_of_project = json.loads(desk.run("jobs", "list", "--json").out)[1]["id"]
+    job_of_project = json.loads(desk.run("jobs", "list", "--json").out)[2]["id"]
     with closing(desk.keys()) as keys:
         keys.erase(subject_of_project(desk))
 
-    own, erased = json.loads(desk.run("jobs", "list", "--json").out)
+    own, other, erased = json.loads(desk.run("jobs", "list", "--json").out)
     assert (Path(own["source"]).name, own["state"]) == (f"{PAGE}.png", "done")
     assert (erased["id"], erased["source"], erased["state"]) == (job_of_project, "erased", "erased")
+    assert (other["source"], other["state"]) == ("erased", "erased")
     assert desk.run("jobs", "list").status == 0
     shown = json.loads(desk.run("jobs", "show", job_of_project, "--json").out)
     assert (shown["source"], shown["settings"], shown["report"]) == ("erased", {}, None)
@@ -180,12 +182,15 @@ def test_what_is_erased_is_gone_from_an_older_copy_too_and_the_rest_is_told_as_b
     told = desk.run("logs", "show")
     assert (told.status, "erased" in told.out) == (0, True)
     # The database is as it was: what makes it unreadable is that the key is gone.
-    assert desk.query("SELECT count(*) FROM entry") == [(2,)]
+    assert desk.query("SELECT count(*) FROM entry") == [(3,)]
+    assert desk.run("jobs", "discard", other["id"]).status == 0
     # A new project of the same name begins with nothing.
     again = desk.run("run", "letters", f"{PAGE}.png", "--project", PROJECT)
     assert again.status == 0
     assert "WHERE IS THE CAT" in again.out
-    assert desk.run("jobs", "discard", job_of_project).status == 0
+    # The rows that nobody can read any more were cleared away as its engine started.
+    new, left = json.loads(desk.run("jobs", "list", "--json").out)
+    assert (new["operation"], left["id"]) == ("letters", own["id"])
 
 
 def test_what_was_made_for_one_project_is_not_taken_for_another(audobon: Audobon) -> None:

@@ -129,8 +129,11 @@ def test_a_restore_in_place_is_refused_while_an_engine_runs_and_brings_an_older_
 
     assert refused.status == 5
     assert restored.status == 0, restored.err
-    assert restored.err.startswith(f"the database is that of commit {commit} of ")
-    assert "; what was there is in " in restored.err
+    first, second, third = restored.err.splitlines()
+    assert first.startswith(f"restored commit {commit} of ")
+    assert f" into {audobon.data / 'audobon.db'} (" in first
+    assert second.startswith("what was there before is in ")
+    assert third == "look: audobon jobs list; when it is as it should be: audobon backup now"
     assert audobon.run("recovery", "mend").err == "nothing is amiss\n"
 
 

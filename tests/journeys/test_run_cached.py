@@ -12,7 +12,7 @@ from drawn_pages import book_contents, book_of, drawn, panelled_page, picture_by
 from PIL import Image
 
 # Tiles of 64 pixels: the pages here are cut into several.
-SMALL_TILES = ("--memory", "195MB")
+SMALL_TILES = ("--memory", "221MB")
 
 
 def upscale(audobon: Audobon, source: str, target: str, *options: str) -> Outcome:
