@@ -29,7 +29,14 @@ _CELLS = (
         "entry",
         ENTRY_CELLS,
     ),
-    ("SELECT id, {} FROM task WHERE subject = ? LIMIT 3", "task", ("payload", "result", "error_message")),
+    ("SELECT id, {} FROM task WHERE subject = ? LIMIT 3", "task", ("payload", "result")),
+    # Why a task was called off or came too late is said in Audobon's own words, and not sealed.
+    (
+        "SELECT id, {} FROM task WHERE subject = ? AND state != 'cancelled'"
+        " AND error_code != 'deadline_exceeded' LIMIT 3",
+        "task",
+        ("error_message",),
+    ),
 )
 
 
