@@ -23,13 +23,6 @@ def amount_of(count_bytes: int) -> str:
     return f"{count_bytes / 1e6:.1f} MB" if count_bytes >= 1e6 else f"{count_bytes / 1e3:.0f} kB"
 
 
-def utc(at: float) -> str:
-    """Return an instant as `--at` takes it: "2026-01-31T18:00:05Z"."""
-    from datetime import UTC, datetime
-
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def warn_of_words(backups: "Backups") -> None:
     """Say so when nobody has the recovery words: without them a place is of no use to another machine."""
     if not backups.sources.keys.are_words_known:

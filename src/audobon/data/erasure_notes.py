@@ -91,11 +91,6 @@ class NoteBook:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_bytes(path, msgspec.json.encode(notes))
 
-    def drop(self, subject: str) -> None:
-        """Forget notes of an erasure that was not begun after all."""
-        with disk_errors(self._path(subject)):
-            self._path(subject).unlink(missing_ok=True)
-
     def unfinished(self) -> list[ErasureNotes]:
         """Return the erasures that are not over, in the order they were begun."""
         if not self._folder.is_dir():

@@ -188,12 +188,6 @@ def read_info(store: ObjectStore, keys: Keys, name: str) -> tuple[Info, DataKey]
         return shipped.info, shipped.key
 
 
-def read_head(store: ObjectStore, name: str) -> Head:
-    """Return the wrapped data key of an object. raises ObjectNotFound, CorruptBackup."""
-    with store.open(name) as file, naming(name):
-        return _head(file, name)[0]
-
-
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Turn what is wrong with an object into a CorruptBackup that names it."""

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from audobon.errors import Corrupt
+from audobon.seeking import SeekingReader
 
 KEY_BYTES = 32
 SEGMENT_BYTES = 1 << 20
@@ -94,7 +95,7 @@ class EncryptingWriter:
         self._number += 1
 
 
-class DecryptingReader(io.RawIOBase):
+class DecryptingReader(SeekingReader):
     """Reads the plain bytes of a stream that lies in a file; may be moved to any place in it.
 
     start, length  where the stream lies in the file
@@ -113,26 +114,7 @@ class DecryptingReader(io.RawIOBase):
         self.size_bytes = length - HEADER_BYTES - segments * TAG_BYTES
         if self.size_bytes < 0:
             raise _not_as_written()
-        self._at = 0
         self._held: tuple[int, bytes] | None = None
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place among the plain bytes."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size_bytes}[whence]
-        self._at = max(0, origin + offset)
-        return self._at
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer as far as the segment at hand goes."""

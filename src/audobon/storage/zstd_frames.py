@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
 from audobon.errors import Corrupt
+from audobon.seeking import SeekingReader
 
 if TYPE_CHECKING:
     from zstandard import ZstdCompressor, ZstdDecompressor
@@ -62,7 +63,7 @@ def decompress(data: bytes, size_bytes: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class PiecesReader(io.RawIOBase):
+class PiecesReader(SeekingReader):
     """Reads a compressed blob from a stream of it; may be moved to any place.
 
     stored_bytes  of the compressed stream
@@ -85,26 +86,7 @@ class PiecesReader(io.RawIOBase):
             self._starts.append(self._starts[-1] + length)
         if numbers[-1:] != [self.count] or self._starts[-1] + table_bytes != stored_bytes:
             raise Corrupt("a compressed blob is not as it was written")
-        self._at = 0
         self._held: tuple[int, bytes] | None = None
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place in the blob."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size_bytes}[whence]
-        self._at = max(0, origin + offset)
-        return self._at
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer as far as the piece at hand goes."""
