@@ -363,6 +363,55 @@ def test_who_begins_the_log_anew_in_our_place_is_shipped(desk: Desk, monkeypatch
     assert_recovered(desk, generations=1)
 
 
+def killed_once_begun_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the shipper die when the log is begun anew, and nothing of the new round is shipped."""
+
+    class Killed(BaseException):
+        pass
+
+    def turning(checkpoints: Checkpoints, ship: Any, began_anew: Any) -> None:
+        turn(checkpoints, ship, lambda _: None)
+        raise Killed
+
+    turn = Checkpoints.turn
+    desk.ship()
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(9000)))", "DELETE FROM note WHERE id % 3")
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "turn", turning)
+        with pytest.raises(Killed):
+            desk.ship()
+
+
+def test_a_shipper_killed_when_the_log_was_just_begun_anew_costs_no_generation(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_once_begun_anew(desk, monkeypatch)
+    desk.write_many(3)
+    desk.reopen()
+    assert_recovered(desk, generations=1)
+
+
+def test_once_how_the_log_ended_is_overwritten_there_is_a_new_generation(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_once_begun_anew(desk, monkeypatch)
+    for _ in range(260):
+        desk.write("INSERT INTO note (text) VALUES (hex(randomblob(12000)))", "DELETE FROM note WHERE id % 3")
+    desk.reopen()
+    assert_recovered(desk, generations=2)
+
+
+def test_what_was_written_before_others_began_the_log_anew_is_not_passed_over(desk: Desk) -> None:
+    desk.write_many(9)
+    desk.ship()
+    desk.write_many(3)
+    foreign(desk, "PRAGMA wal_checkpoint(PASSIVE)")
+    desk.write_many(1)
+    desk.reopen()
+    assert_recovered(desk, generations=2)
+
+
 def test_what_was_written_and_overwritten_meanwhile_makes_a_new_generation(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

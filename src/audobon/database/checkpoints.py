@@ -6,6 +6,7 @@ that changes nothing, so that what the new round follows is known.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ TURN_FRAMES = 1000
 """After so many frames the log is begun anew, as SQLite itself would."""
 
 _BUSY_MS = 2000
+# While the shipper waits for the lock, nobody ships.
+_WAIT_SECONDS = 0.1
+_LOOK_SECONDS = 0.0005
 
 
 class Checkpoints:
@@ -59,12 +63,29 @@ class Checkpoints:
     @contextmanager
     def writers_kept_out(self) -> Iterator[sqlite3.Connection]:
         """Let nobody else write during the block. raises sqlite3.OperationalError when others do not end."""
-        self.writer.execute("BEGIN IMMEDIATE")
+        self._lock_out()
         try:
             yield self.writer
         finally:
             if self.writer.in_transaction:
                 self.writer.execute("ROLLBACK")
+
+    def _lock_out(self) -> None:
+        # SQLite waits ever longer between its looks, so that those who write on and on come first each time.
+        self.writer.execute("PRAGMA busy_timeout = 0")
+        end_at = time.monotonic() + _WAIT_SECONDS
+        try:
+            while True:
+                try:
+                    self.writer.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                    if not is_busy or time.monotonic() >= end_at:
+                        raise
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            self.writer.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
 
     def begin_log(self) -> None:
         """See to it that there is a round of the log."""

@@ -29,9 +29,11 @@ from audobon.database.wal_reader import Broken, LogPlace
 from audobon.errors import AlreadyRunning, CorruptBackup, ObjectExists, ObjectNotFound
 from audobon.keys.service import DataKey, Keys
 from audobon.processes import FileLock
+from audobon.sqlite import Connection
 from audobon.storage.port import ObjectStore
 
 _TRIES = 4
+_TRIES_TO_HOLD = 20
 # More commits than a segment ever holds: numbers go on behind one that cannot be read.
 _MOST_COMMITS = 100_000
 
@@ -96,23 +98,16 @@ class Shipper:
         waits  while another process takes one; otherwise nothing is done then
         """
         with suppress(AlreadyRunning), self._lock("snapshot", waits=waits):
-            with self._shipping(waits=True):
-                self._ship_all()
-                if not self._known().needs_snapshot:
-                    return
-                reader = self._checkpoints.reader()
-                try:
-                    with self._checkpoints.writers_kept_out():
-                        self._ship_all()
-                        held = hold(reader, self._checkpoints.log, str(self._path), self._checkpoints.index)
-                    state = self._known()
-                except BaseException:
-                    reader.close()
-                    raise
+            reader = self._checkpoints.reader()
             try:
-                self._store_snapshot(held, state)
+                if (found := self._hold(reader)) is None:
+                    return
+                held, state = found
+                try:
+                    self._store_snapshot(held, state)
+                finally:
+                    held.release()
             finally:
-                held.release()
                 reader.close()
             with self._shipping(waits=True):
                 # Others may have shipped more meanwhile.
@@ -148,6 +143,24 @@ class Shipper:
             or state.place != LogPlace(index.salts, index.frames, index.checksum)
         )
 
+    def _hold(self, reader: Connection) -> tuple[HeldCommit, ShippingState] | None:
+        """Hold the last commit, shipped, with a reader; None when no snapshot is due."""
+        for left in reversed(range(_TRIES_TO_HOLD)):
+            # Between the tries others ship.
+            with self._shipping(waits=True):
+                self._ship_all()
+                if not self._known().needs_snapshot:
+                    return None
+                try:
+                    with self._checkpoints.writers_kept_out():
+                        self._ship_all()
+                        held = hold(reader, self._checkpoints.log, str(self._path), self._checkpoints.index)
+                    return held, self._known()
+                except sqlite3.OperationalError:
+                    if not left:
+                        raise
+        return None
+
     # Under the lock
 
     def _ship_all(self) -> LogIndex:
@@ -161,6 +174,9 @@ class Shipper:
                     self._ship_from(state, index)
                 except Broken as error:
                     why = str(error)
+                    # Without a frame there is no round yet that could be gone on with.
+                    self._checkpoints.begin_log()
+                    index = self._checkpoints.index()
                     state = self._begun(index, state, why)
                     continue
                 except ObjectExists:
@@ -175,10 +191,14 @@ class Shipper:
         raise AlreadyRunning(f"{self._path} is shipped elsewhere too, or its log is begun anew ever again")
 
     def _ship_from(self, state: ShippingState, index: LogIndex) -> None:
+        if index.salts != state.place.salts:
+            # By others, or by one who died before its first frames were shipped.
+            state = state.moved(self._checkpoints.log.next_round(state.place, index))
+            self._counted = None
         place = state.place
-        if index.salts != place.salts:
-            raise Broken("the log was begun anew by others")
-        if index.frames < place.frame or (index.frames == place.frame and index.checksum != place.checksum):
+        # Of a round without a frame the index tells no checksum.
+        is_same = index.frames != place.frame or not place.frame or index.checksum == place.checksum
+        if index.frames < place.frame or not is_same:
             raise Broken("the log is not the one that was shipped")
         if index.frames == place.frame:
             self._note(state)

@@ -16,6 +16,7 @@ from audobon.database.wal_format import (
     Checksum,
     LogHeader,
     LogIndex,
+    next_salt,
     parse_header,
     parse_index,
 )
@@ -111,6 +112,41 @@ class LogReader:
             checksum = found[-1][2]
         if checksum != index.checksum:
             raise Broken("the log ends otherwise than its index tells")
+
+    def next_round(self, place: LogPlace, index: LogIndex) -> LogPlace:
+        """Return where the round after that of a place begins, of which an index tells.
+
+        A round overwrites the log from its beginning: beyond what it has reached still lies how the one
+        before ended, so whoever died just when it was begun need not have told.
+        raises  Broken unless that shows that nothing was committed behind the place
+        """
+        header = self.header()
+        if header is None or header.salts != index.salts or index.salts[:4] != next_salt(place.salts):
+            raise Broken("the log was begun anew by others")
+        if not place.frame:
+            raise Broken("the log was begun anew before anything of it was shipped")
+        size = FRAME_HEADER_BYTES + header.page_bytes
+        at, checksum = place.frame, place.checksum
+        while len(raw := os.pread(self._opened(), size, HEADER_BYTES + at * size)) == size:
+            if (salts := raw[8:16]) not in (place.salts, index.salts):
+                break
+            found = sound_frames(
+                memoryview(raw),
+                header.page_bytes,
+                salts=place.salts,
+                byte_order=header.byte_order,
+                start=checksum,
+            )
+            # Torn, or of the new round, of which a power cut may have left only later frames.
+            if salts != place.salts or not found or found[0][1]:
+                raise Broken("the log was begun anew, and more may have been written before")
+            at, checksum = at + 1, found[0][2]
+        # Looked at last: as long as this one is not overwritten, none behind it was.
+        expected = place.salts + b"".join(half.to_bytes(4, "big") for half in place.checksum)
+        head = os.pread(self._opened(), FRAME_HEADER_BYTES, HEADER_BYTES + (place.frame - 1) * size)
+        if head[8:] != expected:
+            raise Broken("the log was begun anew, and how it ended before is overwritten")
+        return LogPlace(header.salts, 0, header.checksum)
 
     def page_offsets(self, index: LogIndex) -> dict[int, int]:
         """Return where in the log the last version of each page lies, as of an index."""
