@@ -22,7 +22,7 @@ from audobon.database.shipped import (
     read_info,
     start_of,
 )
-from audobon.database.shipping_state import ShippingState, StateFile
+from audobon.database.shipping_state import ShippingState, StateFile, lost_state
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
@@ -34,8 +34,6 @@ from audobon.storage.port import ObjectStore
 
 _TRIES = 4
 _TRIES_TO_HOLD = 20
-# More commits than a segment ever holds: numbers go on behind one that cannot be read.
-_MOST_COMMITS = 100_000
 
 
 class Shipper:
@@ -335,7 +333,7 @@ class Shipper:
         try:
             info, name = latest_info(self._store, self._keys, generation)
         except CorruptBackup:
-            return _lost_state(generation)
+            return lost_state(generation)
         _, key = read_info(self._store, self._keys, name)
         state = ShippingState(
             generation=generation.name,
@@ -390,23 +388,3 @@ class Shipper:
     def _lock(self, name: str, *, waits: bool) -> FileLock:
         path = self._path.parent / "locks" / f"{self._path.name}.{name}.lock"
         return FileLock(path, purpose=f"{name} of {self._path}", wait=waits)
-
-
-def _lost_state(generation: Generation) -> ShippingState:
-    """Return a state that cannot be gone on with, for a generation whose end cannot be read."""
-    newest = max((*generation.segments, *generation.snapshots))
-    return ShippingState(
-        generation=generation.name,
-        commit=newest + _MOST_COMMITS,
-        at=max(entry.created_at for entry in (*generation.segments.values(), *generation.snapshots.values())),
-        id=b"",
-        place=LogPlace(b"", 0, (0, 0)),
-        page_bytes=0,
-        pages=0,
-        why="",
-        last_name="",
-        key_id=b"",
-        subject="",
-        subject_version=0,
-        wrapped=b"",
-    )

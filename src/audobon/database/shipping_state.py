@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.database.generations import Generation
 from audobon.database.shipped import Info
 from audobon.database.wal_reader import LogPlace
 
@@ -19,6 +20,8 @@ from audobon.database.wal_reader import LogPlace
 _MOST_SEGMENTS = 100_000
 _SEGMENTS_PUT_TOGETHER = 1000
 _LEAST_BYTES = 16 << 20
+# More commits than a segment ever holds: numbers go on behind one that cannot be read.
+_MOST_COMMITS = 100_000
 # Length and CRC-32 of the note that follows: bytes of an older, longer one may lie behind it.
 _FRAME = struct.Struct(">II")
 
@@ -93,6 +96,26 @@ class ShippingState(msgspec.Struct, kw_only=True):
             frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
             compacted=max(0, self.compacted - then.segments),
         )
+
+
+def lost_state(generation: Generation) -> ShippingState:
+    """Return a state that cannot be gone on with, for a generation whose end cannot be read."""
+    newest = max((*generation.segments, *generation.snapshots))
+    return ShippingState(
+        generation=generation.name,
+        commit=newest + _MOST_COMMITS,
+        at=max(entry.created_at for entry in (*generation.segments.values(), *generation.snapshots.values())),
+        id=b"",
+        place=LogPlace(b"", 0, (0, 0)),
+        page_bytes=0,
+        pages=0,
+        why="",
+        last_name="",
+        key_id=b"",
+        subject="",
+        subject_version=0,
+        wrapped=b"",
+    )
 
 
 class StateFile:
