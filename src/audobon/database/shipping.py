@@ -12,7 +12,7 @@ import msgspec
 from audobon.clock import Clock, utc_now
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
 from audobon.database.compacting import compact_shipped
-from audobon.database.generations import Generation, Position, generations, latest_info
+from audobon.database.generations import Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
     ShippedWriter,
