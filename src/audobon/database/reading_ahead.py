@@ -1,4 +1,4 @@
-"""Reads a stream on a thread of its own, so that what is made while it is read is made beside its use."""
+"""Reads a stream on a thread of its own: what is made while it is read is made beside its use."""
 
 import queue
 import threading
