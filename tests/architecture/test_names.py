@@ -21,6 +21,7 @@ LONG_MODULES: dict[str, str] = {}
 # Places that may catch every exception, each with the reason.
 CATCHES_EVERYTHING = {
     "cli/main.py": "the last handler: every failure becomes a message and an exit status",
+    "database/reading_ahead.py": "carried from the thread that reads to the one that takes, and raised there",
     "models/sessions.py": "onnxruntime raises classes of its own straight from C++",
     "compute/worker.py": "the boundary of a task: a fault in one page must not end the book",
     "models/store.py": "onnxruntime raises classes of its own straight from C++",

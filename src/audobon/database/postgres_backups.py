@@ -16,6 +16,7 @@ from audobon.database.postgres_manifest import Manifest
 from audobon.database.postgres_objects import PostgresObjects, SealedWriter
 from audobon.database.postgres_places import BASE, WAL, ask_server, claim_place
 from audobon.database.postgres_programs import Programs
+from audobon.database.reading_ahead import ReadingAhead
 from audobon.errors import BackupNotFound, CorruptBackup, InvalidInput
 
 
@@ -157,7 +158,8 @@ class BaseBackups:
         raises  CorruptBackup naming what is wrong
         """
         what = f"the backup {backup.id}"
-        with self._objects.open(f"{BASE}{backup.id}/data") as stream:
+        with self._objects.open(f"{BASE}{backup.id}/data") as sealed, ReadingAhead(sealed) as ahead:
+            stream: Any = ahead
             seen, raw = postgres_manifest.walk(stream, what=what, into=into)
         kept = self._objects.read(f"{BASE}{backup.id}/manifest")
         if raw != kept or _digest(raw) != backup.manifest_digest:

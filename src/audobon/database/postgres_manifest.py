@@ -14,7 +14,8 @@ import msgspec
 from audobon.errors import CorruptBackup
 
 NAME = "backup_manifest"
-_READ_BYTES = 1 << 20
+# Fits into a core's own memory: tarfile copies each piece a few times.
+_READ_BYTES = 1 << 18
 
 
 class ManifestFile(msgspec.Struct, frozen=True):

@@ -6,7 +6,9 @@ through the log to the target by itself, or `carry_out` starts it for that alone
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,8 +98,7 @@ class Recovery:
         try:
             with disk_errors(into):
                 stage.mkdir(mode=0o700)
-                data = self._combined(chain, stage)
-                count = self._lay_log(newest, data / "pg_wal")
+                data, count = self._made(chain, stage)
                 _configure(data, target)
                 _give(data, stage.parent)
                 with suppress(FileNotFoundError):
@@ -122,6 +123,22 @@ class Recovery:
                 proved.append(segment.name)
                 del data
         return proved
+
+    def _made(self, chain: list[BaseBackup], stage: Path) -> tuple[Path, int]:
+        """Return the folder with its log in it, and how many parts the log has."""
+        given_up = threading.Event()
+        log = stage / "log"
+        with ThreadPoolExecutor(1, thread_name_prefix="log") as beside:
+            try:
+                laying = beside.submit(self._lay_log, chain[-1], log, given_up)
+                data = self._combined(chain, stage)
+                count = laying.result()
+            finally:
+                given_up.set()
+        (data / "pg_wal").mkdir(mode=0o700, exist_ok=True)
+        for path in log.iterdir():
+            path.rename(data / "pg_wal" / path.name)
+        return data, count
 
     def _combined(self, chain: list[BaseBackup], stage: Path) -> Path:
         folders = []
@@ -148,10 +165,12 @@ class Recovery:
         postgres_manifest.prove_sizes(data, what=f"what was combined of {chain[-1].id}")
         return data
 
-    def _lay_log(self, backup: BaseBackup, folder: Path) -> int:
-        folder.mkdir(mode=0o700, exist_ok=True)
+    def _lay_log(self, backup: BaseBackup, folder: Path, given_up: threading.Event) -> int:
+        folder.mkdir(mode=0o700)
         count = 0
         for segment, data in self._log(backup):
+            if given_up.is_set():
+                break
             (folder / segment.name).write_bytes(data)
             count += 1
         for info in self._objects.store.list(WAL):
