@@ -82,9 +82,13 @@ def test_what_a_newer_audobon_wrote_is_never_taken_for_damage(backed_up: Desk) -
     backed_up.now += HOUR
     backed_up.add_job("two", [backed_up.put()])
     backed_up.backups.make()
+    newest = backed_up.repository().newest()
+    assert newest is not None
+    # One that no manifest which can be read names with its digest.
+    keystore = next(name for name in backed_up.objects("keystores/") if name != newest.manifest.keystore.name)
     newer = {
         backed_up.objects("manifests/")[0]: (rb'"format":1', rb'"format":2'),
-        backed_up.objects("keystores/")[-1]: (rb'"format":1', rb'"format":2'),
+        keystore: (rb'"format":1', rb'"format":2'),
         backed_up.objects("wal/")[-1]: (b"AUDWAL\0\1", b"AUDWAL\0\2"),
         backed_up.objects("files/")[0]: (b"AUDOFIL1", b"AUDOFIL2"),
     }

@@ -20,7 +20,6 @@ from audobon.keys.ledger import FIRST, hash_of
 from audobon.keys.recovery import read_heading
 from audobon.keys.service import Keys
 
-
 _UNREADABLE = (Denied, NewerFormat, Unavailable)
 
 
