@@ -4,11 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
-from desk import Desk, flip
+from desk import HOUR, Desk, flip
 
 from audobon.backup.checking import PARTS, check_everything, refuse
 from audobon.backup.memory import Memory
-from audobon.errors import Corrupt, ForeignRepository
+from audobon.errors import Corrupt, ForeignRepository, NewerFormat
 
 
 def faults(desk: Desk) -> dict[str, list[str]]:
@@ -76,6 +76,48 @@ def test_a_card_that_is_damaged_gone_or_of_another_place_is_written_anew(
         assert "places" in faults(backed_up)
         backed_up.backups.repair()
         assert faults(backed_up) == {}
+
+
+def test_what_a_newer_audobon_wrote_is_never_taken_for_damage(backed_up: Desk) -> None:
+    backed_up.now += HOUR
+    backed_up.add_job("two", [backed_up.put()])
+    backed_up.backups.make()
+    newest = backed_up.repository().newest()
+    assert newest is not None
+    # One that no manifest which can be read names with its digest.
+    keystore = next(name for name in backed_up.objects("keystores/") if name != newest.manifest.keystore.name)
+    newer = {
+        backed_up.objects("manifests/")[0]: (rb'"format":1', rb'"format":2'),
+        keystore: (rb'"format":1', rb'"format":2'),
+        backed_up.objects("wal/")[-1]: (b"AUDWAL\0\1", b"AUDWAL\0\2"),
+        backed_up.objects("files/")[0]: (b"AUDOFIL1", b"AUDOFIL2"),
+    }
+    for name, (ours, theirs) in newer.items():
+        whole = (backed_up.place / name).read_bytes()
+        assert ours in whole
+        (backed_up.place / name).write_bytes(whole.replace(ours, theirs, 1))
+    # Nor does the data folder, or its own copy, have them in the format that is known.
+    for name in newer:
+        if name.startswith("wal/"):
+            (backed_up.folder / name).unlink()
+    written = {name: (backed_up.place / name).read_bytes() for name in newer}
+    flip(backed_up.place / backed_up.objects("packs/")[0], random.Random(6))
+
+    (repaired,) = backed_up.backups.repair()
+
+    assert repaired.mended == [backed_up.objects("packs/")[0]]
+    # "wal/": the newest backup cannot be proved to be within reach.
+    assert sorted(repaired.spared) == sorted([*newer, "wal/"])
+    assert {name: (backed_up.place / name).read_bytes() for name in newer} == written
+
+
+def test_a_card_of_a_newer_audobon_is_not_written_over(backed_up: Desk) -> None:
+    card = backed_up.place / "repository.json"
+    newer = card.read_bytes().replace(b'"format":1', b'"format":2')
+    card.write_bytes(newer)
+    with pytest.raises(NewerFormat, match="written by a newer Audobon"):
+        backed_up.backups.repair()
+    assert card.read_bytes() == newer
 
 
 def other_card(root: Path) -> bytes:

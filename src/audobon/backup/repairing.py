@@ -32,7 +32,14 @@ from audobon.backup.sources import Progress, Sources, Tell
 from audobon.backup.verifying import Fault
 from audobon.database.copies import own_copy
 from audobon.database.shipped import ShippedObject
-from audobon.errors import AudobonError, CorruptBackup, ForeignRepository, ObjectNotFound
+from audobon.errors import (
+    AudobonError,
+    CorruptBackup,
+    Denied,
+    ForeignRepository,
+    NewerFormat,
+    ObjectNotFound,
+)
 from audobon.ids import new_id
 from audobon.keys.service import Keys
 from audobon.storage.embedded import FolderObjectStore
@@ -49,12 +56,14 @@ class Repaired(msgspec.Struct, frozen=True, kw_only=True):
     mended    as they were, or as good
     renewed   let go: the backup that was made after has them anew
     given_up  let go, and nothing has them: backups that need them are not whole
+    spared    left as they are: this Audobon may not or cannot read them, and a newer one may
     """
 
     place: str
     mended: list[str]
     renewed: list[str]
     given_up: list[str]
+    spared: list[str]
 
 
 class Repairer:
@@ -70,22 +79,27 @@ class Repairer:
         self._mended: list[str] = []
         self._renewed: list[str] = []
         self._given_up: list[str] = []
+        self._spared: list[str] = []
 
     def repair(self, faults: Iterable[Fault]) -> Repaired:
         """Mend what was found; a backup has to be made after."""
+        is_unreadable: dict[str, bool] = {}
+        for fault in faults:
+            is_unreadable[fault.object] = fault.is_unreadable or is_unreadable.get(fault.object, False)
         with self._repository.using(alone=True):
             digests = pack_digests(self._repository)
-            for name in dict.fromkeys(fault.object for fault in faults):
+            for name, is_spared in is_unreadable.items():
                 self._tell(Progress(str(self._repository.path), "mending"))
-                self._mend(name, digests)
+                self._mend(name, digests, is_spared=is_spared)
         return Repaired(
             place=str(self._repository.path),
             mended=self._mended,
             renewed=self._renewed,
             given_up=self._given_up,
+            spared=self._spared,
         )
 
-    def _mend(self, name: str, digests: dict[str, str]) -> None:
+    def _mend(self, name: str, digests: dict[str, str], *, is_spared: bool) -> None:
         if name.startswith(PACKS):
             inner = name.removeprefix(PACKS)
             sources: list[tuple[ObjectStore, str]] = [(self._sources.storage.store, inner)]
@@ -97,11 +111,13 @@ class Repairer:
         elif name.startswith(FILES):
             sources = [(store, name) for store in self._stores]
             is_mended = self._copy(name, sources, lambda file: is_sound(self._sources.keys, file, name))
-            is_mended = is_mended or self._encrypt_anew(name)
+            is_mended = is_mended or (not is_spared and self._encrypt_anew(name))
         else:
             is_mended = False
         if is_mended:
             self._mended.append(name)
+        elif is_spared:
+            self._spared.append(name)
         else:
             self._let_go(name)
 
@@ -202,12 +218,15 @@ def copy_out(repository: Repository, name: str, digest: str | None, make: Make) 
 def mend_card(path: Path, keys: Keys) -> bool:
     """Write the card of a place anew when it is damaged or gone; tell whether it was.
 
-    Only where a manifest bears the signature of these keys. raises ForeignRepository
+    Only where a manifest bears the signature of these keys.
+    raises  ForeignRepository; NewerFormat and Denied, as the card may be sound
     """
     card = None
     known = _known_manifest(path, keys)
     try:
         card = open_repository(path, keys, rights="read").card
+    except (NewerFormat, Denied):
+        raise
     except AudobonError as error:
         # What bears our signatures is ours, whatever its card says.
         if known is None and isinstance(error, ForeignRepository):

@@ -4,7 +4,7 @@ import io
 import secrets
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from audobon.backup.copying import digest_of
 from audobon.backup.files import SmallFile
 from audobon.backup.manifest import FileEntry
 from audobon.backup.repository import FILES
-from audobon.errors import Corrupt, CorruptBackup, NotFound, ObjectExists
+from audobon.errors import Corrupt, CorruptBackup, NewerFormat, NotFound, ObjectExists
 from audobon.keys.service import SYSTEM, Keys
 from audobon.keys.streaming import DecryptingReader, EncryptingWriter
 from audobon.storage.port import ObjectStore
@@ -46,7 +46,8 @@ def keep_file(
             with store.create(name) as target:
                 _encrypt(keys, name, source, target, size_bytes)
         except ObjectExists:
-            with store.open(name) as there:
+            added = True
+            with suppress(NewerFormat), store.open(name) as there:
                 added = not is_sound(keys, there, name)
             if added:
                 # It cannot be changed, but another name can be had.
@@ -78,7 +79,7 @@ def name_of(keys: Keys, file: SmallFile) -> str:
 
 
 def is_sound(keys: Keys, file: IO[bytes], name: str) -> bool:
-    """Tell whether an object holds what its name says, whoever encrypted it and when."""
+    """Tell whether an object holds what its name says, whoever encrypted it and when. raises NewerFormat."""
     found = blake3.blake3(key=keys.blob_id_key(SYSTEM))
     try:
         plain = _plain(file, keys, name)
@@ -98,6 +99,8 @@ def _opened(store: ObjectStore, keys: Keys, name: str) -> Iterator[IO[bytes]]:
 def _plain(file: IO[bytes], keys: Keys, name: str) -> IO[bytes]:
     file.seek(0)
     head = file.read(_HEAD.size)
+    if head[:7] == _MAGIC[:7] and head[7:8] > _MAGIC[7:]:
+        raise NewerFormat(f"{name} was written by a newer Audobon", hint="upgrade Audobon")
     if len(head) < _HEAD.size or not head.startswith(_MAGIC):
         raise CorruptBackup(f"{name} is no file of a backup")
     _, key_id, version, wrapped_bytes = _HEAD.unpack(head)

@@ -15,17 +15,23 @@ from audobon.backup.sealed_files import is_sound
 from audobon.backup.signed import opened
 from audobon.backup.sources import Progress, Tell
 from audobon.backup.verifying_database import ShippedVerifier
-from audobon.errors import AudobonError, CorruptBackup, ObjectNotFound
+from audobon.errors import AudobonError, CorruptBackup, Denied, NewerFormat, ObjectNotFound, Unavailable
 from audobon.keys.ledger import FIRST, hash_of
 from audobon.keys.recovery import read_heading
 from audobon.keys.service import Keys
 
+_UNREADABLE = (Denied, NewerFormat, Unavailable)
+
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something that is not as it should be, in the object of that name."""
+    """Something that is not as it should be, in the object of that name.
+
+    is_unreadable  this Audobon may not or cannot read it, and it may be sound: mending leaves it there
+    """
 
     object: str
     what: str
+    is_unreadable: bool = False
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +103,7 @@ class Verifier:
                 found[number] = self._repository.manifest(number)
             except AudobonError as error:
                 name = object_name(number)
-                self._fault(name, error.message.removeprefix(f"{self._repository.path / name} "))
+                self._fault(name, error.message.removeprefix(f"{self._repository.path / name} "), error)
         return found
 
     def _check_chain(self, stored: dict[int, Stored]) -> None:
@@ -107,7 +113,7 @@ class Verifier:
             for pruning in self._repository.prunings():
                 removed |= pruning.removed
         except AudobonError as error:
-            self._fault("prunings/", error.message)
+            self._fault("prunings/", error.message, error)
         remembered = self._memory.of(self._repository.card.id)
         damaged = {fault.object for fault in self._faults}
         newest = max([*stored, *removed, remembered.number, 0])
@@ -149,8 +155,8 @@ class Verifier:
             self._tell(Progress(str(self._repository.path), "objects", self._read_bytes, total))
             if (size_bytes := present.get(name)) is None:
                 self._fault(name, "it is missing")
-            elif size_bytes != entry.size_bytes and not self._is_sound_file(name):
-                self._fault(name, f"it has {size_bytes} bytes, and {entry.size_bytes} were written")
+            elif size_bytes != entry.size_bytes:
+                self._check_file(name, f"it has {size_bytes} bytes, and {entry.size_bytes} were written")
             elif not self._is_fast:
                 self._check_digest(name, entry.digest)
         return len(present.keys() - wanted.keys())
@@ -174,7 +180,7 @@ class Verifier:
             try:
                 read_heading(self._repository.read(name))
             except AudobonError as error:
-                self._fault(name, error.message)
+                self._fault(name, error.message, error)
 
     def _check_ledger(self, stored: dict[int, Stored]) -> None:
         heads = set()
@@ -183,7 +189,7 @@ class Verifier:
             try:
                 entries = self._keys.ledger.decode(self._repository.read(info.name))
             except AudobonError as error:
-                self._fault(info.name, error.message)
+                self._fault(info.name, error.message, error)
                 continue
             head = hash_of(entries[-1]) if entries else FIRST
             if info.name != f"{LEDGER}{len(entries):012d}-{head[:16]}.jsonl":
@@ -202,7 +208,7 @@ class Verifier:
                     self._repository.read(info.name), DrillReport, public_key=public_key, name=info.name
                 )
             except AudobonError as error:
-                self._fault(info.name, error.message)
+                self._fault(info.name, error.message, error)
                 continue
             if info.name != report_name(report.id):
                 self._fault(info.name, "it is the report of another drill")
@@ -217,24 +223,29 @@ class Verifier:
             self._fault(name, "it is missing")
             return
         except AudobonError as error:
-            self._fault(name, error.message)
+            self._fault(name, error.message, error)
             return
         self._read_bytes += count
-        if found != digest and not self._is_sound_file(name):
-            self._fault(name, "its bytes are not those that were written")
+        if found != digest:
+            self._check_file(name, "its bytes are not those that were written")
 
-    def _is_sound_file(self, name: str) -> bool:
-        """Tell whether a small file was encrypted anew, as mending does: its name tells what it holds."""
-        if not name.startswith(FILES):
-            return False
+    def _check_file(self, name: str, what: str) -> None:
+        """Find what is wrong, but for a small file that was encrypted anew, as mending does.
+
+        Its name tells what it holds.
+        """
+        error = None
         try:
-            with self._repository.store.open(name) as file:
-                return is_sound(self._keys, file, name)
-        except AudobonError:
-            return False
+            if name.startswith(FILES):
+                with self._repository.store.open(name) as file:
+                    if is_sound(self._keys, file, name):
+                        return
+        except AudobonError as caught:
+            error = caught
+        self._fault(name, what, error)
 
-    def _fault(self, name: str, what: str) -> None:
-        self._faults.append(Fault(name, what))
+    def _fault(self, name: str, what: str, error: AudobonError | None = None) -> None:
+        self._faults.append(Fault(name, what, isinstance(error, _UNREADABLE)))
 
 
 def _stamp(name: str) -> str:

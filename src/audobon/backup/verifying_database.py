@@ -14,7 +14,7 @@ from audobon.storage.port import ObjectStore
 class ShippedVerifier:
     """Verifies what a store holds of the shipped database.
 
-    fault  told the name of an object, and what is wrong with it
+    fault  told the name of an object, what is wrong with it, and the error that reading it ended with
     read   told how many bytes were read
     """
 
@@ -22,7 +22,7 @@ class ShippedVerifier:
         self,
         store: ObjectStore,
         keys: Keys,
-        fault: Callable[[str, str], None],
+        fault: Callable[[str, str, AudobonError | None], None],
         read: Callable[[int], None],
         *,
         is_fast: bool,
@@ -48,6 +48,7 @@ class ShippedVerifier:
                     WAL,
                     f"commit {each.manifest.database.commit}, of backup {each.manifest.id},"
                     f" cannot be restored: {error.message}",
+                    error,
                 )
         return count
 
@@ -73,7 +74,9 @@ class ShippedVerifier:
                 try:
                     check_follows(info, before)
                 except AudobonError as error:
-                    self._fault(entry.name, f"what comes before it is missing, or another: {error.message}")
+                    self._fault(
+                        entry.name, f"what comes before it is missing, or another: {error.message}", None
+                    )
             before = info
 
     def _whole(self, name: str, size_bytes: int) -> Info | None:
@@ -87,5 +90,5 @@ class ShippedVerifier:
                 self._infos[name] = shipped.info
                 return shipped.info
         except AudobonError as error:
-            self._fault(name, error.message)
+            self._fault(name, error.message, error)
             return None

@@ -216,6 +216,8 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: boo
             say(f"{mended.place}/{name}: made anew")
         for name in mended.given_up:
             say(f"{mended.place}/{name}: nothing has it a second time")
+        for name in mended.spared:
+            say(f"{mended.place}/{name}: left as it is, as it could not be read")
     with RunningLine() as line:
         found = backups.verify(place=place, is_fast=is_fast, tell=line.tell)
     if as_json:
