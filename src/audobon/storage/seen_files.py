@@ -1,4 +1,4 @@
-"""Knows files by how they looked when they were read, so that one that did not change is not read again.
+"""Knows files by how they looked when they were read, so that unchanged ones are not read again.
 
 The index holds no name of a file: a row is found by a keyed hash of the path, and proved by one of all
 that it says.
