@@ -1,6 +1,6 @@
 """How fast is an encrypted, durable copy of a mixed gibibyte, beside `cp`, restic, borg and rclone?
 
-    python benchmarks/bench_backup.py [--rounds N] [--quick] [--folder FOLDER]
+    python benchmarks/bench_backup.py [--rounds N] [--quick] [--only NAME] [--folder FOLDER]
 
 See the section in README.md. Checked before any time is told: every file that was restored equals its source.
 """
@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a tenth of it; saves nothing")
+    parser.add_argument("--only", help="one contender alone, by its name, such as audobon; saves nothing")
     parser.add_argument("--folder", type=Path, help="where to work; the disk is part of what is measured")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
@@ -42,20 +43,21 @@ def main() -> None:
         else:
             total = mixed(source)
         os.sync()
-        rounds = Rounds(folder, source)
+        rounds = Rounds(folder, source, only=options.only)
         found = rounds.run(1 if options.quick else options.rounds)
     figures = {"bytes": total, "versions": rounds.versions, "left_out": rounds.left_out, **found}
     tell(found, total)
-    if not options.quick:
+    if not options.quick and options.only is None:
         save("backup", figures)
 
 
 class Rounds:
     """Every contender in turns, the order turned round each time, with a raw copy before and after each."""
 
-    def __init__(self, folder: Path, source: Path) -> None:
+    def __init__(self, folder: Path, source: Path, *, only: str | None = None) -> None:
         self.folder = folder
         self.source = source
+        self._only = only
         self.versions: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
         self._raw = RawCopy(folder)
@@ -67,6 +69,8 @@ class Rounds:
         deeds: dict[str, Callable[[], None]] = {}
         for kind in (Ours, *PEERS):
             contender = kind(self.folder)
+            if self._only not in (None, contender.name):
+                continue
             if (version := contender.version()) is None:
                 self.left_out[contender.name] = "it is not installed"
                 continue
@@ -162,7 +166,8 @@ def tell(found: dict[str, Any], total: int) -> None:
         for measure in measures
     ]
     table(f"{total / 1e6:.0f} MB, load {found['load']}: medians", ["", *medians], rows)
-    ours = medians["audobon"]
+    if (ours := medians.get("audobon")) is None:
+        return
     goals = [
         ("raw / keep", ours["raw / keep"], f">= {LEAST_OF_RAW}", ours["raw / keep"] >= LEAST_OF_RAW),
         (

@@ -31,8 +31,7 @@ class Ours(Contender):
         self._audobon("storage", "put", first)
 
     def keep(self, source: Path) -> None:
-        files = sorted(path for path in source.rglob("*") if path.is_file())
-        told = json.loads(self._audobon("storage", "put", "--json", *files))
+        told = json.loads(self._audobon("storage", "put", "--json", source))
         self._keys = {str(Path(each["file"]).relative_to(source)): each["key"] for each in told}
 
     def restore(self, source: Path, target: Path) -> None:

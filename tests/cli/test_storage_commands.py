@@ -1,7 +1,9 @@
 """`audobon storage put`, `usage`, `delete`: what a person sees."""
 
+import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from audobon.app import open_app
 from audobon.cli.main import audobon
-from audobon.errors import InvalidInput, SubjectErased
+from audobon.errors import Denied, InvalidInput, SubjectErased
+from audobon.storage.putting import Batch
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,44 @@ def test_a_folder_is_put_once_however_often(tmp_path: Path) -> None:
     assert sorted((tmp_path / "data" / "blobs").rglob("*.pack")) == packs
     written = (tmp_path / "data" / "logs" / "audobon.jsonl").read_text()
     assert [json.loads(line)["files"] for line in written.splitlines() if "files kept" in line] == [3, 1]
+
+
+def test_a_folder_that_did_not_change_is_not_read_again_unless_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "comic"
+    folder.mkdir()
+    (folder / "page.txt").write_bytes(b"page")
+    monkeypatch.setattr("audobon.storage.seen_files.utc_now", lambda: time.time() + 60)
+    first = command("put", folder)
+
+    def refuse(_batch: Batch, path: Path) -> str:
+        raise Denied(f"{path} was read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "put_file", refuse)
+        again = command("put", folder)
+        assert (again.exit_code, again.stdout) == (0, first.stdout)
+        assert isinstance(command("put", "--reread", folder).exception, Denied)
+    assert command("put", "--reread", folder).stdout == first.stdout
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "comic" / "inner"
+    inner.mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path) == inner:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    refused = command("put", inner.parent)
+    assert isinstance(refused.exception, Denied)
+    assert str(refused.exception) == f"not allowed: {inner}: Permission denied"
 
 
 def test_a_subject_is_named_by_its_id_as_well_and_never_made_of_an_erased_one(tmp_path: Path) -> None:

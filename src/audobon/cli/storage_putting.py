@@ -22,13 +22,17 @@ _BUNCH_BYTES = 32 << 20
 @click.command(short_help="Keep files and folders; each file's key is printed.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--subject", help="The person or project they belong to; made when there is none.")
+@click.option(
+    "--reread", is_flag=True, help="Read every file, also what looks as it did when it was last read."
+)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only print the keys that they would have.")
 @click.option("--json", "as_json", is_flag=True, help="Print names and keys as JSON.")
-def put(paths: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: bool) -> None:
+def put(paths: tuple[Path, ...], *, subject: str | None, reread: bool, is_dry: bool, as_json: bool) -> None:
     """Keep files, and all files in folders, encrypted, until they are deleted by name.
 
     No job and no sweep removes them. May be stopped at any time: the same command goes on, since what is kept
-    already is not stored again. Links in folders are not followed.
+    already is not stored again. A file that looks as it did when it was read in the last 30 days (size, times
+    and place on the disk) is not even read: see --reread. Links in folders are not followed.
     """
     from audobon.app import open_app
     from audobon.cli.queue_words import counted
@@ -43,7 +47,7 @@ def put(paths: tuple[Path, ...], *, subject: str | None, is_dry: bool, as_json: 
             keys = _keys(app, bunch, owner)
         else:
             with app.storage.batch(subject=owner, kind="user") as batch:
-                keys = [batch.put_file(file) for file in bunch]
+                keys = batch.put_files(bunch, rereads=reread)
             fresh, size = fresh + batch.new_blobs, size + batch.new_bytes
         for file, key in zip(bunch, keys, strict=True):
             told.append({"file": str(file), "key": key})
@@ -80,15 +84,20 @@ def _owner(app: "App", subject: str | None, *, is_dry: bool) -> str:
 
 
 def _files_in(path: Path) -> Iterator[Path]:
+    """Yield a file, or all files in a folder. raises NotFound, Denied for a folder that cannot be read."""
+    from audobon.atomic import disk_errors
+
     if not path.is_dir():
         yield path
         return
-    for folder, inner, names in os.walk(path):
-        inner.sort()
-        for name in sorted(names):
-            file = Path(folder, name)
-            if file.is_file() and not file.is_symlink():
-                yield file
+    with disk_errors(path), os.scandir(path) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+        # What the folder tells of each is enough: none is looked at by itself.
+        files = [entry.path for entry in found if entry.is_file(follow_symlinks=False)]
+        folders = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+    yield from map(Path, files)
+    for folder in folders:
+        yield from _files_in(Path(folder))
 
 
 def _bunches(files: list[Path]) -> Iterator[list[Path]]:

@@ -18,6 +18,7 @@ from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
 from audobon.storage.pack_format import BLOB, LEGACY
 from audobon.storage.pack_reading import Ciphers, read_plain
+from audobon.storage.seen_files import forget_files
 
 DAY_SECONDS = 86_400.0
 _LIVE_SHARE = 0.5
@@ -183,6 +184,8 @@ class Collector:
             if on_step is not None:
                 on_step(done, len(sparse))
         removed, freed = self.remove_dead_packs()
+        with self._index.changing(is_hasty=True) as connection:
+            forget_files(connection)
         # Others collect at the same time, and a pack that was moved out of may have to stay for its notes.
         return Collected(
             removed_packs=max(0, removed - moved),

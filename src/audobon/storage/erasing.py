@@ -12,6 +12,7 @@ from audobon.storage.facts import KINDS
 from audobon.storage.index import Index
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.reading import key_bytes, not_found
+from audobon.storage.seen_files import forget_files
 
 _OF_SUBJECT = "(SELECT id FROM pack WHERE subject = ?)"
 
@@ -68,6 +69,7 @@ def erase_subject(
         for table in ("blob", "damaged", "note"):
             connection.execute(f"DELETE FROM {table} WHERE pack IN {_OF_SUBJECT}", (subject,))  # noqa: S608
         connection.execute("DELETE FROM pack WHERE subject = ?", (subject,))
+        forget_files(connection)
     count = 0
     for kind in KINDS:
         for info in list(store.list(f"{kind}/{subject}/")):

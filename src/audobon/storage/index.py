@@ -24,15 +24,17 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
-from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA
+from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA, SEEN_FILES
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
-_BLOB = """
-SELECT blob.key, blob.pack, pack.name, pack.subject, pack.kind, pack.state, pack.size_bytes, blob.offset,
-       blob.stored_bytes, blob.size_bytes, blob.flags, blob.created_at, blob.dead_at
-FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?
+FOUND_COLUMNS = """
+blob.key, blob.pack, pack.name, pack.subject, pack.kind, pack.state, pack.size_bytes, blob.offset,
+blob.stored_bytes, blob.size_bytes, blob.flags, blob.created_at, blob.dead_at
 """
+"""What `Found` is made of, of a blob and its pack."""
+
+_BLOB = f"SELECT {FOUND_COLUMNS} FROM blob JOIN pack ON pack.id = blob.pack WHERE blob.key = ?"  # noqa: S608
 
 # A blob that is alive stays where it is: then the new record is one too many, and collected some day.
 # What a person puts is never swept, so it takes the place of what a job put.
@@ -156,6 +158,7 @@ class Index:
                         connection.execute(f"PRAGMA user_version = {FORMAT}")
                 connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
                 connection.execute(ERASED)
+                connection.execute(SEEN_FILES)
         except BaseException:
             if connection is not None:
                 connection.close()

@@ -1,6 +1,6 @@
 """The tables of the index of storage: what lies in which pack, and what is known of it.
 
-All of it but reads, cursors and what was proved when can be made anew from the packs.
+All of it but reads, cursors, files that were seen and what was proved when can be made anew from the packs.
 """
 
 FORMAT = 1
@@ -75,3 +75,13 @@ ERASED = """
 CREATE TABLE IF NOT EXISTS erased (mark BLOB PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID
 """
 """Which blobs went with the key of their subject: marks that nobody can make without the keyring."""
+
+SEEN_FILES = """
+CREATE TABLE IF NOT EXISTS seen_file (
+    file BLOB PRIMARY KEY,
+    key BLOB NOT NULL,
+    proof BLOB NOT NULL,
+    read_at REAL NOT NULL
+) WITHOUT ROWID
+"""
+"""Which blob a file was read as (storage/seen_files.py): hashes that nobody can make without the keyring."""

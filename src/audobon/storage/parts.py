@@ -24,6 +24,7 @@ from audobon.storage.putting import Putting
 from audobon.storage.reading import Reader
 from audobon.storage.rebuild import Rebuilding, Rebuilt
 from audobon.storage.scrubbing import Scrubber
+from audobon.storage.seen_files import SeenFiles
 from audobon.storage.tiering import Tiering
 
 
@@ -67,7 +68,9 @@ class Parts:
             lambda key: self.annotating.change([key], lambda note: note),
             self.erased.missing,
         )
-        self.putting = Putting(self.index, self.store, self.ciphers, self.packs, self.reader, keys)
+        self.putting = Putting(
+            self.index, self.store, self.ciphers, self.packs, self.reader, keys, SeenFiles(self.index, keys)
+        )
         self.rebuilding = Rebuilding(self.store, self.ciphers)
         orphans = Orphans(self.index, self.store, self.ciphers, self.rebuilding)
         self.collector = Collector(

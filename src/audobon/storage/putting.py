@@ -1,6 +1,6 @@
 """Puts blobs where they belong: small ones into an open pack, large ones into a pack of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from audobon.storage import zstd_frames
 from audobon.storage.adopting import ClearBlobs
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.facts import Kind
-from audobon.storage.index import Index, add_blobs, add_pack
+from audobon.storage.index import Found, Index, add_blobs, add_pack
 from audobon.storage.open_packs import NewRecord, OpenPacks, Written, new_pack
 from audobon.storage.pack_format import BLOB, HEAD_BYTES, LEGACY
 from audobon.storage.pack_reading import Ciphers
 from audobon.storage.pack_writer import LONE_BYTES, BlobWriter, LonePack
 from audobon.storage.reading import Reader
+from audobon.storage.seen_files import Look, SeenFiles, look_at
 
 _BATCH_BYTES = 4 << 20
 # It must count as newer than its end, whatever the clock says.
@@ -40,6 +41,7 @@ class Putting:
         packs: OpenPacks,
         reader: Reader,
         keys: Keys,
+        seen: SeenFiles,
     ) -> None:
         self._index = index
         self._store = store
@@ -47,6 +49,7 @@ class Putting:
         self._packs = packs
         self._reader = reader
         self._keys = keys
+        self.seen = seen
         self.incoming = store.folder / ".incoming"
         self.has_legacy = False
 
@@ -116,12 +119,14 @@ class Putting:
     @contextmanager
     def batch(self, subject: str, kind: Kind) -> Iterator["Batch"]:
         """Put many small blobs that become durable together."""
-        batch = Batch(self, self._packs, self._keys.id_of(subject), kind)
+        subject = self._keys.id_of(subject)
+        batch = Batch(self, self._packs, subject, kind)
         with disk_errors(self._store.folder):
             yield batch
             batch.write()
             if batch.written:
                 self._packs.settle(batch.written)
+        self.seen.note(batch.files_read, subject)
 
     def digests(self, data: bytes, subject: str) -> list[bytes]:
         """Return the keys that bytes may be known by."""
@@ -151,6 +156,11 @@ class Putting:
             else:
                 now = max(now, found.dead_at + _LATER_SECONDS)
         return digests[0], now
+
+    def serves(self, found: Found, subject: str, kind: Kind, sizes: dict[str, int]) -> bool:
+        """Tell whether a blob is there as what is put, so that nothing need be stored."""
+        is_fit = found.subject == subject and (kind != "user" or found.kind == "user")
+        return is_fit and self._reader.is_there(found, sizes)
 
     def adopt(self, before: ClearBlobs, tell: Callable[[str], None]) -> int:
         """Encrypt the blobs of before; return how many there were."""
@@ -226,6 +236,7 @@ class Batch:
     """Many small blobs that become durable together, when the block that puts them ends well.
 
     new_blobs, new_bytes  what was not there already, so far
+    files_read            by `put_files`: how each looked before, and the key of what it held
     """
 
     def __init__(self, putting: Putting, packs: OpenPacks, subject: str, kind: Kind) -> None:
@@ -238,6 +249,7 @@ class Batch:
         self._known: set[bytes] = set()
         self._sizes: dict[str, int] = {}
         self.written: list[Written] = []
+        self.files_read: list[tuple[Look, str]] = []
         self.new_blobs = 0
         self.new_bytes = 0
 
@@ -257,6 +269,23 @@ class Batch:
             if self._waiting_bytes >= _BATCH_BYTES:
                 self.write()
         return key.hex()
+
+    def put_files(self, paths: Sequence[Path], *, rereads: bool = False) -> list[str]:
+        """Keep files; return the keys that they will have.
+
+        rereads  read also those that look as they did when they were last read
+        """
+        looks = look_at(paths)
+        known = {} if rereads else self._putting.seen.find(looks, self._subject)
+        keys = []
+        for path, look in zip(paths, looks, strict=True):
+            found = known.get(look)
+            if found is not None and self._putting.serves(found, self._subject, self._kind, self._sizes):
+                keys.append(found.key.hex())
+            else:
+                keys.append(self.put_file(path))
+                self.files_read.append((look, keys[-1]))
+        return keys
 
     def put_file(self, path: Path) -> str:
         """Keep a file; return the key that it will have. A large one is durable at once."""
