@@ -254,6 +254,8 @@ class Ring:
         newest = connection.execute("SELECT max(version) FROM tenant_key").fetchone()[0]
         if newest is not None:
             return as_number(newest)
+        if self.store.is_sealed:
+            raise CorruptKeyring("the keyring lacks its tenant key", hint=HINT)
         protector = self.protector()
         self.store.set_meta("protector", protector.encode())
         tenant = self.add_tenant_key(1, self.kek())
