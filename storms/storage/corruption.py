@@ -38,15 +38,20 @@ class CorruptionStorm:
     """Damages a data folder again and again; each time it is whole again before.
 
     breaking  a checker that is broken on purpose: it finds nothing
+    of        damage only files whose path holds this
     """
 
-    def __init__(self, root: Path, *, damages: int, seed: int, breaking: Part | None = None) -> None:
+    def __init__(
+        self, root: Path, *, damages: int, seed: int, breaking: Part | None = None, of: str = ""
+    ) -> None:
         self._root = root
         self._damages = damages
         self._chance = random.Random(seed)
         self._breaking = breaking
         self._trees = build(root, seed)
-        self._whole = {path: data for path, data in self._trees[-1].items() if is_damaged_here(path)}
+        self._whole = {
+            path: data for path, data in self._trees[-1].items() if is_damaged_here(path) and of in path
+        }
         self._aside = root.with_name(root.name + ".aside")
         shutil.copytree(root, self._aside, symlinks=True)
         self._noted = self._notes()

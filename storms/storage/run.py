@@ -1,7 +1,7 @@
 """The storm over what is stored: damages by the thousand, kills, and a report of what they cost.
 
 run.py [--damages 10000] [--kills 500] [--seed N] [--only corruption|kills] [--quick] [--processes 2]
-       [--blind PART]
+       [--blind PART] [--of keystore.db]
 Ends with status 1 when a damage was not noticed, was not mended though a second copy was there, or anything
 acknowledged was lost.
 """
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["corruption", "kills"])
     parser.add_argument("--quick", action="store_true", help="a trial of half a minute; keeps no report")
     parser.add_argument("--blind", choices=_PARTS, help="break this checker on purpose")
+    parser.add_argument("--of", default="", help="damage only files whose path holds this; keeps no report")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
@@ -44,14 +45,18 @@ def main() -> int:
     if asked.only in (None, "corruption"):
         damages = _QUICK_DAMAGES if asked.quick else asked.damages
         report["corruption"] = corrupt(
-            damages, asked.seed, processes=1 if asked.quick else asked.processes, breaking=asked.blind
+            damages,
+            asked.seed,
+            processes=1 if asked.quick else asked.processes,
+            breaking=asked.blind,
+            of=asked.of,
         )
         _print("corruption", report["corruption"])
     if asked.only in (None, "kills") and not asked.quick and importlib.util.find_spec("kills"):
         kills = importlib.import_module("kills")
         report["kills"] = kills.run(kills=asked.kills, seed=asked.seed)
         _print("kills", report["kills"])
-    if asked.only is None and not asked.quick:
+    if asked.only is None and not asked.quick and not asked.of:
         report["noticed_when_broken"] = noticed = {part: blinded(part, asked.seed) for part in _PARTS}
         for part, count in noticed.items():
             print(f"\nthe checker of {part} broken on purpose: {count} faults noticed")
@@ -69,14 +74,20 @@ def main() -> int:
     return int(faults > 0)
 
 
-def corrupt(damages: int, seed: int, *, processes: int, breaking: str | None = None) -> dict[str, Any]:
+def corrupt(
+    damages: int, seed: int, *, processes: int, breaking: str | None = None, of: str = ""
+) -> dict[str, Any]:
     """Return what came of so many damages, shared among processes."""
     began = time.monotonic()
     shares = [damages // processes + (number < damages % processes) for number in range(processes)]
     total: dict[str, Any] = {}
     with ProcessPoolExecutor(processes) as pool:
         for found in pool.map(
-            _storm, shares, [seed + number for number in range(processes)], [breaking] * processes
+            _storm,
+            shares,
+            [seed + number for number in range(processes)],
+            [breaking] * processes,
+            [of] * processes,
         ):
             for label, value in found.items():
                 if isinstance(value, dict):
@@ -97,14 +108,14 @@ def blinded(part: str, seed: int) -> int:
     return int(_storm(_TEETH_DAMAGES, seed, part)["wrong"]["not noticed"])
 
 
-def _storm(damages: int, seed: int, breaking: Any) -> dict[str, Any]:
+def _storm(damages: int, seed: int, breaking: Any, of: str = "") -> dict[str, Any]:
     # In memory where there is such a folder: what is tried here is noticing, not waiting for disks.
     fast = Path("/dev/shm")
     folder = tempfile.mkdtemp(prefix="audobon-storm-", dir=fast if fast.is_dir() else None)
     try:
         root = Path(folder) / "desk"
         root.mkdir()
-        storm = CorruptionStorm(root, damages=damages, seed=seed, breaking=breaking)
+        storm = CorruptionStorm(root, damages=damages, seed=seed, breaking=breaking, of=of)
         return storm.run() | {"told": storm.told}
     finally:
         shutil.rmtree(folder, ignore_errors=True)

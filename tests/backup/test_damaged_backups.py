@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from desk import DAY, HOUR, Desk, files_below, flip
 
-from audobon.backup.repository import CARD
+from audobon.backup.repository import CARD, export_name
 from audobon.backup.rules import KeepRules
 from audobon.backup.service import Backups
 from audobon.backup.verifying import refuse
@@ -76,6 +76,29 @@ def test_a_flipped_bit_is_noticed_in_every_object(full: Desk) -> None:
         path.write_bytes(whole)
     assert missed == []
     assert _status(full.backups) == "well"
+
+
+def test_a_flip_anywhere_in_an_export_that_no_backup_names_is_noticed(desk: Desk) -> None:
+    desk.backups.make()
+    (named,) = (desk.place / "keystores").iterdir()
+    data = desk.keys.export_for_recovery()
+    path = desk.place / export_name(data)
+    path.write_bytes(data)
+    heading_bytes = data.index(b"\n") + 1
+    mac_at = data.index(b'"mac":"') + 7
+    places = {*range(0, heading_bytes, 9), *range(mac_at, mac_at + 64, 5), heading_bytes - 1}
+    places |= {*range(heading_bytes, len(data), len(data) // 20), len(data) - 1}
+    missed = []
+    for at in sorted(places):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        faults = desk.backups.verify(is_fast=True)[0].faults
+        if [fault.object for fault in faults] != [f"keystores/{path.name}"]:
+            missed.append(at)
+    assert missed == []
+    # What a backup names by its digest is proved so; an older name tells no bytes, and is no fault.
+    path.unlink()
+    (desk.place / "keystores" / f"{named.name[:22]}.age").write_bytes(data)
+    refuse(desk.backups.verify())
 
 
 def test_a_truncated_object_is_noticed(full: Desk) -> None:

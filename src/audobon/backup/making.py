@@ -23,7 +23,7 @@ from audobon.backup.manifest import (
 )
 from audobon.backup.marking import count, leave_mark
 from audobon.backup.memory import Memory
-from audobon.backup.repository import FILES, KEYSTORES, PACKS, Repository, Stored
+from audobon.backup.repository import FILES, PACKS, Repository, Stored, export_name
 from audobon.backup.sealed_files import keep_file
 from audobon.backup.sources import Progress, Sources, Tell
 from audobon.database.copies import own_copy
@@ -268,7 +268,7 @@ class BackupMaker:
     def _export_keystore(self) -> KeystoreEntry:
         """Put the keys into the place, for the recovery words alone; apart from all that they open."""
         data = self._sources.keys.export_for_recovery()
-        name = f"{KEYSTORES}{new_id()}.age"
+        name = export_name(data)
         self._repository.write(name, data)
         return KeystoreEntry(name, len(data), blake3.blake3(data).hexdigest())
 

@@ -20,6 +20,7 @@ from audobon.errors import (
     ObjectNotFound,
     Unavailable,
 )
+from audobon.ids import new_id
 from audobon.keys.service import Keys
 from audobon.processes import FileLock
 from audobon.storage.embedded import FolderObjectStore
@@ -178,6 +179,17 @@ class Repository:
     def newest_keystore(self) -> str | None:
         """Return the name of the newest export of the keystore; None when there is none."""
         return max((info.name for info in self.store.list(KEYSTORES)), default=None)
+
+
+def export_name(data: bytes) -> str:
+    """Return a name for an export of the keystore, which tells when it was made, and its bytes."""
+    return f"{KEYSTORES}{new_id()}-{blake3.blake3(data).hexdigest(8)}.age"
+
+
+def is_named_by(name: str, data: bytes) -> bool:
+    """Tell whether an export is the one of its name; one from before names told the bytes always is."""
+    digest = name.removesuffix(".age").split("-")[3:]
+    return not digest or digest == [blake3.blake3(data).hexdigest(8)]
 
 
 def pruning_name(pruning_id: str, data: bytes) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 import msgspec
 
 from audobon.backup.ledger_copies import bring_ledger
-from audobon.backup.repository import KEYSTORES, PACKS, open_repository
+from audobon.backup.repository import KEYSTORES, PACKS, export_name, open_repository
 from audobon.clock import Clock
 from audobon.data.certificate import PlaceErased, Remains
 from audobon.data.erasure_notes import ErasureNotes, Sample
 from audobon.data.proof import packs_of, sample_packs
 from audobon.errors import AudobonError
-from audobon.ids import new_id
 from audobon.keys.service import Keys
 from audobon.storage.port import Rights
 
@@ -93,8 +92,9 @@ class ErasurePlaces:
             bring_ledger(writer.store, self._keys)
             place.ledger_at = place.ledger_at or self._clock()
             if not place.keystore:
-                name = f"{KEYSTORES}{new_id()}.age"
-                writer.write(name, self._keys.export_for_recovery())
+                data = self._keys.export_for_recovery()
+                name = export_name(data)
+                writer.write(name, data)
                 place.keystore, place.keystore_at = name, self._clock()
             remover = open_repository(path, self._keys, rights=REMOVER)
             for info in list(remover.store.list(KEYSTORES)):

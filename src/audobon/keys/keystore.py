@@ -10,11 +10,13 @@ from typing import Any
 
 from audobon.atomic import disk_errors, sync_folder
 from audobon.errors import CorruptKeyring, DiskFull, KeyringLost, NewerFormat, Unavailable
+from audobon.keys.seal import COPIED, SEAL, Change, watch
 from audobon.keys.unlock_file import read_private, remove_private, write_private
 from audobon.processes import FileLock
 from audobon.sqlite import BUSY_SECONDS, transaction
 
-FORMAT = 1
+# The first has no seal yet: one that was just made, or by an Audobon that made none.
+FORMAT, _UNSEALED = 2, 1
 HINT = "audobon keys import-recovery"
 
 # The name of the key-encryption key, the file it was made for, and the name for that of a copy.
@@ -54,6 +56,8 @@ class Keystore:
         self._lock = FileLock(folder / "locks" / "keystore.lock", purpose="opening the keystore", wait=True)
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, int, int] | None = None
+        self._watched: sqlite3.Connection | None = None
+        self.changes: list[Change] = []
 
     @property
     def exists(self) -> bool:
@@ -85,8 +89,22 @@ class Keystore:
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """Commit what the block does, or nothing of it."""
-        with self.errors(), transaction(self.connection()) as connection:
-            yield connection
+        with self.errors():
+            connection = self.connection()
+            if self._watched is not connection:
+                # The old one's triggers note into the old list.
+                self.changes = []
+                watch(connection, self.changes)
+                self._watched = connection
+            if not connection.in_transaction:
+                self.changes.clear()
+            before = len(self.changes)
+            try:
+                with transaction(connection):
+                    yield connection
+            except BaseException:
+                del self.changes[before:]
+                raise
 
     def row(self, query: str, *values: object) -> tuple[Any, ...] | None:
         """Return the first row of a query; None when there is none."""
@@ -115,6 +133,25 @@ class Keystore:
             raise CorruptKeyring(f"{self.path} lacks its name", hint=HINT)
         return found.decode("ascii", "replace")
 
+    def has_own_schema(self) -> bool:
+        """Tell whether its tables are, word for word, those that were made."""
+        query = "SELECT type, name, tbl_name, sql FROM main.sqlite_master ORDER BY name"
+        with closing(sqlite3.connect(":memory:")) as fresh, self.errors():
+            fresh.executescript(_SCHEMA)
+            return fresh.execute(query).fetchall() == self.connection().execute(query).fetchall()
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether a seal proves every row."""
+        row = self.row("PRAGMA user_version")
+        return row is not None and row[0] != _UNSEALED
+
+    def set_seal(self, seal: bytes) -> None:
+        """Put a seal; within `changing`."""
+        self.set_meta(SEAL, seal)
+        if not self.is_sealed:
+            self.connection().execute(f"PRAGMA user_version = {FORMAT}")
+
     @property
     def lock_name(self) -> str:
         """What names the key-encryption key of this keystore, which no copy of it shares for long."""
@@ -123,7 +160,7 @@ class Keystore:
 
     def is_copy(self) -> bool:
         """Tell whether this file is another than the one that its key-encryption key was made for."""
-        return self.meta(_HOME) != self._home()
+        return self.meta(COPIED) is not None or self.meta(_HOME) != self._home()
 
     def next_lock(self) -> str:
         """Return the name for the key-encryption key of a copy, noted so that trying again takes the same."""
@@ -143,6 +180,7 @@ class Keystore:
         self.set_meta(_LOCK, name.encode())
         self.set_meta(_HOME, self._home())
         self.set_meta(_NEXT, None)
+        self.set_meta(COPIED, None)
 
     def has_changed(self) -> bool:
         """Tell whether another process changed it since this was last asked, or put another in its place."""
@@ -279,6 +317,9 @@ def destroy_in_replaced(path: Path, subjects: Sequence[str]) -> None:
                         connection.execute("DELETE FROM subject_key WHERE subject_id = ?", (subject,))
                         connection.execute("DELETE FROM data_key WHERE subject_id = ?", (subject,))
                         connection.execute("UPDATE subject SET sealed_name = x'' WHERE id = ?", (subject,))
+                    # No key is at hand to seal it anew: the first who changes it does.
+                    connection.execute("DELETE FROM meta WHERE name = ?", (SEAL,))
+                    connection.execute(f"PRAGMA user_version = {_UNSEALED}")
         except sqlite3.Error:
             remove_private(copy)
 
@@ -304,7 +345,7 @@ def make_schema(connection: sqlite3.Connection, *, keyring_id: str, home: bytes)
         for statement in _SCHEMA.split(";")[:-1]:
             connection.execute(statement)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", noted)
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA user_version = {_UNSEALED}")
 
 
 def new_lock_name(keyring_id: str) -> str:
@@ -321,7 +362,7 @@ def home_of(path: Path) -> bytes:
 def forget_home(connection: sqlite3.Connection) -> None:
     """Have a keystore's file count as a copy, whatever file it is."""
     with transaction(connection):
-        connection.execute("DELETE FROM meta WHERE name IN (?, ?)", (_HOME, _NEXT))
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, x'')", (COPIED,))
 
 
 def marker_path(folder: Path) -> Path:

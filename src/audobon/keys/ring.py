@@ -15,6 +15,7 @@ from audobon.errors import AudobonError, CorruptKeyring, KeyringLost, SubjectEra
 from audobon.keys.keystore import HINT, Keystore, as_bytes, as_number
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector, Protectors
+from audobon.keys.seal import SEAL, sum_after, sum_of
 from audobon.keys.subjects import PERSONAL, SYSTEM
 from audobon.keys.wrapping import derived, new_key, opened_by, sealed_by, unwrap, wrap
 
@@ -64,6 +65,8 @@ class Ring:
                         # Others were before us in waiting: what they changed must not be taken from memory.
                         self.forget()
                     yield connection
+                    if not is_inner:
+                        self._seal()
             except BaseException:
                 self.forget()
                 raise
@@ -251,6 +254,8 @@ class Ring:
         newest = connection.execute("SELECT max(version) FROM tenant_key").fetchone()[0]
         if newest is not None:
             return as_number(newest)
+        if self.store.is_sealed:
+            raise CorruptKeyring("the keyring lacks its tenant key", hint=HINT)
         protector = self.protector()
         self.store.set_meta("protector", protector.encode())
         tenant = self.add_tenant_key(1, self.kek())
@@ -311,6 +316,42 @@ class Ring:
                     connection.execute(
                         "UPDATE tenant_key SET wrapped = ? WHERE version = ?", (wrapped, version)
                     )
+
+    def check_seal(self) -> None:
+        """Prove every row of the keystore, within `changing`. raises CorruptKeyring."""
+        if not self.store.has_own_schema():
+            raise CorruptKeyring(f"the tables of {self.store.path} are not as they were made", hint=HINT)
+        if self.store.is_sealed:
+            now = sum_of(self.store.connection(), self._seal_key())
+            if now != sum_after(self._sealed_sum(), self.store.changes, self._seal_key()):
+                raise CorruptKeyring(f"rows of {self.store.path} are not as they were written", hint=HINT)
+
+    def _seal(self) -> None:
+        """Seal what the keystore holds now; a fault that was there before stays one."""
+        is_sealed = self.store.is_sealed
+        if (is_sealed and not self.store.changes) or self.store.row("SELECT 1 FROM tenant_key") is None:
+            return
+        key = self._seal_key()
+        total = (
+            sum_after(self._sealed_sum(), self.store.changes, key)
+            if is_sealed
+            else sum_of(self.store.connection(), key)
+        )
+        self.store.set_seal(sealed_by(AESGCM(key), total.to_bytes(32), self._seal_context()))
+
+    def _sealed_sum(self) -> int:
+        seal = self.store.meta(SEAL)
+        if seal is None:
+            raise CorruptKeyring(f"{self.store.path} lacks its seal", hint=HINT)
+        cipher = AESGCM(self._seal_key())
+        return int.from_bytes(opened_by(cipher, seal, self._seal_context(), what="the seal of the keyring"))
+
+    def _seal_key(self) -> bytes:
+        # Of all that never changes only this is always there.
+        return derived(self.secret("signing"), b"keystore seal")
+
+    def _seal_context(self) -> bytes:
+        return b"keystore seal\0" + self.store.id.encode()
 
     def tenant_context(self, version: int) -> bytes:
         """Return what a wrapped tenant key is bound to."""

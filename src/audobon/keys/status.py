@@ -40,6 +40,7 @@ def read_status(ring: Ring, ledger: Ledger) -> KeyringStatus:
         if found != "ok":
             raise CorruptKeyring(f"{ring.store.path} is damaged: {found}", hint=HINT)
         ring.newest_tenant()
+        ring.check_seal()
         versions = connection.execute("SELECT subject_id, version FROM subject_key").fetchall()
         tenant_version, rotated_at = connection.execute(
             "SELECT version, created_at FROM tenant_key ORDER BY version DESC"
