@@ -3,11 +3,13 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from desk import HOUR, Desk, flip
 
 from audobon.backup.checking import PARTS, check_everything, refuse
 from audobon.backup.memory import Memory
+from audobon.backup.signed import signed
 from audobon.errors import Corrupt, ForeignRepository, NewerFormat
 
 
@@ -113,11 +115,22 @@ def test_what_a_newer_audobon_wrote_is_never_taken_for_damage(backed_up: Desk) -
 
 def test_a_card_of_a_newer_audobon_is_not_written_over(backed_up: Desk) -> None:
     card = backed_up.place / "repository.json"
-    newer = card.read_bytes().replace(b'"format":1', b'"format":2')
+    known = backed_up.repository().card
+    newer = signed(msgspec.structs.replace(known, format=known.format + 1), backed_up.keys)
     card.write_bytes(newer)
     with pytest.raises(NewerFormat, match="written by a newer Audobon"):
         backed_up.backups.repair()
     assert card.read_bytes() == newer
+
+
+def test_a_card_whose_format_was_damaged_is_written_anew(backed_up: Desk) -> None:
+    card = backed_up.place / "repository.json"
+    whole = card.read_bytes()
+    card.write_bytes(whole.replace(b'"format":1', b'"format":3'))
+    assert card.read_bytes() != whole
+    backed_up.backups.repair()
+    assert backed_up.repository().card.format == 1
+    assert faults(backed_up) == {}
 
 
 def other_card(root: Path) -> bytes:
@@ -128,7 +141,9 @@ def test_a_changed_list_of_places_or_memory_of_them_is_noticed(backed_up: Desk) 
     for name in ("places.json", "backups.json"):
         path = backed_up.folder / name
         whole = path.read_bytes()
-        for damaged in (whole.replace(b"1", b"2"), whole[:-1], None):
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for damaged in (flipped, whole[:-1], None):
             path.unlink()
             if damaged is not None:
                 path.write_bytes(damaged)

@@ -27,7 +27,7 @@ from audobon.backup.repository import (
     pruning_name,
 )
 from audobon.backup.sealed_files import is_sound, keep_file, name_of
-from audobon.backup.signed import opened, signed
+from audobon.backup.signed import is_signed, opened, signed
 from audobon.backup.sources import Progress, Sources, Tell
 from audobon.backup.verifying import Fault
 from audobon.database.copies import own_copy
@@ -225,8 +225,13 @@ def mend_card(path: Path, keys: Keys) -> bool:
     known = _known_manifest(path, keys)
     try:
         card = open_repository(path, keys, rights="read").card
-    except (NewerFormat, Denied):
+    except Denied:
         raise
+    except NewerFormat:
+        # A flipped bit in its format does not make it a newer one: that would be signed.
+        with FolderObjectStore({"standard": path}, rights="read").open(CARD) as file:
+            if known is None or is_signed(file.read(), RepositoryCard, public_key=keys.public_signing_key):
+                raise
     except AudobonError as error:
         # What bears our signatures is ours, whatever its card says.
         if known is None and isinstance(error, ForeignRepository):

@@ -58,6 +58,17 @@ def opened(data: bytes, kind: type[_Kind], *, public_key: bytes, name: str) -> _
     return document
 
 
+def is_signed(data: bytes, kind: type[Document], *, public_key: bytes) -> bool:
+    """Tell whether a file bears a signature, whatever the format of its document."""
+    try:
+        envelope = msgspec.json.decode(data, type=_Envelope)
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(envelope.signature, _said(kind, bytes(envelope.body)))
+    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def unproved(data: bytes, kind: type[_Kind], *, name: str) -> _Kind:
     """Return a document whose signature cannot be checked yet. raises CorruptBackup, NewerFormat."""
     return _parsed(data, kind, name)[1]

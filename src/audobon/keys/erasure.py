@@ -6,8 +6,8 @@ from audobon.errors import AudobonError, Conflict, CorruptKeyring, SubjectErased
 from audobon.keys.keystore import destroy_in_replaced
 from audobon.keys.ledger import HINT as LEDGER_HINT
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason, encode, hash_of
-from audobon.keys.ring import Ring, new_subject_id
-from audobon.keys.subjects import PERSONAL, SYSTEM
+from audobon.keys.ring import Ring
+from audobon.keys.subjects import PERSONAL, SYSTEM, new_subject_id
 
 _PROBE = b"erasure probe"
 _HEAD = "ledger"

@@ -14,7 +14,8 @@ from audobon.keys.abandoning import abandon
 from audobon.keys.keystore import Keystore, keystore_path, read_marker, write_marker
 from audobon.keys.protector import Protectors
 from audobon.keys.recovery import Content, RecoveryKey, read_heading
-from audobon.keys.ring import Ring, secret_context, subject_context
+from audobon.keys.ring import Ring
+from audobon.keys.subjects import secret_context, subject_context
 from audobon.keys.wrapping import wrap
 from audobon.processes import FileLock
 

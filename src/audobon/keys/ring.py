@@ -1,6 +1,5 @@
 """The keys in memory: loaded from the keystore as they are needed, forgotten when it changes."""
 
-import secrets
 import sqlite3
 import threading
 import time
@@ -16,7 +15,7 @@ from audobon.keys.keystore import HINT, Keystore, as_bytes, as_number
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector, Protectors
 from audobon.keys.seal import SEAL, sum_after, sum_of
-from audobon.keys.subjects import PERSONAL, SYSTEM
+from audobon.keys.subjects import PERSONAL, SYSTEM, secret_context, subject_context
 from audobon.keys.wrapping import derived, new_key, opened_by, sealed_by, unwrap, wrap
 
 # Another process's erasing or rotating is noticed after so long at the latest.
@@ -396,18 +395,3 @@ class Ring:
                 raise
             self.forget()
             return load()
-
-
-def subject_context(subject: str, version: int) -> bytes:
-    """Return what a wrapped subject key is bound to."""
-    return b"subject key\0" + f"{subject}\0{version}".encode()
-
-
-def secret_context(name: str) -> bytes:
-    """Return what a wrapped secret is bound to."""
-    return b"secret\0" + name.encode()
-
-
-def new_subject_id() -> str:
-    """Return a fresh id of a subject."""
-    return secrets.token_hex(8)

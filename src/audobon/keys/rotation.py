@@ -11,7 +11,8 @@ from audobon.keys.keystore import as_bytes, as_number
 from audobon.keys.passphrase import Passphrase, PassphraseFile
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector
-from audobon.keys.ring import Ring, secret_context, subject_context
+from audobon.keys.ring import Ring
+from audobon.keys.subjects import secret_context, subject_context
 from audobon.keys.wrapping import opened_by, sealed_by, wrap
 
 Wrapped = tuple[bytes, str, int, bytes]

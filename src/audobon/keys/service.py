@@ -19,13 +19,14 @@ from audobon.keys.keystore import Keystore, as_bytes, read_marker
 from audobon.keys.ledger import Ledger, LedgerEntry, Reason
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.protector import Protector, Protectors
-from audobon.keys.ring import Ring, new_subject_id
+from audobon.keys.ring import Ring
 from audobon.keys.sealed_texts import joined, parted
 from audobon.keys.status import KeyringStatus, read_status
 from audobon.keys.subjects import PERSONAL as PERSONAL
 from audobon.keys.subjects import SYSTEM as SYSTEM
 from audobon.keys.subjects import DataKey as DataKey
 from audobon.keys.subjects import Subject as Subject
+from audobon.keys.subjects import new_subject_id
 from audobon.keys.wrapping import new_key, sealed_by
 
 _LONGEST_NAME = 200

@@ -1,5 +1,6 @@
 """Whose data it is."""
 
+import secrets
 from typing import Any
 
 import msgspec
@@ -47,3 +48,18 @@ class DataKey(msgspec.Struct, frozen=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Return what `__repr__` tells."""
         return [("id", self.id.hex()), ("subject", self.subject)]
+
+
+def subject_context(subject: str, version: int) -> bytes:
+    """Return what a wrapped subject key is bound to."""
+    return b"subject key\0" + f"{subject}\0{version}".encode()
+
+
+def secret_context(name: str) -> bytes:
+    """Return what a wrapped secret is bound to."""
+    return b"secret\0" + name.encode()
+
+
+def new_subject_id() -> str:
+    """Return a fresh id of a subject."""
+    return secrets.token_hex(8)
