@@ -13,15 +13,16 @@ import psycopg
 import pytest
 from postgres_server import PostgresServer
 
+from audobon.database import postgres_recovery
 from audobon.database.postgres import Address
 from audobon.database.postgres_backups import BaseBackups
-from audobon.database.postgres_lsn import SEGMENT_BYTES, parse_lsn
+from audobon.database.postgres_lsn import SEGMENT_BYTES, Segment, parse_lsn
 from audobon.database.postgres_objects import PostgresObjects
 from audobon.database.postgres_places import ask_server, owner
 from audobon.database.postgres_programs import Programs
 from audobon.database.postgres_recovery import NEWEST, Recovery, Target
 from audobon.database.postgres_starting import carry_out
-from audobon.database.postgres_wal import WalArchive, WalReceiver
+from audobon.database.postgres_wal import WalArchive, WalReceiver, received
 from audobon.errors import (
     BackupNotFound,
     CorruptBackup,
@@ -174,6 +175,28 @@ def test_a_target_beyond_the_log_is_an_error_and_not_something_less(site_with_ro
     done = site.recovery.restore(folder, Target(at=time.time() + 3600))
     with pytest.raises(CorruptBackup, match="recovery ended before configured recovery target was reached"):
         carry_out(folder, site.programs, user=done.user)
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_restore_goes_on_when_the_receiver_finishes_a_file_meanwhile(
+    site_with_rows: Site, monkeypatch: pytest.MonkeyPatch, is_sealed: bool
+) -> None:
+    site = site_with_rows
+    site.execute("INSERT INTO note VALUES (2, 'two')")
+
+    def received_and_finished(folder: Path) -> tuple[dict[Segment, Path], Path | None]:
+        listed = received(folder)
+        for number in (3, 4):
+            site.execute("SELECT pg_switch_wal()", f"INSERT INTO note VALUES ({number}, 'later')")
+        wait_for_files(site, 2)
+        if is_sealed:
+            site.ship()
+        assert listed[1] is not None
+        assert not listed[1].exists()
+        return listed
+
+    monkeypatch.setattr(postgres_recovery, "received", received_and_finished)
+    assert restored_rows(site)[:2] == [1, 2]
 
 
 def test_what_lies_before_the_first_backup_cannot_be_restored(site_with_rows: Site) -> None:

@@ -50,11 +50,8 @@ def opened(data: bytes, kind: type[_Kind], *, public_key: bytes, name: str) -> _
     raises  CorruptBackup, NewerFormat
     """
     envelope, document = _parsed(data, kind, name)
-    try:
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(envelope.signature, _said(kind, bytes(envelope.body)))
-    except (InvalidSignature, ValueError) as error:
-        raise CorruptBackup(f"{name} does not bear the signature of this repository's keys") from error
+    if not _is_by(public_key, envelope, kind):
+        raise CorruptBackup(f"{name} does not bear the signature of this repository's keys")
     return document
 
 
@@ -62,11 +59,9 @@ def is_signed(data: bytes, kind: type[Document], *, public_key: bytes) -> bool:
     """Tell whether a file bears a signature, whatever the format of its document."""
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(envelope.signature, _said(kind, bytes(envelope.body)))
-    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidSignature, ValueError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    return True
+    return _is_by(public_key, envelope, kind)
 
 
 def unproved(data: bytes, kind: type[_Kind], *, name: str) -> _Kind:
@@ -83,6 +78,15 @@ def _parsed(data: bytes, kind: type[_Kind], name: str) -> tuple[_Envelope, _Kind
         return envelope, msgspec.json.decode(envelope.body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptBackup(f"{name} is not as it was written") from error
+
+
+def _is_by(public_key: bytes, envelope: _Envelope, kind: type[Document]) -> bool:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(envelope.signature, _said(kind, bytes(envelope.body)))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _said(kind: type[Document], body: bytes) -> bytes:

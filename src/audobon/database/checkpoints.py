@@ -21,6 +21,8 @@ TURN_FRAMES = 1000
 _BUSY_MS = 2000
 # While the shipper waits for the lock, nobody ships.
 _WAIT_SECONDS = 0.1
+# Before there is a log, there is nothing that others could ship.
+_WAIT_FOR_LOG_SECONDS = 2.0
 _LOOK_SECONDS = 0.0005
 
 
@@ -61,19 +63,19 @@ class Checkpoints:
         return index
 
     @contextmanager
-    def writers_kept_out(self) -> Iterator[sqlite3.Connection]:
+    def writers_kept_out(self, *, wait_seconds: float = _WAIT_SECONDS) -> Iterator[sqlite3.Connection]:
         """Let nobody else write during the block. raises sqlite3.OperationalError when others do not end."""
-        self._lock_out()
+        self._lock_out(wait_seconds)
         try:
             yield self.writer
         finally:
             if self.writer.in_transaction:
                 self.writer.execute("ROLLBACK")
 
-    def _lock_out(self) -> None:
+    def _lock_out(self, wait_seconds: float) -> None:
         # SQLite waits ever longer between its looks, so that those who write on and on come first each time.
         self.writer.execute("PRAGMA busy_timeout = 0")
-        end_at = time.monotonic() + _WAIT_SECONDS
+        end_at = time.monotonic() + wait_seconds
         try:
             while True:
                 try:
@@ -90,7 +92,8 @@ class Checkpoints:
     def begin_log(self) -> None:
         """See to it that there is a round of the log."""
         if not self.index().frames:
-            self._commit_nothing()
+            with self.writers_kept_out(wait_seconds=_WAIT_FOR_LOG_SECONDS):
+                self._change_nothing()
 
     def turn(self, ship: Callable[[], LogIndex], began_anew: Callable[[LogIndex], None]) -> None:
         """Begin the log anew, if nobody reads in it.
@@ -129,10 +132,6 @@ class Checkpoints:
             self._copier = self._connect()
         row = self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return row[1], row[2]
-
-    def _commit_nothing(self) -> None:
-        with self.writers_kept_out():
-            self._change_nothing()
 
     def _change_nothing(self) -> None:
         number = self.writer.execute("PRAGMA user_version").fetchone()[0]

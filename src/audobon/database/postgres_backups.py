@@ -5,7 +5,7 @@ import secrets
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -92,7 +92,7 @@ class BaseBackups:
                 self._programs.reading("pg_basebackup", *arguments, secrets=passwords) as stream,
                 self._objects.create(f"{BASE}{backup_id}/data") as sealed,
             ):
-                tee: Any = _Tee(stream, sealed)
+                tee = _Tee(stream, sealed)
                 what = f"the backup {backup_id}"
                 seen, raw = postgres_manifest.walk(tee, what=what)
                 while tee.read(1 << 20):
@@ -158,8 +158,7 @@ class BaseBackups:
         raises  CorruptBackup naming what is wrong
         """
         what = f"the backup {backup.id}"
-        with self._objects.open(f"{BASE}{backup.id}/data") as sealed, ReadingAhead(sealed) as ahead:
-            stream: Any = ahead
+        with self._objects.open(f"{BASE}{backup.id}/data") as sealed, ReadingAhead(sealed) as stream:
             seen, raw = postgres_manifest.walk(stream, what=what, into=into)
         kept = self._objects.read(f"{BASE}{backup.id}/manifest")
         if raw != kept or _digest(raw) != backup.manifest_digest:

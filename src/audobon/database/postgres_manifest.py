@@ -7,7 +7,7 @@ import hashlib
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,6 +16,13 @@ from audobon.errors import CorruptBackup
 NAME = "backup_manifest"
 # Fits into a core's own memory: tarfile copies each piece a few times.
 _READ_BYTES = 1 << 18
+
+
+class Readable(Protocol):
+    """What a base backup is read from, in order."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return at most so many bytes, none at the end."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True):
@@ -77,7 +84,7 @@ def prove(manifest: Manifest, seen: Seen, *, what: str) -> None:
             raise CorruptBackup(f"{what}: {path} is not as the server sent it")
 
 
-def walk(stream: IO[bytes], *, what: str, into: Path | None = None) -> tuple[Seen, bytes]:
+def walk(stream: Readable, *, what: str, into: Path | None = None) -> tuple[Seen, bytes]:
     """Read a base backup from its tar file; return what was seen, and its manifest.
 
     into    where its files are written, which exists; None: nowhere
@@ -86,7 +93,9 @@ def walk(stream: IO[bytes], *, what: str, into: Path | None = None) -> tuple[See
     seen: Seen = {}
     manifest = b""
     try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_READ_BYTES) as archive:
+        # Its type asks for more than a stream that is read in order needs.
+        source: Any = stream
+        with tarfile.open(fileobj=source, mode="r|", bufsize=_READ_BYTES) as archive:
             for member in archive:
                 target = None if into is None else _place(into, member.name, what)
                 if member.isdir():

@@ -22,7 +22,7 @@ from audobon.database.postgres_lsn import Segment, prove_segment, segment_of
 from audobon.database.postgres_objects import PostgresObjects
 from audobon.database.postgres_places import WAL, owner
 from audobon.database.postgres_programs import Programs
-from audobon.database.postgres_wal import padded, received
+from audobon.database.postgres_wal import padded, read_received, received
 from audobon.errors import BackupNotFound, CorruptBackup, DiskFull, OutputExists
 
 BEGIN = "# What follows was written by audobon to restore this server."
@@ -181,8 +181,9 @@ class Recovery:
     def _log(self, backup: BaseBackup) -> Iterator[tuple[Segment, bytes]]:
         """Yield all of the log that follows a backup, without a gap. raises CorruptBackup naming one."""
         server = owner(self._objects)
-        known, partials = self._known_log()
+        # What is sealed after the first look is found by the second.
         whole, begun = received(self._received_in)
+        known, partials = self._known_log()
         if begun is not None and (segment := segment_of(begun.stem)):
             # Whatever was sealed of it, the receiver has gone further.
             partials[segment] = begun
@@ -197,7 +198,9 @@ class Recovery:
                         f"{WAL}{Segment(timeline, number).name} is missing", hint="restore to before it"
                     )
                 name = f"{WAL}{segment.name}"
-                data = whole[segment].read_bytes() if segment not in known else self._objects.read(name)
+                data = (
+                    self._objects.read(name) if segment in known else self._received(whole[segment], segment)
+                )
                 prove_segment(data, segment, server, what=name)
                 yield segment, data
                 number = segment.number + 1
@@ -217,7 +220,16 @@ class Recovery:
         place = begun.get(segment)
         if place is None:
             return None
-        return padded(place.read_bytes() if isinstance(place, Path) else self._objects.read(place))
+        return padded(
+            self._received(place, segment) if isinstance(place, Path) else self._objects.read(place)
+        )
+
+    def _received(self, path: Path, segment: Segment) -> bytes:
+        try:
+            return read_received(path)
+        except FileNotFoundError:
+            # Finished, sealed and removed since it was listed.
+            return self._objects.read(f"{WAL}{segment.name}")
 
     def _known_log(self) -> tuple[set[Segment], dict[Segment, str | Path]]:
         known: set[Segment] = set()

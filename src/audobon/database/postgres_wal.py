@@ -211,6 +211,16 @@ def received(folder: Path | None) -> tuple[dict[Segment, Path], Path | None]:
     return whole, partial
 
 
+def read_received(path: Path) -> bytes:
+    """Return a received file; one that was begun may have been finished since. raises FileNotFoundError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if path.suffix != _PARTIAL:
+            raise
+    return path.with_suffix("").read_bytes()
+
+
 def padded(data: bytes) -> bytes:
     """Return what was received of a file, as long as the server made it."""
     return data.ljust(SEGMENT_BYTES, b"\0")

@@ -62,10 +62,12 @@ class ReadingAhead:
         self._is_through = not self._held
 
     def _run(self) -> None:
-        piece: bytes | BaseException = b"..."
-        while piece and not isinstance(piece, BaseException) and not self._given_up.is_set():
+        while not self._given_up.is_set():
             try:
                 piece = self._stream.read(_PIECE_BYTES)
             except BaseException as error:  # noqa: BLE001 - raised by the reader
-                piece = error
+                self._pieces.put(error)
+                return
             self._pieces.put(piece)
+            if not piece:
+                return
