@@ -124,32 +124,37 @@ class Litestream:
 
 
 def litestream_loss(folder: Path, kills: int) -> dict[str, Any]:
-    """Kill a writer and Litestream together, at random instants; return what the copy lacks."""
+    """Kill two writers and Litestream together, at random instants; return what the copy lacks."""
     peer, draw = Litestream(folder), random.Random(5)
     lost_rows, lost_seconds, acknowledged = 0, [], 0
     for turn in range(kills):
-        ack = folder / f"{turn}.acknowledged"
-        command = [sys.executable, str(bench_database.PROCESSES), "write", str(folder), "a", "off"]
-        with ack.open("wb") as out:
-            writer = subprocess.Popen(command, stdout=out)
+        acks = {name: folder / f"{name}{turn}.acknowledged" for name in "ab"}
+        writers = []
+        for name, ack in acks.items():
+            command = [sys.executable, str(bench_database.PROCESSES), "write", str(folder), name, "off"]
+            with ack.open("wb") as out:
+                writers.append(subprocess.Popen(command, stdout=out))
         _wait_until(peer.database.exists)
         peer.start()
-        _wait_until(lambda ack=ack: ack.stat().st_size >= 400)  # type: ignore[misc]
-        # Its first round comes a while after its start; it is not held against it.
+        _wait_until(lambda acks=acks: all(ack.stat().st_size >= 400 for ack in acks.values()))  # type: ignore[misc]
+        # Its first round comes a while after its start; that is not held against it.
         time.sleep(1.0 + draw.random() * 0.6)
-        writer.kill()
+        for writer in writers:
+            writer.kill()
         peer.kill()
         killed_at = time.time()
-        writer.wait()
+        for writer in writers:
+            writer.wait()
         peer.restore(folder / "restored.db")
-        with closing(connect(folder / "restored.db")) as connection:
-            newest = connection.execute("SELECT max(number) FROM row WHERE writer = 'a'").fetchone()[0] or 0
+        for name, ack in acks.items():
+            with closing(connect(folder / "restored.db")) as connection:
+                row = connection.execute("SELECT max(number) FROM row WHERE writer = ?", (name,)).fetchone()
+            lines = ack.read_text().split("\n")[:-1]
+            acknowledged += len(lines)
+            missing = [line for line in lines if int(line.split()[0]) > (row[0] or 0)]
+            lost_rows += len(missing)
+            lost_seconds.append(killed_at - float(missing[0].split()[1]) if missing else 0.0)
         (folder / "restored.db").unlink()
-        lines = ack.read_text().split("\n")[:-1]
-        acknowledged += len(lines)
-        missing = [line for line in lines if int(line.split()[0]) > newest]
-        lost_rows += len(missing)
-        lost_seconds.append(killed_at - float(missing[0].split()[1]) if missing else 0.0)
     lost_seconds.sort()
     return {
         "kills": kills,
@@ -210,12 +215,14 @@ def pgbackrest(folder: Path, gigabytes: float, repeats: int) -> dict[str, Any]:
 
         def run(*arguments: str) -> float:
             begun = time.perf_counter()
-            subprocess.run(
+            done = subprocess.run(
                 [program, f"--config={rest}/rest.conf", "--stanza=page", *arguments],
-                check=True,
                 capture_output=True,
+                text=True,
                 user=owner if os.getuid() == 0 else None,
             )
+            if done.returncode:
+                raise SystemExit(f"pgbackrest {arguments} ended with {done.returncode}: {done.stdout}")
             return time.perf_counter() - begun
 
         def execute(*statements: str) -> list[tuple[Any, ...]]:
@@ -277,7 +284,7 @@ def _configure(rest: Path, server: Path, owner: int) -> None:
         f"[global]\nrepo1-path={rest}/repository\nrepo1-cipher-type=aes-256-cbc\n"
         "repo1-cipher-pass=no secret: it guards made-up rows\nrepo1-retention-full=2\n"
         f"compress-type=lz4\nprocess-max=2\nstart-fast=y\nlog-path={rest}/log\nlock-path={rest}/lock\n"
-        f"spool-path={rest}/spool\n[page]\npg1-path={server}/data\npg1-socket-path={server}/s\n"
+        f"spool-path={rest}/spool\n[page]\npg1-path={server}/data\npg1-socket-path={server}/s\npg1-user=postgres\npg1-database=postgres\n"
     )
     for path in (rest, *rest.rglob("*")):
         os.chown(path, owner, owner)
