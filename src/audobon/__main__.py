@@ -1,6 +1,6 @@
 """Lets `python -m audobon` stand for the `audobon` command."""
 
-from audobon.cli.main import main
+from audobon.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -128,6 +128,13 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone; one that is there stays."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file whole, and sweep what a killed writer of it left; see `writing`."""
     with disk_errors(path):

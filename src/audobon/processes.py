@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from audobon.atomic import disk_errors
+from audobon.atomic import disk_errors, make_private_folder
 from audobon.cgroup import read_limits
 from audobon.errors import AlreadyRunning
 
@@ -41,7 +41,7 @@ class FileLock:
 
     def __enter__(self) -> "FileLock":
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             file = self._path.open("a+")
         try:
             _lock(file, wait=self._wait, shared=self._shared)

@@ -17,6 +17,7 @@ from audobon.backup.keyrings import from_folder
 from audobon.backup.restoring import Restorer, choose_point
 from audobon.backup.swapping import finish_swap
 from audobon.compute.engine import engine_lock
+from audobon.data.erasure_notes import NoteBook
 from audobon.database import migrate
 from audobon.database.copies import own_copy
 from audobon.database.restoring import faults_of, restore_database
@@ -313,7 +314,7 @@ def _erase(world: World, draw: random.Random, acknowledge: Acknowledge) -> None:
 def _erase_again(world: World, draw: random.Random, acknowledge: Acknowledge) -> None:
     with world.app() as app:
         app.data.resume_erasures()
-        if unfinished := app.data.unfinished_erasures():
+        if unfinished := NoteBook(app.folder).unfinished():
             acknowledge(fault="stuck", words=f"the erasure of {unfinished[0].subject}")
         erased = {subject.id for subject in app.keys.subjects() if subject.erased_at is not None}
         for subject in world.model.erasing:

@@ -12,23 +12,35 @@ from audobon.database.comparing import faults_against_copy, faults_in_log
 from audobon.database.copies import own_copy
 from audobon.database.looking import faults_in_copy
 from audobon.database.restoring import faults_in
-from audobon.errors import AudobonError, Corrupt, CorruptKeyring, SubjectErased, SubjectNotFound
+from audobon.errors import (
+    AudobonError,
+    Corrupt,
+    CorruptKeyring,
+    NewerFormat,
+    SubjectErased,
+    SubjectNotFound,
+)
 from audobon.storage.data_keys import data_keys
 
 Part = Literal["keys", "storage", "database", "places"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
+_Told = str | tuple[str, str]
+"""A fault in words, and the code of the error if that says more than that something is damaged."""
+
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What checking one part found.
 
-    faults  in words; empty: it is as it was written
-    hint    the command that mends it
+    faults    in words; empty: it is as it was written
+    is_newer  nothing is damaged: what is told of was written by a newer Audobon
+    hint      what to do about it
     """
 
     part: Part
     faults: list[str]
+    is_newer: bool = False
     hint: str
 
 
@@ -39,32 +51,41 @@ def check_everything(backups: Backups, *, tell: Tell = tell_nobody) -> list[Chec
 
 def check_part(part: Part, backups: Backups, *, tell: Tell = tell_nobody) -> Checked:
     """Read every byte of one part, and return what was found."""
-    looks: dict[Part, tuple[Callable[[], Iterable[str]], str]] = {
+    looks: dict[Part, tuple[Callable[[], Iterable[_Told]], str]] = {
         "keys": (lambda: _keys(backups), "audobon keys import-recovery, or audobon keys mend-ledger"),
         "storage": (lambda: _storage(backups), "audobon storage scrub --all"),
         "database": (lambda: _database(backups), "audobon database restore --help"),
         "places": (lambda: _places(backups, tell), "audobon backup verify --repair"),
     }
     look, hint = looks[part]
-    return Checked(part=part, faults=_told(look), hint=hint)
+    faults, codes = _told(look)
+    is_newer = codes == {NewerFormat.code}
+    return Checked(part=part, faults=faults, is_newer=is_newer, hint="upgrade Audobon" if is_newer else hint)
 
 
 def refuse(found: list[Checked]) -> None:
-    """Raise Corrupt when anything is not as it was written, naming the first of it."""
+    """Raise Corrupt when anything is not as it was written, naming the first of it.
+
+    raises  NewerFormat where nothing is damaged, but written by a newer Audobon
+    """
     faults = [(each, fault) for each in found for fault in each.faults]
     if faults:
-        first, words = faults[0]
+        # Damage before what may be none.
+        first, words = min(faults, key=lambda told: told[0].is_newer)
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise Corrupt(f"{first.part}: {words}{more}", hint=first.hint)
+        kind = NewerFormat if first.is_newer else Corrupt
+        raise kind(f"{first.part}: {words}{more}", hint=first.hint)
 
 
-def _told(look: Callable[[], Iterable[str]]) -> list[str]:
-    faults: list[str] = []
+def _told(look: Callable[[], Iterable[_Told]]) -> tuple[list[str], set[str]]:
+    """Return what a look tells, and the codes of it."""
+    told: list[tuple[str, str]] = []
     try:
-        faults.extend(look())
+        for each in look():
+            told.append(each if isinstance(each, tuple) else (each, Corrupt.code))
     except AudobonError as error:
-        faults.append(error.message)
-    return faults
+        told.append((error.message, error.code))
+    return [words for words, _ in told], {code for _, code in told}
 
 
 def _keys(backups: Backups) -> Iterator[str]:
@@ -114,12 +135,14 @@ def _database(backups: Backups) -> Iterator[str]:
             yield from faults_against_copy(sources.database.path, store, sources.keys)
 
 
-def _places(backups: Backups, tell: Tell) -> Iterator[str]:
+def _places(backups: Backups, tell: Tell) -> Iterator[_Told]:
     if not backups.places.list():
         if backups.memory.known():
             yield "places.json is gone: backups were made, and no place is known"
         return
     yield from backups.forgotten()
     for verified in backups.verify(tell=tell):
-        yield from (f"{verified.place}/{fault.object}: {fault.what}" for fault in verified.faults)
-    yield from (f"{failure.place}: {failure.message}" for failure in backups.failures)
+        yield from (
+            (f"{verified.place}/{fault.object}: {fault.what}", fault.code) for fault in verified.faults
+        )
+    yield from ((f"{failure.place}: {failure.message}", failure.code) for failure in backups.failures)

@@ -1,29 +1,28 @@
 """Makes a backup in one place: what it lacks is copied, and the manifest comes last."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import blake3
 import msgspec
 
 from audobon import __version__
 from audobon.backup.copying import copy_object
 from audobon.backup.files import small_files
+from audobon.backup.keyrings import export_keyring
 from audobon.backup.ledger_copies import bring_ledger
 from audobon.backup.manifest import (
     Counts,
     DatabasePoint,
     FileEntry,
-    KeystoreEntry,
     Manifest,
     PackEntry,
     Previous,
 )
 from audobon.backup.marking import count, leave_mark
 from audobon.backup.memory import Memory
-from audobon.backup.repository import FILES, PACKS, Repository, Stored, export_name
+from audobon.backup.repository import FILES, PACKS, Repository, Stored
 from audobon.backup.sealed_files import keep_file
 from audobon.backup.sources import Progress, Sources, Tell
 from audobon.database.copies import own_copy
@@ -35,9 +34,11 @@ from audobon.errors import (
     AlreadyRunning,
     ClockBehind,
     Corrupt,
+    CorruptKeyring,
     NotFound,
     ObjectExists,
     ObjectNotFound,
+    PartlyFailed,
     Unavailable,
 )
 from audobon.ids import new_id
@@ -52,18 +53,21 @@ _CLOCK_TOLERANCE_SECONDS = 1.0
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What making a backup came to.
 
-    id           None for a dry run
-    packs        it needs, new_packs of them were not there yet
-    lacking      packs that could not be read here, each with the reason
+    id, at          None for a dry run; `at` is UTC seconds
+    packs           it needs, new_packs of them were not there yet
+    lacking         packs that could not be read here, each with the reason
+    keystore_fault  why the keys as they are now are not in it, but those of an earlier export
     """
 
     place: str
     id: str | None
+    at: float | None
     packs: int
     new_packs: int
     added_bytes: int
     size_bytes: int
     lacking: dict[str, str]
+    keystore_fault: str | None
 
 
 class _Copied:
@@ -93,17 +97,19 @@ class BackupMaker:
         return Made(
             place=self._place,
             id=None,
+            at=None,
             packs=len(packs),
             new_packs=len(missing),
             added_bytes=sum(pack.size_bytes for pack in missing),
             size_bytes=sum(pack.size_bytes for pack in packs),
             lacking={},
+            keystore_fault=None,
         )
 
     def make(self) -> Made:
         """Make a backup; it exists when its manifest does, and all that the manifest names lasts by then.
 
-        raises  ClockBehind, DiskFull, Denied, Unavailable
+        raises  ClockBehind, DiskFull, Denied, Unavailable, CorruptKeyring as `export_keyring` does
         """
         sources = self._sources
         # Blobs that the database names at the commit that is shipped must still be there when it is done.
@@ -119,8 +125,9 @@ class BackupMaker:
             files, file_bytes = self._keep_files(newest)
             # The ledger first: who is erased in it has no key in the export that follows.
             ledger_head = bring_ledger(self._repository.store, sources.keys)
-            keystore = self._export_keystore()
-            added_bytes += copied.added_bytes + file_bytes + keystore.size_bytes
+            keystore, keystore_fault = export_keyring(self._repository, sources.keys)
+            added_bytes += copied.added_bytes + file_bytes
+            added_bytes += keystore.size_bytes if keystore_fault is None else 0
             draft = Manifest(
                 number=0,
                 id=new_id(),
@@ -137,16 +144,19 @@ class BackupMaker:
                 added_bytes=added_bytes,
                 app_version=__version__,
                 schema=SCHEMA_REVISION,
+                keystore_fault=keystore_fault,
             )
             stored = self._conclude(newest, draft)
         return Made(
             place=self._place,
             id=stored.manifest.id,
+            at=stored.manifest.at,
             packs=len(copied.packs),
             new_packs=copied.new_packs,
             added_bytes=added_bytes,
             size_bytes=stored.manifest.size_bytes,
             lacking=copied.lacking,
+            keystore_fault=keystore_fault,
         )
 
     def _check_clock(self, newest: Stored | None) -> None:
@@ -265,13 +275,6 @@ class BackupMaker:
             added_bytes += count
         return kept, added_bytes
 
-    def _export_keystore(self) -> KeystoreEntry:
-        """Put the keys into the place, for the recovery words alone; apart from all that they open."""
-        data = self._sources.keys.export_for_recovery()
-        name = export_name(data)
-        self._repository.write(name, data)
-        return KeystoreEntry(name, len(data), blake3.blake3(data).hexdigest())
-
     def _conclude(self, newest: Stored | None, draft: Manifest) -> Stored:
         """Write the manifest, as the next after whichever is the newest by then."""
         repository_id = self._repository.card.id
@@ -314,3 +317,16 @@ def _counted(connection: sqlite3.Connection, shipper: Shipper, sentinel: str) ->
         finally:
             connection.execute("ROLLBACK")
     raise Unavailable("the database is shipped without a break", hint="run the same command again")
+
+
+def refuse_partial(made: Iterable[Made]) -> None:
+    """Raise when a backup was made that lacks something: CorruptKeyring, PartlyFailed."""
+    made = list(made)
+    for each in made:
+        if each.keystore_fault is not None:
+            raise CorruptKeyring(
+                f"{each.place}: the backup has the keys of an earlier export: {each.keystore_fault}",
+                hint="audobon keys import-recovery, then: audobon backup now",
+            )
+    if lacking := sum(len(each.lacking) for each in made):
+        raise PartlyFailed(f"packs that could not be read here: {lacking}", hint="audobon storage scrub")

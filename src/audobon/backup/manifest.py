@@ -73,11 +73,12 @@ class Previous(msgspec.Struct, frozen=True):
 class Manifest(Document, frozen=True, kw_only=True):
     """A backup.
 
-    number       counts the manifests of a repository; none is given twice
-    at           UTC seconds, when it was complete
-    ledger_head  what the erasure ledger ended with
-    lacking      packs that should be here but could not be read, each with the reason
-    added_bytes  what had to be copied for it
+    number          counts the manifests of a repository; none is given twice
+    at              UTC seconds, when it was complete
+    ledger_head     what the erasure ledger ended with
+    lacking         packs that should be here but could not be read, each with the reason
+    keystore_fault  why the keystore could not be exported, so that an earlier export is named; None: it was
+    added_bytes     what had to be copied for it
     """
 
     number: int
@@ -95,6 +96,12 @@ class Manifest(Document, frozen=True, kw_only=True):
     added_bytes: int
     app_version: str
     schema: str
+    keystore_fault: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that it should hold could be read when it was made."""
+        return not self.lacking and self.keystore_fault is None
 
     @property
     def size_bytes(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import blake3
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.errors import Conflict, Corrupt, NotFound
 
 PLACES_FILE = "places.json"
@@ -68,7 +68,7 @@ class Places:
 
     def _write(self, paths: list[Path]) -> None:
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
         texts = [str(path) for path in paths]
         write_bytes(self._path, msgspec.json.encode(_File(texts, _check(texts))))
 

@@ -30,7 +30,6 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     place: str
-    is_dry: bool
     kept: dict[str, list[str]]
     removed: list[str]
     objects: int
@@ -82,7 +81,6 @@ class Pruner:
             shipped = self._prune_database(staying, now, is_dry=is_dry)
             return Pruned(
                 place=str(self._repository.path),
-                is_dry=is_dry,
                 kept={each.manifest.id: reasons[each.number] for each in staying},
                 removed=[each.manifest.id for each in leaving],
                 objects=len(doomed) + shipped.objects,
@@ -106,7 +104,7 @@ class Pruner:
     def _is_whole(self, stored: Stored) -> bool:
         manifest: Manifest = stored.manifest
         wanted = needed_objects([stored], _refuse)
-        return not manifest.lacking and all(
+        return manifest.is_whole and all(
             self._sizes.get(name) == entry.size_bytes for name, entry in wanted.items()
         )
 

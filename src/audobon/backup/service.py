@@ -7,7 +7,7 @@ from typing import IO, TypeVar
 
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.backup.drill import Drill, DrillReport, report_name
 from audobon.backup.making import BackupMaker, Made
 from audobon.backup.memory import Memory
@@ -20,7 +20,7 @@ from audobon.backup.rules import KeepRules
 from audobon.backup.signed import signed
 from audobon.backup.sources import Sources, Tell, tell_nobody
 from audobon.backup.standing import Limits, Standing, standing
-from audobon.backup.verifying import Verified, Verifier
+from audobon.backup.verifying import Verified, Verifier, gravest
 from audobon.errors import (
     AudobonError,
     BackupNotFound,
@@ -95,11 +95,12 @@ class Backups:
                 self.log.write(
                     "backup",
                     "backup made",
-                    level="warning" if made.lacking else "info",
+                    level="warning" if made.lacking or made.keystore_fault else "info",
                     place=made.place,
                     id=made.id,
                     added_bytes=made.added_bytes,
                     lacking=len(made.lacking),
+                    keystore_fault=made.keystore_fault,
                 )
             return made
 
@@ -114,17 +115,19 @@ class Backups:
             repository = self._open(each, "read")
             verified = Verifier(repository, self.sources.keys, self.memory, tell, is_fast=is_fast).run()
             if verified.faults:
+                worst = gravest(verified.faults)
+                found = "unreadable objects found" if worst.is_unreadable else "damage found"
                 self.log.write(
                     "backup",
-                    "damage found",
+                    found,
                     level="error",
                     place=verified.place,
                     faults=len(verified.faults),
-                    first=verified.faults[0].object,
+                    first=worst.object,
                 )
-                first = verified.faults[0]
+                found = "what it cannot read" if worst.is_unreadable else "damage"
                 self.memory.note_complaint(
-                    repository.card.id, f"verify found damage: {first.object}: {first.what}"
+                    repository.card.id, f"verify found {found}: {worst.object}: {worst.what}"
                 )
             elif not is_fast:
                 self.memory.note(repository.card.id, verified_at=self.sources.clock())
@@ -224,7 +227,7 @@ class Backups:
                     Standing(
                         place=str(place.path),
                         origin=place.origin,
-                        backups=None,
+                        backup_count=None,
                         newest_id=None,
                         backup_at=None,
                         drilled_at=None,
@@ -282,7 +285,7 @@ class Backups:
                 repository.write(report_name(report.id), data)
             target = self.sources.folder / report_name(report.id)
             with disk_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_private_folder(target.parent)
             write_bytes(target, data)
             if report.is_well:
                 self.memory.note(repository.card.id, drilled_at=report.at)

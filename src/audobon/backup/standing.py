@@ -21,14 +21,16 @@ class Limits(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a place stands; instants are UTC seconds, None: never.
 
-    backups   that lie there; None when the place could not be looked at
-    alarms    what is late or missing, in words; empty: all is well
-    hint      what to do about the first of them; None where it has to be found out
+    origin        where the place is named: the settings, or `audobon backup add`
+    backup_count  of those that lie there; None when the place could not be looked at
+    newest_id     of the newest backup, which was made at backup_at
+    alarms        what is late or missing, in words; empty: all is well
+    hint          what to do about the first of them; None where it has to be found out
     """
 
     place: str
     origin: str
-    backups: int | None
+    backup_count: int | None
     newest_id: str | None
     backup_at: float | None
     drilled_at: float | None
@@ -66,6 +68,14 @@ def standing(
             alarms.append(("newer backups that were here are gone", "audobon backup verify"))
         if newest.manifest.lacking:
             alarms.append(("the newest backup lacks packs that could not be read", "audobon storage scrub"))
+        if newest.manifest.keystore_fault is not None:
+            fault = newest.manifest.keystore_fault
+            alarms.append(
+                (
+                    f"the newest backup has the keys of an earlier export: {fault}",
+                    "audobon keys import-recovery",
+                )
+            )
         # A place that has had no time for a drill yet is not late with it.
         drilled_at = known.drilled_at or repository.card.created_at
         what = "the last drill" if known.drilled_at else "no drill was ever done; the place"
@@ -77,7 +87,7 @@ def standing(
     return Standing(
         place=str(repository.path),
         origin=origin,
-        backups=len(repository.numbers()),
+        backup_count=len(repository.numbers()),
         newest_id=newest.manifest.id if newest else None,
         backup_at=newest.manifest.at if newest else None,
         drilled_at=known.drilled_at,

@@ -24,22 +24,38 @@ from audobon.backup.sealed_files import is_sound
 from audobon.backup.signed import opened
 from audobon.backup.sources import Progress, Tell
 from audobon.backup.verifying_database import ShippedVerifier
-from audobon.errors import AudobonError, CorruptBackup, Denied, NewerFormat, ObjectNotFound, Unavailable
+from audobon.errors import (
+    AudobonError,
+    CorruptBackup,
+    Denied,
+    NewerFormat,
+    ObjectNotFound,
+    Unavailable,
+    by_code,
+)
 from audobon.keys.ledger import FIRST, hash_of
 from audobon.keys.recovery import read_heading
 from audobon.keys.service import Keys
 
 _UNREADABLE = (Denied, NewerFormat, Unavailable)
+_HINTS = {
+    Denied.code: "check the permissions of the place",
+    NewerFormat.code: "upgrade Audobon",
+    Unavailable.code: "run the same command again",
+}
 
 
 class Fault(msgspec.Struct, frozen=True):
     """Something that is not as it should be, in the object of that name.
 
+    what           in words
+    code           of the error that it is
     is_unreadable  this Audobon may not or cannot read it, and it may be sound: mending leaves it there
     """
 
     object: str
     what: str
+    code: str = CorruptBackup.code
     is_unreadable: bool = False
 
 
@@ -52,7 +68,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     place: str
-    backups: int
+    backup_count: int
     objects: int
     read_bytes: int
     is_fast: bool
@@ -95,7 +111,7 @@ class Verifier:
             self._objects += shipped.run(stored.values())
         return Verified(
             place=str(self._repository.path),
-            backups=len(stored),
+            backup_count=len(stored),
             objects=self._objects,
             read_bytes=self._read_bytes,
             is_fast=self._is_fast,
@@ -260,7 +276,10 @@ class Verifier:
         self._fault(name, what, error)
 
     def _fault(self, name: str, what: str, error: AudobonError | None = None) -> None:
-        self._faults.append(Fault(name, what, isinstance(error, _UNREADABLE)))
+        if isinstance(error, _UNREADABLE):
+            self._faults.append(Fault(name, what, error.code, is_unreadable=True))
+        else:
+            self._faults.append(Fault(name, what))
 
 
 def _stamp(name: str) -> str:
@@ -283,13 +302,24 @@ def needed_objects(stored: Iterable[Stored], fault: Callable[[str, str], None]) 
     return wanted
 
 
+def gravest(faults: Iterable[Fault]) -> Fault:
+    """Return the first that is damage; where nothing is, the first that could not be read."""
+    return min(faults, key=lambda fault: fault.is_unreadable)
+
+
 def refuse(verified: Iterable[Verified]) -> None:
-    """Raise CorruptBackup when anything is not as it should be, naming the first of it."""
-    faults = [(each.place, fault) for each in verified for fault in each.faults]
-    if faults:
-        place, first = faults[0]
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise CorruptBackup(
-            f"{Path(place) / first.object}: {first.what}{more}",
-            hint="audobon backup verify --repair; if this disk is failing, another place",
-        )
+    """Raise when anything is not as it should be, naming the gravest.
+
+    raises  CorruptBackup; where nothing is damaged, but cannot be read: NewerFormat, Denied, Unavailable
+    """
+    found = [(each.place, fault) for each in verified for fault in each.faults]
+    if not found:
+        return
+    place, worst = min(found, key=lambda told: told[1].is_unreadable)
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    message = f"{Path(place) / worst.object}: {worst.what}{more}"
+    if worst.is_unreadable:
+        raise by_code(worst.code)(message, hint=_HINTS.get(worst.code))
+    raise CorruptBackup(
+        message, hint="audobon backup verify --repair; if this disk is failing, another place"
+    )

@@ -58,7 +58,7 @@ def remove(place: Path, *, as_json: bool) -> None:
     """Forget a place; what lies there stays."""
     _backups().places.remove(place)
     if as_json:
-        print_json({"removed": str(place.absolute())})
+        print_json({"place": str(place.absolute())})
     say(f"{place.absolute()} is no place for backups any more; what lies there stays")
 
 
@@ -69,9 +69,11 @@ def remove(place: Path, *, as_json: bool) -> None:
 def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
     """Make a backup in every place, or in PLACE; only what is not there yet is copied.
 
-    May be stopped, and run beside anything else; the next one goes on with what was copied.
+    May be stopped, and run beside anything else; the next one goes on with what was copied. Ends with status
+    10 when packs could not be read here, and with 9 when the keystore is damaged: the backup is made all the
+    same, with the keys as they were last exported there.
     """
-    from audobon.errors import PartlyFailed
+    from audobon.backup.making import refuse_partial
 
     backups = _backups()
     with RunningLine() as line:
@@ -86,13 +88,13 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
         )
         for name, reason in each.lacking.items():
             say(f"  left out: {name}: {reason}")
+        if each.keystore_fault is not None:
+            say(f"  the keys are those of an earlier export: {each.keystore_fault}")
     print_failures(backups)
     if not is_dry:
         warn_of_words(backups)
     backups.raise_failures()
-    lacking = sum(len(each.lacking) for each in made)
-    if lacking:
-        raise PartlyFailed(f"packs that could not be read here: {lacking}", hint="audobon storage scrub")
+    refuse_partial(made)
 
 
 @backup.command("list", short_help="List the backups of every place, or of one.")
@@ -112,6 +114,8 @@ def list_backups(place: Path | None, *, source: Path | None, check: bool, as_jso
 
         list_without_keys(source.absolute(), as_json=as_json)
         return
+    import msgspec
+
     from audobon.backup.places import Place
     from audobon.backup.service import refuse_late
     from audobon.cli.backup_entries import HEADINGS, RIGHT, entry_of, row_of
@@ -130,11 +134,11 @@ def list_backups(place: Path | None, *, source: Path | None, check: bool, as_jso
             # Why not is among its alarms.
             history = []
         entries = [entry_of(each.manifest) for each in history]
-        listed.append({"standing": standing, "backups": entries})
+        listed.append({**msgspec.to_builtins(standing), "backups": entries})
         now_at = backups.sources.clock()
         rows += [(standing.place, *row_of(each.manifest, now=now_at)) for each in history]
     if as_json:
-        print_json(listed)
+        print_json({"places": listed})
     elif rows:
         click.echo("\n".join(columns(("place", *HEADINGS), rows, right=RIGHT)))
     elif not standings:
@@ -160,12 +164,12 @@ def status(*, as_json: bool) -> None:
         return "never" if at is None else f"{span(max(0.0, now_at - at))} ago"
 
     if as_json:
-        print_json(found)
+        print_json({"places": found})
     elif found:
         rows = [
             (
                 each.place,
-                "-" if each.backups is None else str(each.backups),
+                "-" if each.backup_count is None else str(each.backup_count),
                 age(each.backup_at),
                 age(each.drilled_at),
                 age(each.verified_at),
@@ -177,7 +181,7 @@ def status(*, as_json: bool) -> None:
         click.echo("\n".join(columns(headings, rows, right=("backups",))))
     else:
         say("no places for backups; begin with: audobon backup add FOLDER")
-    if any(each.backups for each in found):
+    if any(each.backup_count for each in found):
         warn_of_words(backups)
     refuse_late(found)
 
@@ -193,8 +197,9 @@ def status(*, as_json: bool) -> None:
 def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool) -> None:
     """Prove that every place, or PLACE, holds its backups as they were written.
 
-    Ends with status 9 when a bit is not as it was, and with 8 or 10 when a place is not there. --repair needs
-    the right to delete in the place, and makes a backup there when anything was damaged.
+    Ends with status 9 when a bit is not as it was, with 3 when all that is amiss was written by a newer
+    Audobon, and with 8 or 10 when a place is not there. --repair needs the right to delete in the place, and
+    makes a backup there when anything was damaged.
     """
     from audobon.backup.verifying import refuse
     from audobon.cli.queue_words import counted
@@ -227,7 +232,7 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: boo
             say(f"{each.place}/{fault.object}: {fault.what}")
         state = "all as it was written" if not each.faults else f"{len(each.faults)} not as written"
         read = "" if is_fast else f", {amount_of(each.read_bytes)} read"
-        backups_there, objects = counted(each.backups, "backup"), counted(each.objects, "object")
+        backups_there, objects = counted(each.backup_count, "backup"), counted(each.objects, "object")
         say(f"{each.place}: {backups_there}, {objects}{read}: {state}")
     print_failures(backups)
     refuse(found)
@@ -257,13 +262,13 @@ def prune(place: Path | None, *, yes: bool, as_json: bool, **keep: float | None)
     with RunningLine() as line:
         pruned = backups.prune(place=place, rules=rules, is_dry=not yes, tell=line.tell)
     if as_json:
-        print_json({"places": pruned, "failures": backups.failures})
+        print_json({"places": pruned, "failures": backups.failures, "is_dry_run": not yes})
     for each in pruned:
         for backup_id in each.removed:
-            say(f"{each.place}: {backup_id} {'would go' if each.is_dry else 'is gone'}")
+            say(f"{each.place}: {backup_id} {'is gone' if yes else 'would go'}")
         for backup_id, reasons in each.kept.items():
             say(f"{each.place}: {backup_id} stays ({', '.join(reasons)})")
-        verb = "would come free" if each.is_dry else "came free"
+        verb = "came free" if yes else "would come free"
         say(f"{each.place}: {each.objects} objects, {amount_of(each.freed_bytes)} {verb}")
     if pruned and not yes and any(each.removed or each.objects for each in pruned):
         say("nothing was removed yet; say --yes")

@@ -27,7 +27,8 @@ def entry_of(manifest: "Manifest") -> dict[str, object]:
         "added_bytes": manifest.added_bytes,
         "jobs": manifest.counts.jobs,
         "packs": len(manifest.packs),
-        "is_whole": not manifest.lacking,
+        "lacking": manifest.lacking,
+        "keystore_fault": manifest.keystore_fault,
     }
 
 
@@ -40,8 +41,14 @@ def row_of(manifest: "Manifest", *, now: float) -> tuple[str, ...]:
         amount_of(manifest.size_bytes),
         amount_of(manifest.added_bytes),
         str(manifest.counts.jobs),
-        f"lacks {len(manifest.lacking)}" if manifest.lacking else "whole",
+        _state(manifest),
     )
+
+
+def _state(manifest: "Manifest") -> str:
+    if manifest.lacking:
+        return f"lacks {len(manifest.lacking)}"
+    return "whole" if manifest.is_whole else "older keys"
 
 
 def list_without_keys(place: Path, *, as_json: bool) -> None:
@@ -54,13 +61,12 @@ def list_without_keys(place: Path, *, as_json: bool) -> None:
 
     stored, damaged = open_repository(place, None, rights="read").readable()
     if as_json:
-        print_json(
-            {
-                "place": str(place),
-                "backups": [entry_of(each.manifest) for each in stored],
-                "damaged": [error.message for error in damaged],
-            }
-        )
+        listed = {
+            "place": str(place),
+            "backups": [entry_of(each.manifest) for each in stored],
+            "damaged": [error.message for error in damaged],
+        }
+        print_json({"places": [listed]})
     elif stored:
         now = utc_now()
         click.echo(

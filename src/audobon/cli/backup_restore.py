@@ -246,7 +246,7 @@ def _restore_files(
     found = pages.job(job_id or "") if name is None else pages.file(name, job_id=job_id)
     written = pages.write(found, into.absolute())
     if as_json:
-        print_json({"backup": point.manifest.id, "place": str(repository.path), "files": written})
+        print_json({"id": point.manifest.id, "place": str(repository.path), "files": written})
         return
     for path in written:
         click.echo(path)
@@ -257,7 +257,7 @@ def _tell_plan(repository: "Repository", point: "Point", *, as_json: bool) -> No
     if as_json:
         print_json(
             {
-                "backup": point.manifest.id,
+                "id": point.manifest.id,
                 "place": str(repository.path),
                 "at": point.manifest.at,
                 "packs": len(point.packs),

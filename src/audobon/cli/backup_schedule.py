@@ -55,7 +55,8 @@ def schedule(
             )
             put.append(queue.put_schedule(wanted))
     if as_json:
-        print_json({"removed": [f"backup-{each}" for each in kinds]} if is_removing else put)
+        gone = [f"backup-{each}" for each in kinds] if is_removing else []
+        print_json({"schedules": put, "removed": gone})
         return
     if is_removing:
         say("removed: " + ", ".join(f"backup-{each}" for each in kinds))

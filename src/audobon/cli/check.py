@@ -11,7 +11,8 @@ def check(*, as_json: bool) -> None:
     """Read all that is kept, and tell what is not as it was written: keys, storage, database, places.
 
     Mends nothing, but for the index of storage, which any command makes anew. Ends with status 9 when
-    anything is damaged or missing, and each part says which command mends it.
+    anything is damaged or missing, with 3 when all that is amiss was written by a newer Audobon. Each part
+    says which command mends it.
     """
     from audobon.app import open_app
     from audobon.backup.checking import check_everything, refuse

@@ -38,7 +38,7 @@ def doctor(
     sides of tiles, and changes only what is more than 5 % faster, and by more than chance. No pixel changes.
     """
     from audobon import config
-    from audobon.cli import doctor_tiers, doctor_tuning
+    from audobon.cli import doctor_folder, doctor_tiers, doctor_tuning
     from audobon.cli.terminal import print_json
     from audobon.compute.hardware import examine
     from audobon.errors import Misconfigured
@@ -59,7 +59,13 @@ def doctor(
     choice = prove(settings.models.device)
     if as_json:
         same_disk = doctor_tiers.tiers_on_one_disk(settings.storage)
-        print_json({**_as_json(folder, findings, choice), "tiers_on_the_same_disk": same_disk})
+        print_json(
+            {
+                **_as_json(folder, findings, choice),
+                "tiers_on_the_same_disk": same_disk,
+                "folder_is_open_to_others": doctor_folder.is_open_to_others(folder),
+            }
+        )
     elif sys.stdout.isatty():
         _print_table(folder, findings)
     else:
@@ -69,6 +75,8 @@ def doctor(
         click.echo(_device_line(choice))
         click.echo(doctor_tuning.in_one_line(folder))
         click.echo(doctor_tiers.in_one_line(settings.storage))
+        if doctor_folder.is_open_to_others(folder):
+            click.echo(doctor_folder.in_one_line(folder))
         click.echo(_backup_line())
         click.echo(_scrub_line())
         click.echo(_bottom_line(len(unfit), len(findings)))

@@ -101,7 +101,7 @@ def check_recovery(file: Path | None, words_file: Path | None, *, as_json: bool)
 @click.command("import-recovery", short_help="Make the keyring from a recovery file and the words.")
 @click.argument("file", metavar="[PLACE|FILE]", type=_FILE_OR_PLACE, required=False)
 @_WORDS
-@click.option("--overwrite", is_flag=True, help="Replace a keyring that opens; it is kept beside.")
+@click.option("--overwrite", is_flag=True, help="Replace a sound keyring too; it is kept beside.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only look whether the words open the file.")
 @_JSON
 def import_recovery(
@@ -110,9 +110,11 @@ def import_recovery(
     """Make the keyring of this data folder from a recovery file and the 24 words.
 
     A recovery file, or the newest in a place for backups; without it the newest of all places. The
-    keyring gets a fresh topmost key here, protected as `keys.protector` says.
+    keyring gets a fresh topmost key here, protected as `keys.protector` says. A keystore that is damaged, or
+    does not open, is replaced and kept beside the new one; a sound one only with --overwrite.
     """
     from audobon.app import keyring_protectors
+    from audobon.atomic import make_private_folder
     from audobon.cli.recovery_files import recovery_file
     from audobon.config import load
     from audobon.keys import importing
@@ -124,7 +126,7 @@ def import_recovery(
     if is_dry:
         found = importing.look_into(words, data)
     else:
-        settings.storage.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(settings.storage.folder)
         found = importing.import_recovery(
             settings.storage.folder, words, data, keyring_protectors(settings), replace=overwrite
         )
@@ -134,6 +136,8 @@ def import_recovery(
     verb = "would import" if is_dry else "imported"
     source = "" if chosen == file else f", from {chosen}"
     say(f"{verb} keyring {found.id}: {_held(found)}{source}")
+    if found.replaced is not None:
+        say(f"the keystore that was here is kept: {found.replaced}")
     if not is_dry:
         say("hint: audobon keys status proves every key in it")
 

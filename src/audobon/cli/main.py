@@ -25,12 +25,12 @@ from audobon.cli.queue import queue_group
 from audobon.cli.recovery import recovery
 from audobon.cli.resources import resources
 from audobon.cli.run import run
+from audobon.cli.start import INTERRUPTED
 from audobon.cli.storage import storage
 from audobon.cli.terminal import complain, forget_json, has_printed_json, print_json
 from audobon.cli.up import up
 from audobon.errors import AudobonError, InvalidInput, UnknownOperation
 
-_INTERRUPTED = 130
 _ONE_INPUT = "-o OUT names the output; several pages go in as a folder or a book"
 
 
@@ -65,10 +65,10 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line and end the process with its status."""
-    # A polite request to end is treated like Ctrl-C: stop the work, keep what is finished.
-    signal.signal(signal.SIGTERM, _interrupt)
-    forget_json()
     try:
+        # A polite request to end is treated like Ctrl-C: stop the work, keep what is finished.
+        signal.signal(signal.SIGTERM, _interrupt)
+        forget_json()
         status = audobon.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except AudobonError as error:
@@ -82,7 +82,7 @@ def main() -> NoReturn:
         _tell_programs(InvalidInput.code, error.format_message(), None)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output is gone, as after `| head`; there is nobody to tell.
         sys.stderr.close()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audobon.atomic import write_bytes
+from audobon.atomic import make_private_folder, write_bytes
 from audobon.models.card import Card
 from audobon.models.running import Running
 from audobon.models.store import runtime_version
@@ -106,7 +106,7 @@ def find_tuning(folder: Path) -> Found:
 
 def save_tuning(folder: Path, tuning: Tuning) -> None:
     """Keep a tuning; raises DiskFull and Denied."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     write_bytes(folder / FILE, msgspec.json.format(msgspec.json.encode(tuning)))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.database.pruning import KEEP_SNAPSHOT_DAYS
 from audobon.errors import Corrupt, NewerFormat, NotFound
 from audobon.keys.service import Keys
@@ -117,7 +117,7 @@ def write_certificate(folder: Path, certificate: Certificate, keys: Keys) -> Pat
     body = msgspec.json.encode(certificate)
     path = certificate_path(folder, certificate.subject)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
     write_bytes(path.with_suffix(".txt"), certificate_text(certificate).encode())
     write_bytes(path, msgspec.json.encode(_Signed(msgspec.Raw(body), keys.sign(_said(body)).hex())))
     return path

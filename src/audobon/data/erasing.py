@@ -55,11 +55,6 @@ class ErasurePreview(msgspec.Struct, frozen=True):
     holds: list[str]
     running: list[str]
 
-    @property
-    def unreachable(self) -> list[str]:
-        """Places that cannot be reached now."""
-        return [place.place for place in self.places if place.why_not]
-
 
 class Erased(msgspec.Struct, frozen=True):
     """What an erasure came to.
@@ -152,10 +147,6 @@ class Eraser:
         """Finish all erasures that are not over, as far as places allow it now."""
         with self._lock():
             return [self._go_on(notes) for notes in self._notes.unfinished()]
-
-    def unfinished(self) -> list[ErasureNotes]:
-        """Return the erasures that are not over."""
-        return self._notes.unfinished()
 
     def _go_on(self, notes: ErasureNotes) -> Erased:
         begun = self._clock()

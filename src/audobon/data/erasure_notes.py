@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.data.certificate import Attempt, PlaceErased
 from audobon.errors import Corrupt
 
@@ -88,7 +88,7 @@ class NoteBook:
         """Write notes through to the disk."""
         path = self._path(notes.subject)
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(path.parent)
         write_bytes(path, msgspec.json.encode(notes))
 
     def unfinished(self) -> list[ErasureNotes]:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.errors import Corrupt, InvalidInput, NewerFormat
 
 DataKind = Literal["jobs", "originals", "results", "events", "logs", "cache"]
@@ -109,7 +109,7 @@ class Policies:
 
     def _write(self, file: _File) -> None:
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
         write_bytes(self._path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
 
 

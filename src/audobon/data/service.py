@@ -140,10 +140,6 @@ class DataRoom:
             eraser.settle()
             return eraser.resume()
 
-    def unfinished_erasures(self) -> list[ErasureNotes]:
-        """Return the erasures that are not over."""
-        return NoteBook(self._folder).unfinished()
-
     def settle_ledger(self) -> list[str]:
         """Remove what a restore brought back of whoever is erased; return their ids. Again is no error."""
         if not self._keys.exists or all(each.erased_at is None for each in self._keys.subjects()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from audobon.atomic import disk_errors
+from audobon.atomic import disk_errors, make_private_folder
 from audobon.database import precautions
 from audobon.database.revisions import SCHEMA_REVISION, must_migrate
 from audobon.errors import AudobonError, Conflict, Corrupt, Denied, DiskFull, NewerFormat, Unavailable
@@ -61,7 +61,7 @@ class Database:
                 Denied, DiskFull, Unavailable when another process keeps it locked
         """
         with disk_errors(self.path):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             self._demand_not_lost()
         try:
             connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)

@@ -117,10 +117,13 @@ def _scrub(upkeep: Upkeep, step: Step) -> "Scrubbed":
 
 
 def _backup_now(upkeep: Upkeep, step: Step) -> "list[Made]":
+    from audobon.backup.making import refuse_partial
+
     backups = upkeep.backups()
     made = backups.make(tell=_telling(step))
     backups.check()
     backups.raise_failures()
+    refuse_partial(made)
     return made
 
 

@@ -7,27 +7,47 @@ from pathlib import Path
 
 import msgspec
 
-from audobon.atomic import clear_leftovers, disk_errors, free_name, leftovers, sync_folder, temporary_beside
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    free_name,
+    leftovers,
+    make_private_folder,
+    sync_folder,
+    temporary_beside,
+)
 from audobon.clock import utc_now
-from audobon.errors import AudobonError, Conflict, CorruptKeyring, ForeignRepository
+from audobon.errors import (
+    AudobonError,
+    Conflict,
+    CorruptKeyring,
+    ForeignRepository,
+    SubjectErased,
+    SubjectNotFound,
+)
 from audobon.keys.abandoning import abandon
 from audobon.keys.keystore import Keystore, keystore_path, read_marker, write_marker
 from audobon.keys.protector import Protectors
 from audobon.keys.recovery import Content, RecoveryKey, read_heading
 from audobon.keys.ring import Ring
+from audobon.keys.status import prove
 from audobon.keys.subjects import secret_context, subject_context
 from audobon.keys.wrapping import wrap
 from audobon.processes import FileLock
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """The keyring that a recovery file held; instants are UTC seconds."""
+    """The keyring that a recovery file held; instants are UTC seconds.
+
+    replaced  where the keystore lies that was there before; None: there was none
+    """
 
     id: str
     created_at: float
     subjects: int
     subject_keys: int
     data_keys: int
+    replaced: str | None = None
 
 
 def look_into(words: str, file: bytes) -> Imported:
@@ -43,7 +63,8 @@ def import_recovery(
 ) -> Imported:
     """Make the keyring of a data folder from a recovery file, under a fresh key-encryption key.
 
-    replace  when the folder has a keyring that opens; one that does not is replaced anyway. Kept beside.
+    replace  when the folder has a sound keyring; a damaged one, or one that does not open, is replaced
+             anyway. Kept beside.
     raises   Conflict, ForeignRepository when the folder belongs to another keyring, and as `look_into`
     """
     content = _content(words, file)
@@ -58,7 +79,7 @@ def import_recovery(
         disk_errors(folder),
         FileLock(folder / "locks" / "import.lock", purpose="importing a keyring", wait=True),
     ):
-        if not replace and _opens(folder, protectors):
+        if not replace and _is_sound(folder, protectors):
             raise Conflict(f"the keyring of {folder} opens as it is", hint="add --overwrite to replace it")
         for leftover in leftovers(folder / "keyring"):
             with suppress(AudobonError):
@@ -68,7 +89,7 @@ def import_recovery(
         scratch.mkdir(mode=0o700)
         try:
             _build(scratch, outcome.id, content, protectors)
-            _put_in_place(folder, keystore_path(scratch))
+            aside = _put_in_place(folder, keystore_path(scratch))
         except BaseException:
             # Where that fails too, the next import tries again, and needs the keystore for it.
             with suppress(AudobonError):
@@ -77,10 +98,10 @@ def import_recovery(
             raise
         shutil.rmtree(scratch, ignore_errors=True)
         write_marker(folder, outcome.id)
-    return outcome
+    return msgspec.structs.replace(outcome, replaced=None if aside is None else str(aside))
 
 
-def _opens(folder: Path, protectors: Protectors) -> bool:
+def _is_sound(folder: Path, protectors: Protectors) -> bool:
     store = Keystore(folder)
     if not store.exists:
         return False
@@ -88,6 +109,12 @@ def _opens(folder: Path, protectors: Protectors) -> bool:
     try:
         ring.secret("recovery")
     except AudobonError:
+        store.close()
+        return False
+    try:
+        # What opens may be damaged all the same, and would be so in every export.
+        prove(ring)
+    except (CorruptKeyring, SubjectErased, SubjectNotFound):
         return False
     finally:
         store.close()
@@ -128,12 +155,14 @@ def _build(scratch: Path, keyring_id: str, content: Content, protectors: Protect
         store.close()
 
 
-def _put_in_place(folder: Path, built: Path) -> None:
+def _put_in_place(folder: Path, built: Path) -> Path | None:
+    """Put a keystore in its place; return where the one lies that was there."""
     target = keystore_path(folder)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(target.parent)
     aside = free_name(f"{target}.replaced-{utc_now():.0f}")
     journal = Path(f"{target}-journal")
-    if target.exists():
+    was_there = target.exists()
+    if was_there:
         try:
             # A second name, so that there is a keystore at any instant.
             os.link(target, aside)
@@ -144,6 +173,7 @@ def _put_in_place(folder: Path, built: Path) -> None:
         journal.replace(f"{aside}-journal")
     built.replace(target)
     sync_folder(target.parent)
+    return aside if was_there else None
 
 
 def _content(words: str, file: bytes) -> Content:

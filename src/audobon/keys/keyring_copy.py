@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from audobon.atomic import disk_errors, sync_folder, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, sync_folder, write_bytes
 from audobon.errors import Conflict, KeyringLost
 from audobon.keys.keystore import HINT, Keystore, forget_home, keystore_path, read_marker, write_marker
 
@@ -23,7 +23,7 @@ def copy_keyring(source: Path, target: Path) -> None:
     if copy.exists():
         raise Conflict(f"{target} has a keyring already", hint="name a new folder")
     with disk_errors(copy), Keystore(target).errors():
-        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(copy.parent)
         copy.touch(mode=0o600)
         # Read as one transaction, whatever is changed there meanwhile.
         with closing(sqlite3.connect(store)) as original, closing(sqlite3.connect(copy)) as made:

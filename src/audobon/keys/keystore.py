@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from audobon.atomic import disk_errors, sync_folder
+from audobon.atomic import disk_errors, make_private_folder, sync_folder
 from audobon.errors import CorruptKeyring, DiskFull, KeyringLost, NewerFormat, Unavailable
 from audobon.keys.seal import COPIED, SEAL, Change, watch
 from audobon.keys.unlock_file import read_private, remove_private, write_private
@@ -252,7 +252,7 @@ class Keystore:
         return state.st_dev, state.st_ino, self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self.path.parent)
         known = read_marker(self.folder)
         if not self.path.exists():
             if known is not None:

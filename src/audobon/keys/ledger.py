@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from audobon.atomic import disk_errors, sync_folder, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, sync_folder, write_bytes
 from audobon.clock import utc_now
 from audobon.errors import CorruptKeyring
 from audobon.keys.unlock_file import read_private
@@ -155,7 +155,7 @@ class Ledger:
         # The keyring is opened before the lock is taken: signing may have to wait for the keystore.
         self._sign(b"")
         with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.path.parent)
 
     def _write(self, lines: bytes) -> None:
         if not lines:

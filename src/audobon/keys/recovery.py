@@ -176,9 +176,10 @@ def words_of(ring: Ring, *, are_shown: bool = True) -> str:
 
 
 def export(ring: Ring) -> bytes:
-    """Return the keystore's content as a recovery file."""
+    """Return the keystore's content as a recovery file. raises CorruptKeyring: damage is not handed on."""
     key = RecoveryKey(ring.secret("recovery"))
     with ring.changing() as connection:
+        ring.check_seal()
         content = Content(
             ring.resolve(PERSONAL),
             [

@@ -318,6 +318,9 @@ class Ring:
 
     def check_seal(self) -> None:
         """Prove every row of the keystore, within `changing`. raises CorruptKeyring."""
+        found = self.store.connection().execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            raise CorruptKeyring(f"{self.store.path} is damaged: {found}", hint=HINT)
         if not self.store.has_own_schema():
             raise CorruptKeyring(f"the tables of {self.store.path} are not as they were made", hint=HINT)
         if self.store.is_sealed:

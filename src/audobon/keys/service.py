@@ -191,11 +191,6 @@ class Keys:
             return False
         return True
 
-    def sealed_version(self, text: str) -> tuple[str, int] | None:
-        """Return whose key sealed a text, and which version of it; None for a text that is not sealed."""
-        found = parted(text)
-        return None if found is None else (found[0], int.from_bytes(found[1][:4], "big"))
-
     def sign(self, data: bytes) -> bytes:
         """Return a signature (Ed25519, 64 bytes) by this keyring."""
         return self._signing().sign(data)
@@ -251,10 +246,6 @@ class Keys:
         """
         return erasure.erase(self._opened(), self.ledger, subject, reason)
 
-    def note_erasure(self, subject: str, *, reason: Reason = "asked") -> LedgerEntry:
-        """Note in the ledger that a subject is to be erased, before `erase`; again changes nothing."""
-        return self.ledger.append(self._opened().resolve(subject), reason)
-
     def try_every_key(self, sealed: bytes, *, context: bytes) -> tuple[int, list[str]]:
         """Return how many keys were tried on something sealed after its nonce, and who of them opens it."""
         return try_every_key(self._opened(), sealed, context=context)
@@ -295,7 +286,10 @@ class Keys:
         return recovery.RecoveryKey(self._opened().secret("recovery")).recipient
 
     def export_for_recovery(self) -> bytes:
-        """Return all that another machine needs to open what is stored, for the recovery words alone."""
+        """Return all that another machine needs to open what is stored, for the recovery words alone.
+
+        raises  CorruptKeyring when any row of the keystore is not as it was written
+        """
         return recovery.export(self._opened())
 
     def status(self) -> KeyringStatus:

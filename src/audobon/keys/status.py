@@ -2,9 +2,8 @@
 
 import msgspec
 
-from audobon.errors import AudobonError, CorruptKeyring
+from audobon.errors import AudobonError
 from audobon.keys import erasure
-from audobon.keys.keystore import HINT
 from audobon.keys.ledger import Ledger
 from audobon.keys.ring import Ring
 
@@ -35,25 +34,14 @@ class KeyringStatus(msgspec.Struct, frozen=True):
 
 def read_status(ring: Ring, ledger: Ledger) -> KeyringStatus:
     """Return how the keyring stands, every key in it opened. raises CorruptKeyring, KeyringLost."""
-    with ring.lock, ring.changing() as connection:
-        found = connection.execute("PRAGMA integrity_check").fetchone()[0]
-        if found != "ok":
-            raise CorruptKeyring(f"{ring.store.path} is damaged: {found}", hint=HINT)
-        ring.newest_tenant()
-        ring.check_seal()
-        versions = connection.execute("SELECT subject_id, version FROM subject_key").fetchall()
+    with ring.lock:
+        versions = prove(ring)
+        connection = ring.store.connection()
         tenant_version, rotated_at = connection.execute(
             "SELECT version, created_at FROM tenant_key ORDER BY version DESC"
         ).fetchone()
         subjects, erased = connection.execute("SELECT count(*), count(erased_at) FROM subject").fetchone()
         rewrapped = connection.execute("SELECT count(*) FROM data_key").fetchone()[0]
-    with ring.lock:
-        # From the disk, not from memory.
-        ring.forget()
-        ring.secret("signing")
-        ring.secret("recovery")
-        for subject, version in versions:
-            ring.subject_key(subject, version)
         exported_at = ring.store.meta("words exported at")
         entries, fault = _ledger(ring, ledger)
         return KeyringStatus(
@@ -64,12 +52,31 @@ def read_status(ring: Ring, ledger: Ledger) -> KeyringStatus:
             rotated_at,
             subjects - erased,
             erased,
-            sum(version > 0 for _, version in versions),
+            sum(version > 0 for version in versions),
             rewrapped,
             None if exported_at is None else float(exported_at),
             entries,
             fault,
         )
+
+
+def prove(ring: Ring) -> list[int]:
+    """Prove every row of a keystore and open every key; return the versions of all keys of subjects.
+
+    raises  CorruptKeyring, KeyringLost
+    """
+    with ring.lock:
+        with ring.changing() as connection:
+            ring.newest_tenant()
+            ring.check_seal()
+            keys = connection.execute("SELECT subject_id, version FROM subject_key").fetchall()
+        # From the disk, not from memory.
+        ring.forget()
+        ring.secret("signing")
+        ring.secret("recovery")
+        for subject, version in keys:
+            ring.subject_key(subject, version)
+        return [version for _, version in keys]
 
 
 def _ledger(ring: Ring, ledger: Ledger) -> tuple[int, str | None]:

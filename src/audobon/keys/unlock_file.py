@@ -4,7 +4,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from audobon.atomic import clear_leftovers, clear_leftovers_in, disk_errors, sync_folder, temporary_beside
+from audobon.atomic import (
+    clear_leftovers,
+    clear_leftovers_in,
+    disk_errors,
+    make_private_folder,
+    sync_folder,
+    temporary_beside,
+)
 from audobon.keys.versions import KeptVersions, decode_versions, encode_versions
 
 
@@ -40,7 +47,7 @@ def write_private(path: Path, data: bytes) -> None:
     """Write a file whole, which nobody but its user may read at any instant."""
     temporary = temporary_beside(path)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         # Under whatever name: a key-encryption key that was never used has one of its own.
         clear_leftovers_in(path.parent)
         try:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from audobon.atomic import write_bytes
+from audobon.atomic import make_private_folder, write_bytes
 from audobon.errors import AudobonError
 from audobon.models.card import Card
 
@@ -88,7 +88,7 @@ class PeakMemory:
         others = {key: sizes for key, sizes in _read(self._path).items() if key != way}
         merged = _newest({**others, **self._ways}, _MOST_WAYS)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             write_bytes(self._path, msgspec.json.encode(merged))
         except (AudobonError, OSError):
             # A full disk costs the next process these figures and nothing else: the card's still hold.

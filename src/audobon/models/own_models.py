@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from audobon.atomic import clear_leftovers, disk_errors, sync_folder, temporary_beside, write_bytes, writing
+from audobon.atomic import (
+    clear_leftovers,
+    disk_errors,
+    make_private_folder,
+    sync_folder,
+    temporary_beside,
+    write_bytes,
+    writing,
+)
 from audobon.clock import utc_now
 from audobon.errors import Conflict, CorruptModel, InvalidInput, ModelNotFound
 from audobon.models.card import Card, built_in_names, parse_card, unknown_model
@@ -44,7 +52,7 @@ class OwnModels:
     def staging(self, name: str) -> Iterator[Path]:
         """Lend an empty folder on the same disk; it goes with the block, and what killed processes left."""
         with disk_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             for part in (*self._folder.glob(".*.part"), *self._trash.glob(".*.part")):
                 clear_leftovers(part.with_name(part.name[1:].partition(".")[0]))
             folder = temporary_beside(self._place(name))

@@ -20,6 +20,7 @@ from pathlib import Path
 import blake3
 import msgspec
 
+from audobon.atomic import make_private_folder
 from audobon.errors import CorruptModel, DiskFull
 from audobon.models.card import Card
 from audobon.models.devices import DeviceKind
@@ -77,7 +78,7 @@ def prepare(card: Card, models_folder: Path, kind: DeviceKind = "cpu") -> Path:
     """
     graph = read_graph(card)
     target = prepared_folder(card, models_folder, kind)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(target.parent)
     _remove_leftovers(target.parent)
     with tempfile.TemporaryDirectory(prefix=".preparing-", dir=target.parent) as scratch:
         folder = Path(scratch) / "model"

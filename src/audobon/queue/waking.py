@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from audobon.atomic import make_private_folder
+
 # Where there are no named pipes, by the system or the disk, whoever waits looks again this often.
 _LOOK_SECONDS = 0.05
 
@@ -62,7 +64,7 @@ class Bell:
             self._pipe = None
 
     def _hang(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         pipe = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
         os.mkfifo(pipe, 0o600)
         self._pipe = pipe

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from audobon.atomic import disk_errors, write_bytes
+from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.clock import utc_now
 from audobon.errors import NotFound
 from audobon.ids import new_id
@@ -67,7 +67,7 @@ class RecoveryBook:
         if not new:
             return
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
         write_bytes(self._path, msgspec.json.encode([*self.list(), *new][-_MOST:]))
 
     def list(self) -> list[Mended]:

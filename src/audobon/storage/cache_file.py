@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from audobon.atomic import make_private_folder
 from audobon.processes import FileLock
 
 # Raise when the tables change: a file of another version is thrown away.
@@ -97,7 +98,7 @@ class CacheFile:
                 connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         if not self.exists:
             # What a file that somebody deleted left beside it.
             self._remove()

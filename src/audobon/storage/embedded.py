@@ -276,10 +276,11 @@ class FolderObjectStore(ObjectStore):
         """Return the path of a name in a tier, with the folder that it needs."""
         path, root = self._path(name, tier), self._folders[tier]
         with disk_errors(path):
-            make_folder(self._standard)
+            # A place for backups is there by now, and others may be given rights in it.
+            make_folder(self._standard, is_private=True)
             if tier in self._elsewhere and not ((root / _MARK).exists() and self._note_of(tier).exists()):
                 self._demand_attached()
-                make_folder(root)
+                make_folder(root, is_private=True)
                 write_bytes(root / _MARK, f"the tier {tier} of {self._standard}\n".encode())
                 write_bytes(self._note_of(tier), f"{root}\n".encode())
             try:

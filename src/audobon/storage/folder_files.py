@@ -74,12 +74,15 @@ def files_below(
                 yield Path(entry.path), entry.stat()
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder, and those above it, so that it lasts through a power cut."""
+def make_folder(folder: Path, *, is_private: bool = False) -> None:
+    """Create a folder, and those above it, so that it lasts through a power cut.
+
+    is_private  for this user alone; otherwise as the system has it for this user
+    """
     new = []
     while not folder.is_dir():
         new.append(folder)
         folder = folder.parent
     for each in reversed(new):
-        each.mkdir(exist_ok=True)
+        each.mkdir(mode=0o700 if is_private else 0o777, exist_ok=True)
         sync_folder(each.parent)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audobon.atomic import disk_errors
+from audobon.atomic import disk_errors, make_private_folder
 from audobon.errors import (
     AudobonError,
     Corrupt,
@@ -122,7 +122,7 @@ class Index:
         with self.lock, disk_errors(self.path):
             # One that is no good any more; nobody may meet it closed.
             self.close()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent)
             if self.exists and not self._mark.exists():
                 # Nothing is to be made, so nobody is to be waited for, and no file is touched.
                 with suppress(IndexDamaged):

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import blake3
 
+from audobon.atomic import make_private_folder
 from audobon.keys.streaming import HEADER_BYTES as STREAM_HEADER_BYTES
 from audobon.keys.streaming import EncryptingWriter
 from audobon.storage import zstd_frames
@@ -29,7 +30,7 @@ class LonePack:
     """
 
     def __init__(self, folder: Path, header: Header, cipher: PackCipher, *, is_packed: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self.header = header
         self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"
         self._cipher = cipher

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
-from audobon.atomic import write_bytes
+from audobon.atomic import make_private_folder, write_bytes
 from audobon.errors import (
     AlreadyRunning,
     CorruptKeyring,
@@ -85,7 +85,7 @@ class Log:
             file.close()
 
     def _open(self) -> BinaryIO:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         _rotate(self._path)
         return self._path.open("ab", buffering=0)
 
