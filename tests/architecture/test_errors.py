@@ -22,7 +22,10 @@ With `--json`, a command that ends with an error before it printed its result pr
 `{"error": {"code": ..., "message": ..., "hint": ...}}`, with `null` for no hint. The words on standard error
 stay. A command that printed its result, such as the report of a run of which some pages failed, prints no
 second document: the exit status tells. What is typed wrongly is `invalid_input`. A command that is stopped
-ends with 130, and prints nothing.
+ends with 130, and prints nothing, from the moment on that Python has started.
+
+What looks at many things, such as `audobon check` and `audobon backup verify`, ends with 9 when any is damaged, and
+with 3 when none is, but a newer Audobon wrote some.
 
 | exit | code | http | again | meaning |
 |---:|---|---:|---|---|

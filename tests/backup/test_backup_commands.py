@@ -100,18 +100,19 @@ def test_a_fresh_machine_needs_a_place_and_the_words(audobon: Command, tmp_path:
     assert done.returncode == 0, done.stderr
     # It goes on from there: the same place, the same keyring.
     assert fresh("backup", "now").returncode == 0
-    assert len(json.loads(fresh("backup", "list", "--json").stdout)[0]["backups"]) == 2
+    assert len(json.loads(fresh("backup", "list", "--json").stdout)["places"][0]["backups"]) == 2
     assert fresh("backup", "verify").returncode == 0
 
 
 def test_schedules_are_proposed_and_taken_away(audobon: Command) -> None:
-    put = json.loads(audobon("backup", "schedule", "--json").stdout)
+    put = json.loads(audobon("backup", "schedule", "--json").stdout)["schedules"]
     assert [(each["name"], each["cron"]) for each in put] == [
         ("backup-now", "0 1 * * *"),
         ("backup-drill", "0 3 * * *"),
         ("backup-verify", "0 5 * * 0"),
     ]
-    (drill,) = json.loads(audobon("backup", "schedule", "drill", "--every", "6h", "--json").stdout)
+    every = audobon("backup", "schedule", "drill", "--every", "6h", "--json")
+    (drill,) = json.loads(every.stdout)["schedules"]
     assert drill["cron"] == "0 */6 * * *"
     assert audobon("backup", "schedule", "now", "--every", "7h").returncode == 2
     assert audobon("backup", "schedule", "--remove").stderr == (

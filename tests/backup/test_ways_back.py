@@ -170,7 +170,7 @@ def test_a_fresh_machine_restores_in_place_and_keeps_what_it_began(audobon: Comm
     keyring = json.loads(audobon("keys", "status", "--json").stdout)["id"]
 
     fresh = Command(tmp_path / "new")
-    listed = json.loads(fresh("backup", "list", "--from", place, "--json").stdout)
+    listed = json.loads(fresh("backup", "list", "--from", place, "--json").stdout)["places"][0]
     assert (listed["place"], len(listed["backups"]), listed["damaged"]) == (str(place), 1, [])
     take = ("backup", "restore", "--from", place, "--recovery-words-file", words, "--in-place")
     done = fresh(*take)

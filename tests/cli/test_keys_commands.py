@@ -229,3 +229,29 @@ def test_a_damaged_ledger_is_told_and_written_anew(desk: Desk) -> None:
     said = "wrote the ledger anew: the ledger of erasures lacks entries\n"
     assert run(desk, "keys", "mend-ledger") == (0, "", said)
     assert run(desk, "keys", "mend-ledger") == (0, "", "the ledger is sound\n")
+
+
+def test_a_damaged_keystore_is_not_exported_and_is_replaced_without_asking(
+    desk: Desk, words_file: Path, recovery_file: Path, tmp_path: Path
+) -> None:
+    store = desk.folder / "keys" / "keystore.db"
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE meta SET value = x'00' WHERE name = 'words exported at'")
+    connection.close()
+    fault = f"error: rows of {store} are not as they were written\nhint: audobon keys import-recovery\n"
+    again = tmp_path / "again.age"
+    assert run(desk, "keys", "export-recovery", "--yes", "--keyring", str(again)) == (9, "", fault)
+    assert not again.exists()
+    # While no place holds an export, the words would be proved on one of the damaged keystore.
+    assert run(desk, "keys", "check-recovery", "--words-file", str(words_file)) == (9, "", fault)
+
+    code, out, err = run(desk, "keys", "import-recovery", str(recovery_file), "--words-file", str(words_file))
+
+    (aside,) = store.parent.glob("*.replaced-*")
+    assert (code, out, err) == (
+        0,
+        "",
+        f"imported keyring {keyring_id(desk)}: 0 subjects, 0 keys\n"
+        f"the keystore that was here is kept: {aside}\n"
+        "hint: audobon keys status proves every key in it\n",
+    )

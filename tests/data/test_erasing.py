@@ -44,7 +44,7 @@ def test_what_would_go_is_shown_and_nothing_changed(desk: DataDesk, tmp_path: Pa
         (str(near), 2, 1),
         (str(far), 0, 0),
     ]
-    assert preview.unreachable == [str(far)]
+    assert [place.place for place in preview.places if place.why_not] == [str(far)]
     assert desk.rows("SELECT count(*) FROM job") == [(1,)]
     assert not (desk.folder / "erasures").exists()
 

@@ -6,10 +6,18 @@ from audobon.keys.keystore import Keystore
 from audobon.keys.passphrase import Cost, Passphrase, PassphraseFile
 from audobon.keys.port import KeyEncryption
 from audobon.keys.protector import Protector
+from audobon.keys.sealed_texts import parted
 from audobon.keys.service import Keys
 from audobon.keys.unlocking import HereProtectors
 
 CHEAP = Cost(memory_kib=64, passes=1, lanes=1)
+
+
+def sealed_version(text: str) -> tuple[str, int]:
+    """Return whose key sealed a text, and which version of it."""
+    found = parted(text)
+    assert found is not None
+    return found[0], int.from_bytes(found[1][:4], "big")
 
 
 class MemoryBackend:

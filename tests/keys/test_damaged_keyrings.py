@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from keyring_home import Home
+from keyring_home import Home, sealed_version
 
 from audobon.errors import CorruptKeyring, KeyringLost, NewerFormat
 from audobon.keys.service import PERSONAL, SYSTEM, Keys
@@ -72,7 +72,7 @@ def test_random_damage_is_noticed_or_harmless(made: Home) -> None:
         try:
             for text in sealed.values():
                 assert fresh.unseal_text(text, context=b"c") == "x"
-            assert fresh.sealed_version(fresh.seal_text(PERSONAL, "y", context=b"c")) == (PERSONAL, 1)
+            assert sealed_version(fresh.seal_text(PERSONAL, "y", context=b"c")) == (PERSONAL, 1)
         except (CorruptKeyring, KeyringLost, NewerFormat):
             noticed += 1
         finally:

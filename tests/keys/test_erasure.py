@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from keyring_home import Home
+from keyring_home import Home, sealed_version
 
 from audobon.errors import Conflict, CorruptKeyring, SubjectErased, SubjectNotFound
 from audobon.keys.erasure import Erasure
@@ -94,7 +94,7 @@ def test_the_user_is_erased_and_begins_anew_under_another_id(home: Home, keys: K
     newer = keys.new_data_key(PERSONAL)
     assert newer.subject == anew
     text = keys.seal_text(PERSONAL, "new", context=b"c")
-    assert keys.sealed_version(text) == (anew, 1)
+    assert sealed_version(text) == (anew, 1)
     fresh = home.open()
     assert fresh.unseal_text(text, context=b"c") == "new"
     # By the name as by the id.
@@ -141,8 +141,7 @@ def test_it_is_noticed_by_a_process_that_has_the_keystore_open(
 def test_an_erasure_noted_and_not_done_is_done_by_the_next_who_opens(home: Home, keys: Keys) -> None:
     ann = keys.subject("Ann")
     sealed = keys.seal_text(ann, "x", context=b"c")
-    entry = keys.note_erasure(ann)
-    assert entry.subject == ann
+    keys.ledger.append(ann, "asked")
     keys.close()
     with pytest.raises(SubjectErased):
         home.open().unseal_text(sealed, context=b"c")

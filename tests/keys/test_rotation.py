@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from keyring_home import Home
+from keyring_home import Home, sealed_version
 
 from audobon.keys import rotation
 from audobon.keys.rotation import Rewrapped, Rotated, Wrapped
@@ -41,7 +41,7 @@ def test_a_rotation_makes_every_key_above_the_data_keys_anew(home: Home, keys: K
     assert fresh.open_data_key(*beside(made)) == made.key
     assert (fresh.recovery_words(), fresh.public_signing_key) == (words, public)
     assert [fresh.find_subject("Ann").id, fresh.subject(PERSONAL)] == [ann, PERSONAL]
-    assert fresh.sealed_version(fresh.seal_text(ann, "x", context=b"c")) == (ann, 2)
+    assert sealed_version(fresh.seal_text(ann, "x", context=b"c")) == (ann, 2)
     assert fresh.new_data_key(ann).subject_version == 2
 
 

@@ -102,7 +102,7 @@ class Ransomware(Scenario):
     """Somebody has the machine, and with it all that makes backups: the writer's identity and the keys."""
 
     def strike(self) -> None:
-        clean = self.desk.told("backup", "list", self.desk.offsite)[0]["backups"][-1]
+        clean = self.desk.told("backup", "list", self.desk.offsite)["places"][0]["backups"][-1]
         self.desk.names[BACKUP_ID] = clean["id"]
         for job in self.before.jobs:
             self.desk.audobon("jobs", "discard", job["id"])

@@ -273,6 +273,8 @@ class Verifier:
                         return
         except AudobonError as caught:
             error = caught
+            if isinstance(error, _UNREADABLE):
+                what = error.message
         self._fault(name, what, error)
 
     def _fault(self, name: str, what: str, error: AudobonError | None = None) -> None:

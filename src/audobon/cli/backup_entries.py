@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from audobon.cli.backup_words import amount_of
 from audobon.cli.durations import span
@@ -18,18 +19,31 @@ HEADINGS = ("id", "made", "age", "size", "added", "jobs", "state")
 RIGHT = ("size", "added", "jobs")
 
 
-def entry_of(manifest: "Manifest") -> dict[str, object]:
-    """Return a backup for programs; instants are UTC seconds."""
-    return {
-        "id": manifest.id,
-        "at": manifest.at,
-        "size_bytes": manifest.size_bytes,
-        "added_bytes": manifest.added_bytes,
-        "jobs": manifest.counts.jobs,
-        "packs": len(manifest.packs),
-        "lacking": manifest.lacking,
-        "keystore_fault": manifest.keystore_fault,
-    }
+class Entry(msgspec.Struct, frozen=True):
+    """A backup for programs; `at` is UTC seconds, the rest as in the manifest."""
+
+    id: str
+    at: float
+    size_bytes: int
+    added_bytes: int
+    jobs: int
+    packs: int
+    lacking: dict[str, str]
+    keystore_fault: str | None
+
+
+def entry_of(manifest: "Manifest") -> Entry:
+    """Return a backup for programs."""
+    return Entry(
+        manifest.id,
+        manifest.at,
+        manifest.size_bytes,
+        manifest.added_bytes,
+        manifest.counts.jobs,
+        len(manifest.packs),
+        manifest.lacking,
+        manifest.keystore_fault,
+    )
 
 
 def row_of(manifest: "Manifest", *, now: float) -> tuple[str, ...]:
