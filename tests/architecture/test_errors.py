@@ -24,8 +24,8 @@ stay. A command that printed its result, such as the report of a run of which so
 second document: the exit status tells. What is typed wrongly is `invalid_input`. A command that is stopped
 ends with 130, and prints nothing, from the moment on that Python has started.
 
-What looks at many things, such as `audobon check` and `audobon backup verify`, ends with 9 when any is damaged, and
-with 3 when none is, but a newer Audobon wrote some.
+What looks at many things, such as `audobon check` and `audobon backup verify`, ends with 9 when any is
+damaged, and with 3 when none is, but a newer Audobon wrote some.
 
 | exit | code | http | again | meaning |
 |---:|---|---:|---|---|
