@@ -182,13 +182,13 @@ def test_what_a_newer_audobon_wrote_is_no_damage_and_ends_with_3(machine: Machin
     newer = (machine.place / name).read_bytes().replace(b"AUDOFIL1", b"AUDOFIL2")
     with instead(machine.place / name, newer):
         done = machine.audobon("check")
-        fault = f"places: {machine.place}/{name}: its bytes are not those that were written"
+        fault = f"places: {machine.place}/{name}: was written by a newer Audobon"
         assert done.stderr == f"{fault}\nhint: upgrade Audobon\nerror: {fault}\nhint: upgrade Audobon\n"
         assert done.returncode == 3
         done = machine.audobon("backup", "verify")
         assert done.returncode == 3
         assert done.stderr.splitlines()[-2:] == [
-            f"error: {machine.place}/{name}: its bytes are not those that were written",
+            f"error: {machine.place}/{name}: was written by a newer Audobon",
             "hint: upgrade Audobon",
         ]
 
@@ -245,7 +245,7 @@ def test_what_a_newer_audobon_wrote_is_spared(machine: Machine, repairing: Repai
     harm(machine, name, newer)
     repairing(
         f"{name}: left as it is, as it could not be read",
-        faults=(f"{name}: its bytes are not those that were written",),
+        faults=(f"{name}: was written by a newer Audobon",),
         status=3,
         hint="upgrade Audobon",
     )

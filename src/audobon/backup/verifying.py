@@ -278,6 +278,8 @@ class Verifier:
         self._fault(name, what, error)
 
     def _fault(self, name: str, what: str, error: AudobonError | None = None) -> None:
+        # The line that tells it begins with the name.
+        what = what.removeprefix(f"{name} ")
         if isinstance(error, _UNREADABLE):
             self._faults.append(Fault(name, what, error.code, is_unreadable=True))
         else:
