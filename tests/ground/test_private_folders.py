@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audobon.atomic import make_private_folder
+from audobon.cli.doctor_folder import is_open_to_others
 
 PROGRAM = Path(sys.executable).with_name("audobon")
 
@@ -22,7 +23,6 @@ FIRST = [
     ("backup", "add", "place"),
     ("data", "subjects"),
     ("models", "list"),
-    ("doctor", "--json"),
     ("recovery", "mend"),
 ]
 
@@ -64,7 +64,8 @@ def test_a_folder_that_is_there_is_left_as_it_is_and_the_doctor_says_so(tmp_path
     told = f"privacy: others can look into the data folder; to close it: chmod 700 {shlex.quote(str(folder))}"
     assert told in audobon(tmp_path, "doctor").stdout.splitlines()
     folder.chmod(0o700)
-    assert "privacy" not in audobon(tmp_path, "doctor").stdout
+    assert not is_open_to_others(folder)
+    assert not is_open_to_others(tmp_path / "not there yet")
 
 
 def test_a_place_for_backups_is_made_as_the_system_has_it(tmp_path: Path) -> None:
