@@ -21,7 +21,7 @@ VERIFY = "audobon backup verify --repair; if this disk is failing, another place
 
 
 class Machine:
-    """A machine with two packs, an erased project, a job, and a backup in one place."""
+    """A machine with two packs, an erased project, and a backup in one place."""
 
     def __init__(self, root: Path) -> None:
         self.audobon = Command(root / "machine")
@@ -30,7 +30,8 @@ class Machine:
             page = root / name
             page.write_bytes(os.urandom(2_000_000))
             assert self.audobon("storage", "put", page).returncode == 0
-        self.audobon("queue", "pause", "batch")
+        self.audobon("storage", "put", "--project", "fox", page)
+        assert self.audobon("data", "erase", "fox", "--yes").returncode == 0
         assert self.audobon("backup", "add", self.place).returncode == 0
         assert self.audobon("backup", "now").returncode == 0
 
@@ -106,6 +107,12 @@ def test_a_row_of_the_keystore_that_was_changed(machine: Machine) -> None:
         told(machine, keys=[f"rows of {store} are not as they were written"])
 
 
+def test_a_line_of_the_ledger_of_erasures_that_was_changed(machine: Machine) -> None:
+    ledger = machine.data / "keys" / "ledger.jsonl"
+    with instead(ledger, flipped(ledger)):
+        told(machine, keys=["line 1 of the ledger of erasures is not as it was written"])
+
+
 def test_a_pack_that_is_gone(machine: Machine) -> None:
     pack = machine.pack()
     with instead(pack, None):
@@ -115,25 +122,32 @@ def test_a_pack_that_is_gone(machine: Machine) -> None:
 def test_a_pack_with_a_flipped_bit(machine: Machine) -> None:
     pack = machine.pack()
     with instead(pack, flipped(pack)):
-        told(machine, storage=["?"])
+        fault = f"{machine.name_of(pack)}: 1 of 1 records are not as they were written"
+        told(machine, storage=[fault])
 
 
 def test_a_database_that_is_gone(machine: Machine) -> None:
     path = machine.data / "audobon.db"
+    (copy,) = (machine.data / "wal").iterdir()
+    last = max(int(name) for each in copy.iterdir() for name in each.stem.split("-")[:2])
     with instead(path, None):
-        told(machine, database=["?"])
+        told(machine, database=[f"{path}: it is gone; its copy reaches to commit {last}"])
 
 
 def test_a_page_of_the_database_with_a_flipped_bit(machine: Machine) -> None:
     path = machine.data / "audobon.db"
-    with instead(path, flipped(path)):
-        told(machine, database=["?"])
+    # Bytes of the first page that mean nothing to SQLite.
+    with instead(path, flipped(path, at=80)):
+        fault = f"{path}: 1 pages differ from what was committed, the first is page 1"
+        told(machine, database=[fault])
 
 
 def test_a_copy_of_the_database_with_a_flipped_bit(machine: Machine) -> None:
     (path,) = (machine.data / "wal").rglob("*.snapshot")
+    name = path.relative_to(machine.data)
+    stream = "an encrypted stream is not as it was written, or another key or context made it"
     with instead(path, flipped(path)):
-        told(machine, database=["?"])
+        told(machine, database=[f"{name} of the shipped database is not as it was written: {stream}"])
 
 
 @pytest.mark.parametrize(
@@ -141,13 +155,20 @@ def test_a_copy_of_the_database_with_a_flipped_bit(machine: Machine) -> None:
     [
         ("packs", "its bytes are not those that were written"),
         ("files", "its bytes are not those that were written"),
-        ("manifests", "does not bear the signature of this repository's keys"),
         ("keystores", "its bytes are not those that were written"),
     ],
 )
 def test_an_object_of_a_place_with_a_flipped_bit(machine: Machine, kind: str, what: str) -> None:
     name = machine.objects(kind)[0]
     with instead(machine.place / name, flipped(machine.place / name)):
+        told(machine, places=[f"{machine.place}/{name}: {what}"])
+
+
+def test_a_backup_that_was_signed_as_another(machine: Machine) -> None:
+    name = machine.objects("manifests")[0]
+    changed = (machine.place / name).read_bytes().replace(b'"jobs":0', b'"jobs":1')
+    with instead(machine.place / name, changed):
+        what = "does not bear the signature of this repository's keys"
         told(machine, places=[f"{machine.place}/{name}: {what}"])
 
 
