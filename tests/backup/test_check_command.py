@@ -30,7 +30,7 @@ class Machine:
             page = root / name
             page.write_bytes(os.urandom(2_000_000))
             assert self.audobon("storage", "put", page).returncode == 0
-        self.audobon("storage", "put", "--project", "fox", page)
+        assert self.audobon("storage", "put", "--subject", "fox", page).returncode == 0
         assert self.audobon("data", "erase", "fox", "--yes").returncode == 0
         assert self.audobon("backup", "add", self.place).returncode == 0
         assert self.audobon("backup", "now").returncode == 0
