@@ -9,7 +9,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Tell whether others than its owner may look into a folder; one that is not there yet is made closed."""
+    """Tell whether others than its owner may look into a folder that is there."""
     return os.name != "nt" and folder.is_dir() and bool(folder.stat().st_mode & _OTHERS)
 
 

@@ -346,10 +346,7 @@ class Ring:
         if seal is None:
             raise CorruptKeyring(f"{self.store.path} lacks its seal", hint=HINT)
         cipher, what = AESGCM(self._seal_key()), f"the seal of {self.store.path}"
-        try:
-            return int.from_bytes(opened_by(cipher, seal, self._seal_context(), what=what))
-        except CorruptKeyring as error:
-            raise CorruptKeyring(error.message, hint=HINT) from error
+        return int.from_bytes(opened_by(cipher, seal, self._seal_context(), what=what, hint=HINT))
 
     def _seal_key(self) -> bytes:
         # Of all that never changes only this is always there.

@@ -29,12 +29,12 @@ def sealed_by(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
     return nonce + cipher.encrypt(nonce, data, context)
 
 
-def opened_by(cipher: AESGCM, sealed: bytes, context: bytes, *, what: str) -> bytes:
+def opened_by(cipher: AESGCM, sealed: bytes, context: bytes, *, what: str, hint: str | None = None) -> bytes:
     """Return what `sealed_by` was given. raises CorruptKeyring, which calls it `what`."""
     try:
         return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError) as error:
-        raise CorruptKeyring(f"{what} is not as it was written") from error
+        raise CorruptKeyring(f"{what} is not as it was written", hint=hint) from error
 
 
 def wrap(key: bytes, secret: bytes, context: bytes) -> bytes:
