@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import signal
 import subprocess
+import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import msgspec
 
@@ -19,6 +22,8 @@ from audobon.errors import CorruptBackup, ObjectExists, Unavailable
 
 RECEIVER = "audobon_receiver"
 _STOP_SECONDS = 10.0
+_MOST_LINES = 100
+_OWN_WORDS = "pg_receivewal: "
 _PARTIAL = ".partial"
 _HISTORY = ".history"
 
@@ -37,6 +42,9 @@ class WalReceiver:
         self._programs = programs
         self._name = name
         self._process: subprocess.Popen[bytes] | None = None
+        self._listening: threading.Thread | None = None
+        # Of an outage it speaks every five seconds; the newest tells what is the matter.
+        self._heard: deque[str] = deque(maxlen=_MOST_LINES)
 
     def __enter__(self) -> "WalReceiver":
         self.start()
@@ -63,11 +71,27 @@ class WalReceiver:
             "pg_receivewal",
             [*slot, "-D", str(self._folder), "--synchronous", "--status-interval=1"],
             secrets=passwords,
-            # It speaks of every lost connection; nobody would read it.
-            stderr=subprocess.DEVNULL,
             # One that outlived us would hold the slot against the next.
             ends_with_us=True,
         )
+        assert self._process.stderr is not None
+        self._listening = threading.Thread(
+            target=self._listen, args=(self._process.stderr,), name="listening to pg_receivewal", daemon=True
+        )
+        self._listening.start()
+
+    def _listen(self, said: IO[bytes]) -> None:
+        with said:
+            for line in said:
+                if words := line.decode(errors="replace").strip().removeprefix(_OWN_WORDS):
+                    self._heard.append(words)
+
+    def heard(self) -> list[str]:
+        """Return what it said since the last call, each once: why it receives nothing, and tries again."""
+        lines = []
+        while self._heard:
+            lines.append(self._heard.popleft())
+        return list(dict.fromkeys(lines))
 
     def stop(self) -> None:
         """End it in order; what was received stays."""
@@ -80,11 +104,14 @@ class WalReceiver:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if self._listening is not None:
+            self._listening.join()
 
     def demand_alive(self) -> None:
-        """Raise Unavailable when it ended by itself."""
+        """Raise Unavailable with its last words when it ended by itself."""
         if self._process is not None and (status := self._process.poll()) is not None:
-            raise Unavailable(f"pg_receivewal ended with {status}", hint="see that the server runs")
+            words = "; ".join(self.heard()) or f"it ended with {status}"
+            raise Unavailable(f"pg_receivewal: {words}", hint="see that the server runs")
 
     def is_synchronous(self) -> bool:
         """Tell whether the server waits for it at every commit. raises Unavailable."""
@@ -157,17 +184,19 @@ class WalArchive:
         for path in files:
             segment = segment_of(path.name)
             if path.suffix == _HISTORY or segment is not None:
-                data = path.read_bytes()
+                with disk_errors(path):
+                    data = path.read_bytes()
                 if segment is not None:
                     prove_segment(data, segment, system_identifier, what=str(path))
                     whole.append(path)
                 names += self._keep(f"{WAL}{path.name}", data)
         if partial and files and files[-1].suffix == _PARTIAL:
             names += self._keep_partial(files[-1], system_identifier)
-        for path in whole[:-1]:
-            path.unlink()
-        if whole[:-1]:
-            sync_folder(self._folder)
+        with disk_errors(self._folder):
+            for path in whole[:-1]:
+                path.unlink()
+            if whole[:-1]:
+                sync_folder(self._folder)
         return Shipped(names, sum(self._objects.store.stat(name).size_bytes for name in names))
 
     def _keep(self, name: str, data: bytes) -> list[str]:

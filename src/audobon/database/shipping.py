@@ -13,6 +13,7 @@ from audobon.clock import Clock, utc_now
 from audobon.database import wal_checksums
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
 from audobon.database.compacting import compact_shipped
+from audobon.database.exchanged import is_exchanged
 from audobon.database.generations import Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
@@ -23,7 +24,7 @@ from audobon.database.shipped import (
     read_info,
     start_of,
 )
-from audobon.database.shipping_state import ShippingState, StateFile, lost_state
+from audobon.database.shipping_state import ShippingState, StateFile, lost_state, mark_of
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
@@ -57,6 +58,7 @@ class Shipper:
         self._shut_out_frames = 0
         # Commits counted by the index when the log was begun anew; None: no round was begun since.
         self._counted: int | None = None
+        self._is_copying = False
 
     def close(self) -> None:
         """Close what it has open; ships nothing."""
@@ -131,6 +133,13 @@ class Shipper:
         """Whether `ship` has found that there are many small segments."""
         return self._state is not None and self._state.needs_compacting
 
+    def is_of_another_file(self, state: ShippingState) -> bool:
+        """Tell whether another file lies where a database was that is shipped up to a state; reads the copy.
+
+        raises  DiskFull, Denied
+        """
+        return is_exchanged(self._path, state, self._store, self._keys)
+
     def has_news(self) -> bool:
         """Tell whether something is committed that is not shipped, or not known to be; asks no keys."""
         index = self._checkpoints.log.index()
@@ -197,6 +206,11 @@ class Shipper:
         raise AlreadyRunning(f"{self._path} is shipped elsewhere too, or its log is begun anew ever again")
 
     def _ship_from(self, state: ShippingState, index: LogIndex) -> None:
+        if index.salts == state.place.salts and state.is_changed(self._path):
+            if self._checkpoints.begun_frames() <= state.begun:
+                raise Broken("others changed the database file, or put another in its place")
+            # A log that grew large, SQLite copies by itself.
+            state = msgspec.structs.replace(state, file=None)
         if index.salts != state.place.salts:
             # By others, or by one who died before its first frames were shipped.
             state = state.moved(self._checkpoints.log.next_round(state.place, index))
@@ -259,7 +273,13 @@ class Shipper:
 
         # If somebody reads in the log for long: to try again costs, so not at once.
         self._shut_out_frames = self._checkpoints.index().frames
-        self._checkpoints.turn(ship, began_anew)
+        # Killed meanwhile, nobody knows how much of it was copied.
+        self._is_copying = True
+        self._note(msgspec.structs.replace(self._known(), file=None))
+        try:
+            self._checkpoints.turn(ship, began_anew)
+        finally:
+            self._is_copying = False
         if self._ship_all().frames < TURN_FRAMES:
             self._shut_out_frames = 0
 
@@ -371,6 +391,9 @@ class Shipper:
         return self._state
 
     def _note(self, state: ShippingState, *, is_proven: bool = True) -> None:
+        if state.file is None and not self._is_copying:
+            begun = self._checkpoints.begun_frames()
+            state = msgspec.structs.replace(state, file=mark_of(self._path), begun=begun)
         self._state = state
         # That a round follows is only known here, until its first frames are shipped.
         if is_proven and state != self._noted:
