@@ -2,12 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from postgres_server import PostgresServer
 
 from audobon.database.postgres import Address
@@ -59,28 +57,6 @@ class Site:
             for statement in statements:
                 found = connection.execute(statement)  # type: ignore[call-overload]
             return found.fetchall() if found.description else []  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with PostgresServer(durable=False, settings=SETTINGS) as server:
-        made = Site(server, tmp_path)
-        try:
-            yield made
-        finally:
-            made.receiver.stop()
-            made.keys.close()
-
-
-@pytest.fixture
-def site_with_rows(site: Site) -> Site:
-    """Its log is received; it has a table of rows, and a whole backup."""
-    site.begin()
-    site.execute(
-        "CREATE TABLE note (id integer PRIMARY KEY, words text)", "INSERT INTO note VALUES (1, 'one')"
-    )
-    site.backups.take(site.address)
-    return site
 
 
 def restored_rows(site: Site, target: Target = NEWEST) -> list[int]:

@@ -35,7 +35,7 @@ from audobon.errors import (
 )
 from audobon.storage.embedded import FolderObjectStore
 
-pytest_plugins = ("postgres_fixture", "postgres_site")
+pytest_plugins = ("postgres_fixture", "postgres_site_fixture")
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed_and_its_disk_with_it(

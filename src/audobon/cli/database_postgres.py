@@ -125,7 +125,7 @@ def receive(*, into: Path, require: bool, url: str | None, place: Path | None) -
             while True:
                 receiver.demand_alive()
                 # The same again and again, while an outage lasts.
-                if (heard := receiver.heard()) and heard != told:
+                if (heard := receiver.attend()) and heard != told:
                     told = heard
                     say("\n".join(map(printable, heard)))
                 if require and not is_waited_for:

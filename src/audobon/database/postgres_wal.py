@@ -23,6 +23,8 @@ from audobon.errors import CorruptBackup, ObjectExists, Unavailable
 RECEIVER = "audobon_receiver"
 _STOP_SECONDS = 10.0
 _MOST_LINES = 100
+# It says: write-ahead log file "000000010000000000000003.partial" has 1048576 bytes, should be 0 or 16777216
+_CUT_SHORT = " bytes, should be 0 or "
 _OWN_WORDS = "pg_receivewal: "
 _PARTIAL = ".partial"
 _HISTORY = ".history"
@@ -64,9 +66,17 @@ class WalReceiver:
         """Begin; returns at once. Lost connections are taken up again. raises Unavailable, Misconfigured."""
         with disk_errors(self._folder):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        conninfo, passwords = self._address.for_programs(application_name=self._name)
-        slot = ["-d", conninfo, "-w", "-S", self._name]
+        slot, passwords = self._slot()
         self._programs.run("pg_receivewal", *slot, "--create-slot", "--if-not-exists", secrets=passwords)
+        self._launch()
+
+    def _slot(self) -> tuple[list[str], dict[str, str]]:
+        conninfo, passwords = self._address.for_programs(application_name=self._name)
+        return ["-d", conninfo, "-w", "-S", self._name], passwords
+
+    def _launch(self) -> None:
+        slot, passwords = self._slot()
+        self._remove_cut_short()
         self._process = self._programs.start(
             "pg_receivewal",
             [*slot, "-D", str(self._folder), "--synchronous", "--status-interval=1"],
@@ -86,12 +96,26 @@ class WalReceiver:
                 if words := line.decode(errors="replace").strip().removeprefix(_OWN_WORDS):
                     self._heard.append(words)
 
-    def heard(self) -> list[str]:
-        """Return what it said since the last call, each once: why it receives nothing, and tries again."""
+    def attend(self) -> list[str]:
+        """Return what it said since the last call, each once: why it receives nothing, and tries again.
+
+        Where a full disk cut short a file that it was making, it is started anew: it would not go on itself.
+        """
         lines = []
         while self._heard:
             lines.append(self._heard.popleft())
+        if any(_CUT_SHORT in line for line in lines):
+            self.stop()
+            self._launch()
         return list(dict.fromkeys(lines))
+
+    def _remove_cut_short(self) -> None:
+        """Remove a file that is not as long as it is made at first; nothing was received into it yet."""
+        with disk_errors(self._folder):
+            for path in self._folder.glob(f"*{_PARTIAL}"):
+                is_made = path.stat().st_size in (0, SEGMENT_BYTES)
+                if segment_of(path.stem) is not None and not is_made and not path.read_bytes().strip(b"\0"):
+                    path.unlink()
 
     def stop(self) -> None:
         """End it in order; what was received stays."""
@@ -110,7 +134,7 @@ class WalReceiver:
     def demand_alive(self) -> None:
         """Raise Unavailable with its last words when it ended by itself."""
         if self._process is not None and (status := self._process.poll()) is not None:
-            words = "; ".join(self.heard()) or f"it ended with {status}"
+            words = "; ".join(self._heard) or f"it ended with {status}"
             raise Unavailable(f"pg_receivewal: {words}", hint="see that the server runs")
 
     def is_synchronous(self) -> bool:

@@ -18,13 +18,11 @@ from audobon.database.generations import Position, generations, latest_info
 from audobon.database.shipped import (
     Info,
     ShippedWriter,
-    generation_name,
     new_key,
     object_name,
     read_info,
-    start_of,
 )
-from audobon.database.shipping_state import ShippingState, StateFile, lost_state, mark_of
+from audobon.database.shipping_state import ShippingState, StateFile, begun_state, lost_state, mark_of
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
@@ -134,10 +132,7 @@ class Shipper:
         return self._state is not None and self._state.needs_compacting
 
     def is_of_another_file(self, state: ShippingState) -> bool:
-        """Tell whether another file lies where a database was that is shipped up to a state; reads the copy.
-
-        raises  DiskFull, Denied
-        """
+        """Tell whether another file lies where the database was; see `exchanged.is_exchanged`."""
         return is_exchanged(self._path, state, self._store, self._keys)
 
     def has_news(self) -> bool:
@@ -292,24 +287,8 @@ class Shipper:
         # What was shipped and is gone from the store is not counted twice.
         noted = self._states.read()
         reach = max(0 if each is None else each.commit for each in (before, noted))
-        commit = reach + 1
-        generation = generation_name(commit)
-        key = new_key(self._keys)
-        return ShippingState(
-            generation=generation,
-            commit=commit,
-            at=max(self._clock(), 0.0 if before is None else before.at),
-            id=start_of(generation),
-            place=LogPlace(index.salts, index.frames, index.checksum),
-            page_bytes=index.page_bytes,
-            pages=index.pages,
-            why=why,
-            last_name="",
-            key_id=key.id,
-            subject=key.subject,
-            subject_version=key.subject_version,
-            wrapped=key.wrapped,
-        )
+        at = max(self._clock(), 0.0 if before is None else before.at)
+        return begun_state(index, new_key(self._keys), commit=reach + 1, at=at, why=why)
 
     def _store_snapshot(self, held: HeldCommit, state: ShippingState) -> None:
         name = object_name(state.generation, state.commit, "snapshot")

@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 
 from audobon.database.generations import Generation
-from audobon.database.shipped import Info
+from audobon.database.shipped import Info, generation_name, start_of
+from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import LogPlace
+from audobon.keys.service import DataKey
 from audobon.sqlite import files_held, kept_open
 
 # They are put together meanwhile, so what a restore has to read is bounded by bytes.
@@ -139,6 +141,26 @@ class ShippingState(msgspec.Struct, kw_only=True):
             frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
             compacted=max(0, self.compacted - then.segments),
         )
+
+
+def begun_state(index: LogIndex, key: DataKey, *, commit: int, at: float, why: str) -> ShippingState:
+    """Return the state in which a new generation begins with a commit, of which an index tells."""
+    generation = generation_name(commit)
+    return ShippingState(
+        generation=generation,
+        commit=commit,
+        at=at,
+        id=start_of(generation),
+        place=LogPlace(index.salts, index.frames, index.checksum),
+        page_bytes=index.page_bytes,
+        pages=index.pages,
+        why=why,
+        last_name="",
+        key_id=key.id,
+        subject=key.subject,
+        subject_version=key.subject_version,
+        wrapped=key.wrapped,
+    )
 
 
 def lost_state(generation: Generation) -> ShippingState:
