@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from audobon.sqlite import keeping_log
+
 
 @pytest.fixture
 def audobon(tmp_path: Path) -> "Audobon":
@@ -120,5 +122,9 @@ def test_a_copy_put_over_the_database_by_hand_is_told_and_both_states_can_be_had
 
 
 def queue_state(audobon: Audobon) -> str:
-    found = json.loads(audobon("queue", "list", "--json").stdout)
-    return next(each["state"] for each in found if each["name"] == "batch")
+    """Return the state of a queue as the database holds it, log and all."""
+    with (
+        keeping_log(str(audobon.folder / "data" / "audobon.db")),
+        closing(sqlite3.connect(audobon.folder / "data" / "audobon.db")) as connection,
+    ):
+        return str(connection.execute("SELECT state FROM queue WHERE name = 'batch'").fetchone()[0])
