@@ -15,13 +15,7 @@ from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
 from audobon.database.compacting import compact_shipped
 from audobon.database.exchanged import is_exchanged
 from audobon.database.generations import Position, generations, latest_info
-from audobon.database.shipped import (
-    Info,
-    ShippedWriter,
-    new_key,
-    object_name,
-    read_info,
-)
+from audobon.database.shipped import Info, ShippedWriter, new_key, object_name, read_info
 from audobon.database.shipping_state import ShippingState, StateFile, begun_state, lost_state, mark_of
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
@@ -149,9 +143,10 @@ class Shipper:
     def get_ready(self) -> None:
         """Load what it takes to ship what there is, before others are kept from shipping."""
         index, state = self._checkpoints.log.index(), self._states.read()
-        if index is not None:
-            is_begun = state is not None and state.place.salts == index.salts
-            wal_checksums.get_ready(index.frames - (state.place.frame if state and is_begun else 0))
+        # The first generation begins with a snapshot, whatever is in the log by then.
+        if index is not None and state is not None:
+            is_begun = state.place.salts == index.salts
+            wal_checksums.get_ready(index.frames - (state.place.frame if is_begun else 0))
 
     def _hold(self, reader: Connection) -> tuple[HeldCommit, ShippingState] | None:
         """Hold the last commit, shipped, with a reader; None when no snapshot is due."""
