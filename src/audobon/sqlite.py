@@ -24,19 +24,14 @@ _connections: dict[str, int] = {}
 _kept_open: dict[str, int] = {}
 
 
-class Connection(sqlite3.Connection):
-    """A connection that may leave the log where it is when it is the last, and tells of commits.
+class CountedConnection(sqlite3.Connection):
+    """A connection known to be open, so that nobody takes its locks away.
 
-    keeps_log     whether it leaves it, to be shipped
-    after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
-                  it raises, the block raises, though what it did is done
-    before_close  called while the connection is still usable
+    keeps_log  leave the log where it is when it is the last to close, to be shipped
     """
 
     path: str | None = None
     keeps_log = False
-    after_commit: Callable[[], None] | None = None
-    before_close: Callable[[], None] | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -44,27 +39,30 @@ class Connection(sqlite3.Connection):
         if path is None:
             super().close()
             return
-        try:
-            if self.before_close is not None:
-                self.before_close()
-        finally:
-            self.after_commit = self.before_close = None
-            with keeping_log(path) if self.keeps_log else nullcontext():
-                super().close()
-            _leave(path)
+        with keeping_log(path) if self.keeps_log else nullcontext():
+            super().close()
+        _leave(path)
 
 
-class CountedConnection(sqlite3.Connection):
-    """A connection as SQLite makes them, known to be open: so nobody takes its locks away."""
+class Connection(CountedConnection):
+    """A connection that tells of commits.
 
-    path: str | None = None
+    after_commit  called when a block of `transaction` was committed and is as durable as it promises; what
+                  it raises, the block raises, though what it did is done
+    before_close  called while the connection is still usable
+    """
+
+    after_commit: Callable[[], None] | None = None
+    before_close: Callable[[], None] | None = None
 
     def close(self) -> None:
         """Close the connection."""
-        super().close()
-        path, self.path = self.path, None
-        if path is not None:
-            _leave(path)
+        try:
+            if self.path is not None and self.before_close is not None:
+                self.before_close()
+        finally:
+            self.after_commit = self.before_close = None
+            super().close()
 
 
 @contextmanager
@@ -84,6 +82,16 @@ def keeping_log(path: str) -> Iterator[None]:
     finally:
         if keeper is not None:
             keeper.close()
+
+
+@contextmanager
+def files_held(database: Path) -> Iterator[None]:
+    """Have `kept_open` work in the block, whether or not this process has the database open besides."""
+    _enter(str(database))
+    try:
+        yield
+    finally:
+        _leave(str(database))
 
 
 def kept_open(path: str, *, database: str) -> int:
@@ -235,9 +243,7 @@ def connect(
         # What was read on a page of a job that was discarded shall not stay in free space.
         connection.execute("PRAGMA secure_delete = ON")
         if keeps_log:
-            connection.keeps_log = True
-            page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
+            _keep_log(connection)
         if isinstance(connection, GroupedConnection):
             connection.log_path = f"{path}-wal"
         connection.path = str(path)
@@ -248,8 +254,11 @@ def connect(
     return connection
 
 
-def connect_plainly(path: Path, *, uri: str | None = None) -> CountedConnection:
-    """Open a database file as it is, changing nothing of how it works; its last close is SQLite's own."""
+def connect_plainly(path: Path, *, uri: str | None = None, keeps_log: bool = False) -> CountedConnection:
+    """Open a database file as it is, changing nothing of how it works.
+
+    keeps_log  as for `connect`; otherwise it is copied and removed as SQLite lets it
+    """
     _enter(str(path))
     try:
         connection = sqlite3.connect(
@@ -263,7 +272,19 @@ def connect_plainly(path: Path, *, uri: str | None = None) -> CountedConnection:
         _leave(str(path))
         raise
     connection.path = str(path)
+    if keeps_log:
+        try:
+            _keep_log(connection)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def _keep_log(connection: CountedConnection) -> None:
+    connection.keeps_log = True
+    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_LIMIT_BYTES // page_bytes}")
 
 
 def connect_to_look(path: Path) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from audobon.sqlite import keeping_log
 
 
 @pytest.fixture
@@ -89,3 +92,39 @@ def test_a_damaged_copy_is_told_and_restored_as_far_as_it_goes(audobon: Audobon)
     assert "--as-far-as-possible restores to commit" in refused
     done = audobon("database", "restore", "--into", into, "--as-far-as-possible")
     assert "it ends there because wal/" in done.stderr
+
+
+def test_a_copy_put_over_the_database_by_hand_is_told_and_both_states_can_be_had(audobon: Audobon) -> None:
+    database = audobon.folder / "data" / "audobon.db"
+    copy = audobon.folder / "old.db"
+    audobon("queue", "pause", "batch")
+    audobon("database", "restore", "--into", copy)
+    audobon("queue", "resume", "batch")
+    last = json.loads(audobon("database", "status", "--json").stdout)["shipped"]["commit"]
+    shutil.copyfile(copy, database)
+
+    told = f"{database}: another file lies where the database was, beside the log of that"
+    assert audobon("queue", "pause", "interactive", status=9).stderr == (
+        f"error: {told}\nhint: audobon recovery mend\n"
+    )
+    for command in (("database", "check"), ("check",)):
+        assert f"{told}; audobon recovery mend\n" in audobon(*command, status=9).stderr
+    mended = audobon("recovery", "mend").stderr
+    assert "it is the database now, without that log, which is in" in mended
+    assert f"audobon database restore --to {last} --in-place" in mended
+
+    assert queue_state(audobon) == "pause"
+    audobon("database", "check")
+    audobon("check")
+    assert len(json.loads(audobon("database", "points", "--json").stdout)) == 2
+    audobon("database", "restore", "--to", last, "--in-place")
+    assert queue_state(audobon) == "run"
+
+
+def queue_state(audobon: Audobon) -> str:
+    """Return the state of a queue as the database holds it, log and all."""
+    with (
+        keeping_log(str(audobon.folder / "data" / "audobon.db")),
+        closing(sqlite3.connect(audobon.folder / "data" / "audobon.db")) as connection,
+    ):
+        return str(connection.execute("SELECT state FROM queue WHERE name = 'batch'").fetchone()[0])

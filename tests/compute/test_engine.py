@@ -77,6 +77,10 @@ def fence_of(pid: int) -> int:
     return resource.prlimit(pid, resource.RLIMIT_DATA)[0]
 
 
+def worker_pids(queue: SqliteQueue) -> list[int]:
+    return [owner.pid for owner in queue.owners()]
+
+
 def fence_for(budget_bytes: int) -> int:
     return budget_bytes + budget_bytes // 4 + SLACK_BYTES
 
@@ -89,7 +93,7 @@ def test_a_budget_that_changes_while_workers_live_is_told_to_the_queue_and_to_th
     with engine_of(tmp_path, queue, budget) as engine:
         assert queue.pools() == [PoolFigures(POOL, 1000 * MB, 300, 0, 0)]
         engine.start_worker()
-        (pid,) = engine.worker_pids
+        (pid,) = worker_pids(queue)
         tick_until(engine, lambda: fence_of(pid) == fence_for(1000 * MB))
 
         budget.ram_bytes, budget.vram_bytes = 400 * MB, 100
@@ -99,7 +103,7 @@ def test_a_budget_that_changes_while_workers_live_is_told_to_the_queue_and_to_th
 
         budget.ram_bytes = 2000 * MB
         tick_until(engine, lambda: fence_of(pid) == fence_for(2000 * MB))
-        assert engine.worker_pids == [pid]
+        assert worker_pids(queue) == [pid]
 
 
 def test_a_budget_that_only_wavers_is_left_as_it_was(tmp_path: Path, queue: SqliteQueue) -> None:
@@ -178,7 +182,7 @@ def test_the_engine_beats_for_its_workers_and_tells_of_their_start(
     told: list[News] = []
     with engine_of(tmp_path, queue, tell=told.append) as engine:
         engine.start_worker()
-        (pid,) = engine.worker_pids
+        (pid,) = worker_pids(queue)
         tick_until(engine, lambda: queue.owners()[0].beat > 0)
         (owner,) = queue.owners()
         assert (owner.pool, owner.pid, owner.boot_id) == (POOL, pid, boot_id())

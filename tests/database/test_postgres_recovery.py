@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from subprocess import Popen
@@ -12,17 +12,18 @@ import psutil
 import psycopg
 import pytest
 from postgres_server import PostgresServer
+from postgres_site import SETTINGS, WAIT_SECONDS, Site, restored_rows, wait_for_files
 
 from audobon.database import postgres_recovery
 from audobon.database.postgres import Address
 from audobon.database.postgres_backups import BaseBackups
 from audobon.database.postgres_lsn import SEGMENT_BYTES, Segment, parse_lsn
 from audobon.database.postgres_objects import PostgresObjects
-from audobon.database.postgres_places import ask_server, owner
+from audobon.database.postgres_places import ask_server
 from audobon.database.postgres_programs import Programs
-from audobon.database.postgres_recovery import NEWEST, Recovery, Target
+from audobon.database.postgres_recovery import Target
 from audobon.database.postgres_starting import carry_out
-from audobon.database.postgres_wal import WalArchive, WalReceiver, received
+from audobon.database.postgres_wal import received
 from audobon.errors import (
     BackupNotFound,
     CorruptBackup,
@@ -32,85 +33,9 @@ from audobon.errors import (
     OutputExists,
     Unavailable,
 )
-from audobon.keys.unlocking import open_keys
 from audobon.storage.embedded import FolderObjectStore
 
-pytest_plugins = ("postgres_fixture",)
-
-SETTINGS = {"wal_level": "replica", "summarize_wal": "on", "max_wal_senders": "5"}
-WAIT_SECONDS = 30.0
-
-
-class Site:
-    """A server, a receiver of its log, and the place of its copies."""
-
-    def __init__(self, server: PostgresServer, folder: Path) -> None:
-        self.server = server
-        self.address = Address(server.url)
-        self.programs = Programs(server.binaries)
-        self.received = folder / "received"
-        self.place = folder / "place"
-        self.store = FolderObjectStore({"standard": self.place})
-        self.keys = open_keys(folder / "data", unlock_folder=folder / "unlock")
-        self.objects = PostgresObjects(self.store, self.keys)
-        self.backups = BaseBackups(self.objects, self.programs)
-        self.receiver = WalReceiver(self.address, self.received, self.programs)
-        self.archive = WalArchive(self.objects, self.received)
-        self.recovery = Recovery(self.objects, self.programs, received_in=self.received)
-
-    def begin(self) -> None:
-        """Start the receiver and have the server wait for it."""
-        self.receiver.start()
-        self.receiver.require()
-        until = time.monotonic() + WAIT_SECONDS
-        while not self.receiver.is_synchronous():
-            assert time.monotonic() < until
-            time.sleep(0.01)
-
-    def ship(self, **options: Any) -> list[str]:
-        return self.archive.ship(system_identifier=owner(self.objects), **options).names
-
-    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.server.url, autocommit=True) as connection:
-            for statement in statements:
-                found = connection.execute(statement)  # type: ignore[call-overload]
-            return found.fetchall() if found.description else []  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with PostgresServer(durable=False, settings=SETTINGS) as server:
-        made = Site(server, tmp_path)
-        try:
-            yield made
-        finally:
-            made.receiver.stop()
-            made.keys.close()
-
-
-@pytest.fixture
-def site_with_rows(site: Site) -> Site:
-    """Its log is received; it has a table of rows, and a whole backup."""
-    site.begin()
-    site.execute(
-        "CREATE TABLE note (id integer PRIMARY KEY, words text)", "INSERT INTO note VALUES (1, 'one')"
-    )
-    site.backups.take(site.address)
-    return site
-
-
-def restored_rows(site: Site, target: Target = NEWEST) -> list[int]:
-    """Restore beside the server, have it recover, and return the rows it has."""
-    rows: list[int] = []
-    folder = site.server.folder / "beside"
-    done = site.recovery.restore(folder, target)
-
-    def look(connection: Any) -> None:
-        rows.extend(number for (number,) in connection.execute("SELECT id FROM note ORDER BY id"))
-
-    carry_out(folder, site.programs, user=done.user, look=look)
-    shutil.rmtree(folder)
-    return rows
+pytest_plugins = ("postgres_fixture", "postgres_site_fixture")
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed_and_its_disk_with_it(
@@ -279,13 +204,6 @@ def test_a_part_of_the_log_that_is_missing_or_changed_is_named(site_with_rows: S
     with pytest.raises(CorruptBackup, match=f"{segment} is missing"):
         site.recovery.restore(site.server.folder / "beside")
     assert not (site.server.folder / "beside").exists()
-
-
-def wait_for_files(site: Site, count: int) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while sum(len(path.name) == 24 for path in site.received.iterdir()) < count:
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_copies_of_another_server_are_refused(site_with_rows: Site, postgres_server: PostgresServer) -> None:

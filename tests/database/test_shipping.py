@@ -490,7 +490,9 @@ def test_of_two_that_began_alike_the_one_that_went_on_is_the_latest(desk: Desk, 
     # Noted nowhere, as on a full disk, while a long snapshot was taken.
     made = iter([names, names[::-1]])
     draw = pytest.MonkeyPatch()
-    draw.setattr("audobon.database.shipping.generation_name", lambda commit: f"{commit:012d}-{next(made)}")
+    draw.setattr(
+        "audobon.database.shipping_state.generation_name", lambda commit: f"{commit:012d}-{next(made)}"
+    )
     note = desk.folder / "locks" / "audobon.db.shipped"
     desk.shipper.ship(takes_snapshots=False)
     note.unlink()

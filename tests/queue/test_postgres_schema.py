@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, create_engine
 from audobon.database import migrate
 from audobon.database.postgres import Address, open_postgres
 from audobon.database.revisions import SCHEMA_REVISION
-from audobon.database.schema import TABLES, metadata
+from audobon.database.schema import metadata
 from audobon.errors import NewerFormat
 from audobon.queue.postgres import PostgresQueue
 
@@ -93,7 +93,7 @@ def test_the_migrations_make_exactly_the_schema(postgres_url: str) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
-    assert tables(postgres_url) == set(TABLES) | {"alembic_version"}
+    assert tables(postgres_url) == set(metadata.tables) | {"alembic_version"}
 
 
 def test_partial_indexes_are_those_of_the_schema(postgres_url: str) -> None:
@@ -154,7 +154,7 @@ def test_a_kill_inside_a_migration_leaves_nothing_half_done(
     process.wait()
     with PostgresQueue(postgres_url) as queue:
         assert queue.select() == []
-    assert tables(postgres_url) == set(TABLES) | {"alembic_version"}
+    assert tables(postgres_url) == set(metadata.tables) | {"alembic_version"}
 
 
 def test_an_up_to_date_database_is_opened_without_the_tools_of_migration(

@@ -10,6 +10,7 @@ from audobon.backup.service import Backups
 from audobon.backup.sources import Tell, tell_nobody
 from audobon.database.comparing import faults_against_copy, faults_in_log
 from audobon.database.copies import own_copy
+from audobon.database.exchanged import faults_of_file
 from audobon.database.looking import faults_in_copy
 from audobon.database.restoring import faults_in
 from audobon.errors import (
@@ -123,8 +124,14 @@ def _database(backups: Backups) -> Iterator[str]:
     sources = backups.sources
     log_faults = list(faults_in_log(sources.database.path))
     yield from log_faults
-    connection = sources.database.look()
     store = own_copy(sources.folder)
+    if sources.keys.exists and (
+        exchanged := list(faults_of_file(sources.database.path, store, sources.keys))
+    ):
+        # What is under the log of another says nothing.
+        yield from exchanged
+        return
+    connection = sources.database.look()
     if connection is not None:
         with closing(connection), sources.database.errors():
             yield from (f"{sources.database.path.name}: {fault}" for fault in faults_in(connection))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audobon.cli.terminal import print_json, say
-from audobon.errors import InvalidInput, Misconfigured
+from audobon.cli.terminal import print_json, printable, say
+from audobon.errors import InvalidInput, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,8 +105,11 @@ def receive(*, into: Path, require: bool, url: str | None, place: Path | None) -
 
     With --require a commit counts only when it lies here too, so that none is lost with the server. When this
     ends, the server then waits for it to be started again; `audobon database postgres release` lets it go on.
+
+    What keeps it from receiving, as a lost connection or a full disk, is said; it goes on as soon as it can.
     """
     import time
+    from contextlib import suppress
 
     from audobon.database.postgres_wal import WalArchive, WalReceiver
 
@@ -118,8 +121,19 @@ def receive(*, into: Path, require: bool, url: str | None, place: Path | None) -
             if require:
                 receiver.require()
             say(f"receiving the log of {address.place} into {into}; Ctrl-C ends it")
+            is_waited_for, told = False, [""]
             while True:
                 receiver.demand_alive()
+                # The same again and again, while an outage lasts.
+                if (heard := receiver.attend()) and heard != told:
+                    told = heard
+                    say("\n".join(map(printable, heard)))
+                if require and not is_waited_for:
+                    # The server may be away just now.
+                    with suppress(Unavailable):
+                        is_waited_for = receiver.is_synchronous()
+                    if is_waited_for:
+                        say("from now on no commit counts that is not here")
                 archive.ship(system_identifier=system_identifier, partial=True)
                 time.sleep(_SHIP_SECONDS)
 

@@ -96,19 +96,23 @@ def check(*, place: Path | None, as_json: bool) -> None:
 
     from audobon.app import open_app
     from audobon.cli.queue_words import counted
+    from audobon.database.copies import own_copy
+    from audobon.database.exchanged import faults_of_file
     from audobon.database.looking import faults_in_copy
     from audobon.database.restoring import faults_in
+    from audobon.database.service import MEND
     from audobon.database.shipping_state import StateFile
 
     app = open_app()
-    faults: list[str] = []
     way_back = "audobon database restore --help"
-    connection = app.database.look()
+    faults = list(faults_of_file(app.database.path, own_copy(app.folder), app.keys))
+    # What is under the log of another says nothing.
+    connection = None if faults else app.database.look()
     if connection is not None:
         with closing(connection), app.database.errors():
             faults += [f"{app.database.path}: {fault}" for fault in faults_in(connection)]
-        if faults:
-            way_back = "audobon recovery mend"
+    if faults:
+        way_back = MEND
     count = [0]
 
     def count_one(_: str) -> None:

@@ -90,11 +90,6 @@ class Engine:
         self.stop()
 
     @property
-    def worker_pids(self) -> list[int]:
-        """The process ids of the workers alive."""
-        return self._crew.pids
-
-    @property
     def budget_bytes(self) -> int:
         """What the engine gives its workers now."""
         return self._capacity.ram_bytes

@@ -62,6 +62,11 @@ class Checkpoints:
             raise sqlite3.OperationalError("the index of the log cannot be read")
         return index
 
+    def begun_frames(self) -> int:
+        """Return up to which frame anybody has begun to copy the log into the database."""
+        _ = self.writer
+        return self.log.begun_frames()
+
     @contextmanager
     def writers_kept_out(self, *, wait_seconds: float = _WAIT_SECONDS) -> Iterator[sqlite3.Connection]:
         """Let nobody else write during the block. raises sqlite3.OperationalError when others do not end."""

@@ -55,7 +55,10 @@ def faults_against_copy(path: Path, store: ObjectStore, keys: Keys) -> Iterator[
             with closing(sqlite3.connect(ours)) as copy:
                 connection.backup(copy)
             restore_database(store, keys, theirs, to=before.commit)
-            yield from _differences(path, ours, theirs)
+            if wrong := differing_pages(ours, theirs):
+                yield (
+                    f"{path}: {len(wrong)} pages differ from what was committed, the first is page {wrong[0]}"
+                )
         return
 
 
@@ -85,23 +88,23 @@ def faults_in_log(path: Path) -> Iterator[str]:
         yield f"{log}: frame {len(frames) + 1} is not as it was written, and what follows it is lost here"
 
 
-def _differences(path: Path, ours: Path, theirs: Path) -> Iterator[str]:
+def differing_pages(ours: Path, theirs: Path) -> list[int]:
+    """Return the numbers of the pages in which two database files differ, but for counters of changes."""
     with ours.open("rb") as one, theirs.open("rb") as other:
         page_bytes = int.from_bytes(one.read(18)[16:], "big") or 1
         page_bytes = 65536 if page_bytes == 1 else page_bytes
         one.seek(0)
-        number, wrong = 0, []
+        number = 0
+        wrong: list[int] = []
         while True:
             number += 1
             left, right = one.read(page_bytes), other.read(page_bytes)
             if not left and not right:
-                break
+                return wrong
             if number == 1:
                 left, right = _compared(left), _compared(right)
             if left != right:
                 wrong.append(number)
-    if wrong:
-        yield f"{path}: {len(wrong)} pages differ from what was committed, the first is page {wrong[0]}"
 
 
 def _compared(page: bytes) -> bytes:

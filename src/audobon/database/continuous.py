@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from audobon.clock import utc_now
+from audobon.database.exchanged import EXCHANGED
 from audobon.database.shipping import Shipper
-from audobon.database.shipping_state import Failure, FailureFile
-from audobon.errors import AlreadyRunning, AudobonError, Unavailable
+from audobon.database.shipping_state import Failure, FailureFile, StateFile
+from audobon.errors import AlreadyRunning, AudobonError, Corrupt, Unavailable
 from audobon.sqlite import Connection
 
 ShippingMode = Literal["async", "sync", "off"]
@@ -39,6 +40,8 @@ class ContinuousShipping:
         tell: Callable[[str], None] = lambda _: None,
         after_snapshot: Callable[[], None] = lambda: None,
     ) -> None:
+        self._path = path
+        self._states = StateFile(path)
         self._open_shipper = open_shipper
         self._mode = mode
         self._seconds = seconds
@@ -54,10 +57,14 @@ class ContinuousShipping:
         self._care: threading.Thread | None = None
 
     def attach(self, connection: Connection) -> None:
-        """Ship what a connection commits, until it is closed."""
+        """Ship what a connection commits, until it is closed.
+
+        raises  Corrupt when another file lies where the database was
+        """
         # Elsewhere the log cannot be read beside SQLite.
         if self._mode == "off" or sys.platform == "win32":
             return
+        self._demand_own_file()
         connection.before_close = self._detach
         if self._mode == "sync":
             connection.after_commit = self._ship_before_answer
@@ -67,6 +74,12 @@ class ContinuousShipping:
                 self._ended.clear()
                 self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
                 self._thread.start()
+
+    def _demand_own_file(self) -> None:
+        state = self._states.read()
+        # Only then it is worth opening what ships.
+        if state is not None and state.is_changed(self._path) and self._opened().is_of_another_file(state):
+            raise Corrupt(f"{self._path}: {EXCHANGED}", hint="audobon recovery mend")
 
     def _detach(self) -> None:
         with self._lock:

@@ -61,9 +61,12 @@ def plan(path: Path, revision: str | None) -> MigrationPlan:
 def upgrade(path: Path, to: str = "head") -> None:
     """Apply the revisions a database file lacks; each is applied whole or not at all.
 
+    The log stays, so that they are shipped as any commit is.
     raises  sqlite3.Error, as the driver named it
     """
-    engine = create_engine("sqlite://", creator=lambda: connect_plainly(path), poolclass=NullPool)
+    engine = create_engine(
+        "sqlite://", creator=lambda: connect_plainly(path, keeps_log=True), poolclass=NullPool
+    )
     # The driver's own habit commits before DDL, so half a revision would stay behind.
     event.listen(engine, "connect", _leave_transactions_alone)
     event.listen(engine, "begin", _begin_immediate)
@@ -111,11 +114,6 @@ def is_known(revision: str) -> bool:
 def revisions() -> list[Script]:
     """Return all revisions, oldest first."""
     return list(ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
-
-
-def newest() -> str | None:
-    """Return the newest revision there is."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -9,6 +9,7 @@ from typing import IO
 
 import msgspec
 
+from audobon.atomic import disk_errors
 from audobon.database import postgres_manifest
 from audobon.database.postgres import Address
 from audobon.database.postgres_lsn import SEGMENT_BYTES, Segment, parse_lsn, segment_of
@@ -86,7 +87,9 @@ class BaseBackups:
             arguments.append("--manifest-checksums=SHA256")
             if parent is not None:
                 known = Path(folder) / postgres_manifest.NAME
-                known.write_bytes(self._objects.read(f"{BASE}{parent.id}/manifest"))
+                manifest_of_parent = self._objects.read(f"{BASE}{parent.id}/manifest")
+                with disk_errors(known):
+                    known.write_bytes(manifest_of_parent)
                 arguments.append(f"--incremental={known}")
             with (
                 self._programs.reading("pg_basebackup", *arguments, secrets=passwords) as stream,

@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import signal
 import subprocess
+import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import msgspec
 
@@ -19,6 +22,10 @@ from audobon.errors import CorruptBackup, ObjectExists, Unavailable
 
 RECEIVER = "audobon_receiver"
 _STOP_SECONDS = 10.0
+_MOST_LINES = 100
+# It says: write-ahead log file "000000010000000000000003.partial" has 1048576 bytes, should be 0 or 16777216
+_CUT_SHORT = " bytes, should be 0 or "
+_OWN_WORDS = "pg_receivewal: "
 _PARTIAL = ".partial"
 _HISTORY = ".history"
 
@@ -37,6 +44,9 @@ class WalReceiver:
         self._programs = programs
         self._name = name
         self._process: subprocess.Popen[bytes] | None = None
+        self._listening: threading.Thread | None = None
+        # Of an outage it speaks every five seconds; the newest tells what is the matter.
+        self._heard: deque[str] = deque(maxlen=_MOST_LINES)
 
     def __enter__(self) -> "WalReceiver":
         self.start()
@@ -56,18 +66,56 @@ class WalReceiver:
         """Begin; returns at once. Lost connections are taken up again. raises Unavailable, Misconfigured."""
         with disk_errors(self._folder):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        conninfo, passwords = self._address.for_programs(application_name=self._name)
-        slot = ["-d", conninfo, "-w", "-S", self._name]
+        slot, passwords = self._slot()
         self._programs.run("pg_receivewal", *slot, "--create-slot", "--if-not-exists", secrets=passwords)
+        self._launch()
+
+    def _slot(self) -> tuple[list[str], dict[str, str]]:
+        conninfo, passwords = self._address.for_programs(application_name=self._name)
+        return ["-d", conninfo, "-w", "-S", self._name], passwords
+
+    def _launch(self) -> None:
+        slot, passwords = self._slot()
+        self._remove_cut_short()
         self._process = self._programs.start(
             "pg_receivewal",
             [*slot, "-D", str(self._folder), "--synchronous", "--status-interval=1"],
             secrets=passwords,
-            # It speaks of every lost connection; nobody would read it.
-            stderr=subprocess.DEVNULL,
             # One that outlived us would hold the slot against the next.
             ends_with_us=True,
         )
+        assert self._process.stderr is not None
+        self._listening = threading.Thread(
+            target=self._listen, args=(self._process.stderr,), name="listening to pg_receivewal", daemon=True
+        )
+        self._listening.start()
+
+    def _listen(self, said: IO[bytes]) -> None:
+        with said:
+            for line in said:
+                if words := line.decode(errors="replace").strip().removeprefix(_OWN_WORDS):
+                    self._heard.append(words)
+
+    def attend(self) -> list[str]:
+        """Return what it said since the last call, each once: why it receives nothing, and tries again.
+
+        Where a full disk cut short a file that it was making, it is started anew: it would not go on itself.
+        """
+        lines = []
+        while self._heard:
+            lines.append(self._heard.popleft())
+        if any(_CUT_SHORT in line for line in lines):
+            self.stop()
+            self._launch()
+        return list(dict.fromkeys(lines))
+
+    def _remove_cut_short(self) -> None:
+        """Remove a file that is not as long as it is made at first; nothing was received into it yet."""
+        with disk_errors(self._folder):
+            for path in self._folder.glob(f"*{_PARTIAL}"):
+                is_made = path.stat().st_size in (0, SEGMENT_BYTES)
+                if segment_of(path.stem) is not None and not is_made and not path.read_bytes().strip(b"\0"):
+                    path.unlink()
 
     def stop(self) -> None:
         """End it in order; what was received stays."""
@@ -80,11 +128,14 @@ class WalReceiver:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if self._listening is not None:
+            self._listening.join()
 
     def demand_alive(self) -> None:
-        """Raise Unavailable when it ended by itself."""
+        """Raise Unavailable with its last words when it ended by itself."""
         if self._process is not None and (status := self._process.poll()) is not None:
-            raise Unavailable(f"pg_receivewal ended with {status}", hint="see that the server runs")
+            words = "; ".join(self._heard) or f"it ended with {status}"
+            raise Unavailable(f"pg_receivewal: {words}", hint="see that the server runs")
 
     def is_synchronous(self) -> bool:
         """Tell whether the server waits for it at every commit. raises Unavailable."""
@@ -157,17 +208,19 @@ class WalArchive:
         for path in files:
             segment = segment_of(path.name)
             if path.suffix == _HISTORY or segment is not None:
-                data = path.read_bytes()
+                with disk_errors(path):
+                    data = path.read_bytes()
                 if segment is not None:
                     prove_segment(data, segment, system_identifier, what=str(path))
                     whole.append(path)
                 names += self._keep(f"{WAL}{path.name}", data)
         if partial and files and files[-1].suffix == _PARTIAL:
             names += self._keep_partial(files[-1], system_identifier)
-        for path in whole[:-1]:
-            path.unlink()
-        if whole[:-1]:
-            sync_folder(self._folder)
+        with disk_errors(self._folder):
+            for path in whole[:-1]:
+                path.unlink()
+            if whole[:-1]:
+                sync_folder(self._folder)
         return Shipped(names, sum(self._objects.store.stat(name).size_bytes for name in names))
 
     def _keep(self, name: str, data: bytes) -> list[str]:

@@ -67,7 +67,7 @@ def demand_room(path: Path) -> None:
 
 def prove_sound(path: Path) -> None:
     """Read a whole database; Corrupt when a page, an index or a reference of it is wrong."""
-    with closing(_open(path)) as connection, _damage(path):
+    with _damage(path), closing(_open(path)) as connection:
         first = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if first != "ok":
             raise _damaged(path, " ".join(str(first).split()))
@@ -147,7 +147,8 @@ def _forget_old(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return connect_plainly(path)
+    # Being the last to close it, of the live one it would take the log away from who ships it.
+    return connect_plainly(path, keeps_log=True)
 
 
 @contextmanager

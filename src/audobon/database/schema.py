@@ -221,5 +221,3 @@ backup_mark = Table(
     Column("at", Float, nullable=False),
     UniqueConstraint("sentinel", name="backup_mark_once"),
 )
-
-TABLES = metadata.tables

@@ -14,7 +14,7 @@ from audobon.database import precautions
 from audobon.database.revisions import SCHEMA_REVISION, must_migrate
 from audobon.errors import AudobonError, Conflict, Corrupt, Denied, DiskFull, NewerFormat, Unavailable
 from audobon.processes import FileLock
-from audobon.sqlite import connect, connect_to_look
+from audobon.sqlite import Connection, connect, connect_to_look
 
 if TYPE_CHECKING:
     from audobon.database.continuous import ContinuousShipping
@@ -67,18 +67,33 @@ class Database:
             connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
             try:
                 is_old = self._must_migrate(connection)
+                if _revision(connection) is None:
+                    self._demand_new("holds nothing without its log")
             except BaseException:
                 connection.close()
                 raise
             if is_old:
+                if shipping_note(self.path).exists():
+                    # What is committed so far is shipped before the log grows by all that is made anew.
+                    self._attach(connection)
                 connection.close()
                 self._migrate()
                 connection = connect(self.path, durable=durable, grouped=grouped, keeps_log=True)
         except sqlite3.Error as error:
             raise self._noted(named(error, self.path)) from error
-        if self._shipping is not None:
-            self._shipping.attach(connection)
+        self._attach(connection)
         return connection
+
+    def _attach(self, connection: Connection) -> None:
+        if self._shipping is None:
+            return
+        try:
+            self._shipping.attach(connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, Corrupt):
+                self._noted(error)
+            raise
 
     def look(self) -> sqlite3.Connection | None:
         """Return a connection that reads alone; None when there is no database, or an older one.
@@ -131,11 +146,13 @@ class Database:
 
     def _demand_not_lost(self) -> None:
         """Refuse to begin a database anew where one was that can be had again."""
-        if self.path.exists() and self.path.stat().st_size:
-            return
+        if not self.path.exists() or not self.path.stat().st_size:
+            self._demand_new("is gone")
+
+    def _demand_new(self, what_is_seen: str) -> None:
         # Without its own copy it may be in a place yet; that it was shipped tells that there was one.
         if shipping_note(self.path).exists() or any((self._folder / "wal").glob("*/*.snapshot")):
-            raise Corrupt(f"{self.path} is gone", hint=MEND)
+            raise Corrupt(f"{self.path} {what_is_seen}", hint=MEND)
 
     def migration(self) -> "MigrationPlan | None":
         """Return what bringing it up to date would do, having checked it; None when it is, or is not there.
@@ -231,7 +248,8 @@ def named(error: sqlite3.Error, path: Path) -> AudobonError:
     """Return our error for one of SQLite's about a database file."""
     # The extended codes of SQLite carry the plain one in their low byte.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    # Or so many fight over its locks that SQLite gave up looking.
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
         return Unavailable(f"{path} is kept locked by another process", hint="try again later")
     # On a full disk SQLite may only see that reading or writing failed.
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_disk_full(path)):

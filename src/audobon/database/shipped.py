@@ -17,8 +17,7 @@ from audobon.keys.streaming import DecryptingReader, EncryptingWriter
 from audobon.storage.port import ObjectStore
 
 PREFIX = "wal/"
-SEGMENT = ".segment"
-SNAPSHOT = ".snapshot"
+_SEGMENT = ".segment"
 
 _MAGIC = b"AUDWAL\0\1"
 _CONTEXT = b"audobon wal 1\0"
@@ -62,7 +61,7 @@ class Info(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The name of the object that tells this."""
         if self.marks:
-            return f"{PREFIX}{self.generation}/{self.first:012d}-{self.last:012d}{SEGMENT}"
+            return f"{PREFIX}{self.generation}/{self.first:012d}-{self.last:012d}{_SEGMENT}"
         return object_name(self.generation, self.first, self.kind)
 
     @property

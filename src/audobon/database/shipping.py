@@ -13,17 +13,10 @@ from audobon.clock import Clock, utc_now
 from audobon.database import wal_checksums
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
 from audobon.database.compacting import compact_shipped
+from audobon.database.exchanged import is_exchanged
 from audobon.database.generations import Position, generations, latest_info
-from audobon.database.shipped import (
-    Info,
-    ShippedWriter,
-    generation_name,
-    new_key,
-    object_name,
-    read_info,
-    start_of,
-)
-from audobon.database.shipping_state import ShippingState, StateFile, lost_state
+from audobon.database.shipped import Info, ShippedWriter, new_key, object_name, read_info
+from audobon.database.shipping_state import ShippingState, StateFile, begun_state, lost_state, mark_of
 from audobon.database.snapshots import HeldCommit, hold
 from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import Broken, LogPlace
@@ -57,6 +50,7 @@ class Shipper:
         self._shut_out_frames = 0
         # Commits counted by the index when the log was begun anew; None: no round was begun since.
         self._counted: int | None = None
+        self._is_copying = False
 
     def close(self) -> None:
         """Close what it has open; ships nothing."""
@@ -131,6 +125,10 @@ class Shipper:
         """Whether `ship` has found that there are many small segments."""
         return self._state is not None and self._state.needs_compacting
 
+    def is_of_another_file(self, state: ShippingState) -> bool:
+        """Tell whether another file lies where the database was; see `exchanged.is_exchanged`."""
+        return is_exchanged(self._path, state, self._store, self._keys)
+
     def has_news(self) -> bool:
         """Tell whether something is committed that is not shipped, or not known to be; asks no keys."""
         index = self._checkpoints.log.index()
@@ -145,9 +143,10 @@ class Shipper:
     def get_ready(self) -> None:
         """Load what it takes to ship what there is, before others are kept from shipping."""
         index, state = self._checkpoints.log.index(), self._states.read()
-        if index is not None:
-            is_begun = state is not None and state.place.salts == index.salts
-            wal_checksums.get_ready(index.frames - (state.place.frame if state and is_begun else 0))
+        # The first generation begins with a snapshot, whatever is in the log by then.
+        if index is not None and state is not None:
+            is_begun = state.place.salts == index.salts
+            wal_checksums.get_ready(index.frames - (state.place.frame if is_begun else 0))
 
     def _hold(self, reader: Connection) -> tuple[HeldCommit, ShippingState] | None:
         """Hold the last commit, shipped, with a reader; None when no snapshot is due."""
@@ -197,6 +196,11 @@ class Shipper:
         raise AlreadyRunning(f"{self._path} is shipped elsewhere too, or its log is begun anew ever again")
 
     def _ship_from(self, state: ShippingState, index: LogIndex) -> None:
+        if index.salts == state.place.salts and state.is_changed(self._path):
+            if self._checkpoints.begun_frames() <= state.begun:
+                raise Broken("others changed the database file, or put another in its place")
+            # A log that grew large, SQLite copies by itself.
+            state = msgspec.structs.replace(state, file=None)
         if index.salts != state.place.salts:
             # By others, or by one who died before its first frames were shipped.
             state = state.moved(self._checkpoints.log.next_round(state.place, index))
@@ -259,7 +263,13 @@ class Shipper:
 
         # If somebody reads in the log for long: to try again costs, so not at once.
         self._shut_out_frames = self._checkpoints.index().frames
-        self._checkpoints.turn(ship, began_anew)
+        # Killed meanwhile, nobody knows how much of it was copied.
+        self._is_copying = True
+        self._note(msgspec.structs.replace(self._known(), file=None))
+        try:
+            self._checkpoints.turn(ship, began_anew)
+        finally:
+            self._is_copying = False
         if self._ship_all().frames < TURN_FRAMES:
             self._shut_out_frames = 0
 
@@ -272,24 +282,8 @@ class Shipper:
         # What was shipped and is gone from the store is not counted twice.
         noted = self._states.read()
         reach = max(0 if each is None else each.commit for each in (before, noted))
-        commit = reach + 1
-        generation = generation_name(commit)
-        key = new_key(self._keys)
-        return ShippingState(
-            generation=generation,
-            commit=commit,
-            at=max(self._clock(), 0.0 if before is None else before.at),
-            id=start_of(generation),
-            place=LogPlace(index.salts, index.frames, index.checksum),
-            page_bytes=index.page_bytes,
-            pages=index.pages,
-            why=why,
-            last_name="",
-            key_id=key.id,
-            subject=key.subject,
-            subject_version=key.subject_version,
-            wrapped=key.wrapped,
-        )
+        at = max(self._clock(), 0.0 if before is None else before.at)
+        return begun_state(index, new_key(self._keys), commit=reach + 1, at=at, why=why)
 
     def _store_snapshot(self, held: HeldCommit, state: ShippingState) -> None:
         name = object_name(state.generation, state.commit, "snapshot")
@@ -371,6 +365,9 @@ class Shipper:
         return self._state
 
     def _note(self, state: ShippingState, *, is_proven: bool = True) -> None:
+        if state.file is None and not self._is_copying:
+            begun = self._checkpoints.begun_frames()
+            state = msgspec.structs.replace(state, file=mark_of(self._path), begun=begun)
         self._state = state
         # That a round follows is only known here, until its first frames are shipped.
         if is_proven and state != self._noted:

@@ -4,6 +4,7 @@ The note is a convenience: a lost, old or torn one costs a look into the store, 
 found out because the next object is there already, and the log proves itself by its checksums.
 """
 
+import hashlib
 import os
 import struct
 import zlib
@@ -13,8 +14,11 @@ from pathlib import Path
 import msgspec
 
 from audobon.database.generations import Generation
-from audobon.database.shipped import Info
+from audobon.database.shipped import Info, generation_name, start_of
+from audobon.database.wal_format import LogIndex
 from audobon.database.wal_reader import LogPlace
+from audobon.keys.service import DataKey
+from audobon.sqlite import files_held, kept_open
 
 # They are put together meanwhile, so what a restore has to read is bounded by bytes.
 _MOST_SEGMENTS = 100_000
@@ -22,8 +26,35 @@ _SEGMENTS_PUT_TOGETHER = 1000
 _LEAST_BYTES = 16 << 20
 # More commits than a segment ever holds: numbers go on behind one that cannot be read.
 _MOST_COMMITS = 100_000
+_PIECES = 64
+_PIECE_BYTES = 4096
 # Length and CRC-32 of the note that follows: bytes of an older, longer one may lie behind it.
 _FRAME = struct.Struct(">II")
+
+
+class FileMark(msgspec.Struct, frozen=True):
+    """By what is seen that others changed the file of a database.
+
+    digest  of a few pieces of it, spread over all of it
+    """
+
+    size_bytes: int
+    changed_ns: int
+    digest: bytes
+
+
+def mark_of(database: Path) -> FileMark | None:
+    """Return the mark of a database file as it is now; None when it is gone."""
+    try:
+        status = database.stat()
+    except FileNotFoundError:
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    with files_held(database):
+        descriptor = kept_open(str(database), database=str(database))
+        for number in range(_PIECES):
+            digest.update(os.pread(descriptor, _PIECE_BYTES, status.st_size * number // _PIECES))
+    return FileMark(status.st_size, status.st_mtime_ns, digest.digest())
 
 
 class ShippingState(msgspec.Struct, kw_only=True):
@@ -34,6 +65,8 @@ class ShippingState(msgspec.Struct, kw_only=True):
     segments     since the last snapshot
     frame_bytes  of the log, in those
     compacted    of those segments, how many there were when they were put together last
+    file         the database file since the log was copied into it last; None while that is done
+    begun        up to which frame it was, or was begun to be, by then
     """
 
     generation: str
@@ -53,6 +86,18 @@ class ShippingState(msgspec.Struct, kw_only=True):
     segments: int = 0
     frame_bytes: int = 0
     compacted: int = 0
+    file: FileMark | None = None
+    begun: int = 0
+
+    def is_changed(self, database: Path) -> bool:
+        """Tell whether others seem to have changed the file of the database; at once."""
+        if self.file is None:
+            return False
+        try:
+            status = database.stat()
+        except FileNotFoundError:
+            return True
+        return (status.st_size, status.st_mtime_ns) != (self.file.size_bytes, self.file.changed_ns)
 
     @property
     def needs_compacting(self) -> bool:
@@ -83,7 +128,7 @@ class ShippingState(msgspec.Struct, kw_only=True):
 
     def moved(self, place: LogPlace) -> "ShippingState":
         """Return the same state at the beginning of the next round of the log."""
-        return msgspec.structs.replace(self, place=place)
+        return msgspec.structs.replace(self, place=place, file=None)
 
     def with_snapshot(self, then: "ShippingState") -> "ShippingState":
         """Return the state once there is a snapshot of an earlier one."""
@@ -96,6 +141,26 @@ class ShippingState(msgspec.Struct, kw_only=True):
             frame_bytes=max(0, self.frame_bytes - then.frame_bytes),
             compacted=max(0, self.compacted - then.segments),
         )
+
+
+def begun_state(index: LogIndex, key: DataKey, *, commit: int, at: float, why: str) -> ShippingState:
+    """Return the state in which a new generation begins with a commit, of which an index tells."""
+    generation = generation_name(commit)
+    return ShippingState(
+        generation=generation,
+        commit=commit,
+        at=at,
+        id=start_of(generation),
+        place=LogPlace(index.salts, index.frames, index.checksum),
+        page_bytes=index.page_bytes,
+        pages=index.pages,
+        why=why,
+        last_name="",
+        key_id=key.id,
+        subject=key.subject,
+        subject_version=key.subject_version,
+        wrapped=key.wrapped,
+    )
 
 
 def lost_state(generation: Generation) -> ShippingState:

@@ -24,6 +24,9 @@ from audobon.sqlite import kept_open
 
 _BATCH_BYTES = 4 << 20
 _LOOKS = 1000
+# Behind how far the log is copied, five marks of readers and a byte for each of eight locks.
+# source  sqlite.org/walformat.html section 2.1 (nBackfillAttempted)
+_BEGUN_AT = 32
 
 
 class LogPlace(msgspec.Struct, frozen=True):
@@ -74,6 +77,11 @@ class LogReader:
         """Return how many frames of the log are in the database already."""
         descriptor = kept_open(f"{self._path}-shm", database=self._path)
         return int.from_bytes(os.pread(descriptor, 4, INDEX_BYTES), sys.byteorder)
+
+    def begun_frames(self) -> int:
+        """Return up to which frame anybody has begun to copy the log into the database."""
+        descriptor = kept_open(f"{self._path}-shm", database=self._path)
+        return int.from_bytes(os.pread(descriptor, 4, INDEX_BYTES + _BEGUN_AT), sys.byteorder)
 
     def header(self) -> LogHeader | None:
         """Return the head of the log; None when there is none yet."""

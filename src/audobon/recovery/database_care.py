@@ -44,6 +44,18 @@ class DatabaseCare:
                 )
                 mending.finish()
                 return False
+            if doubt.kind == "exchanged":
+                kept = mending.without_log()
+                note(
+                    mended(
+                        "database rolled back",
+                        f"{doubt.why}; it is the database now, without that log, which is in {kept}. To have"
+                        f" what was shipped last: audobon database restore --to {doubt.commit} --in-place",
+                        commit=doubt.commit,
+                        kept=kept,
+                    )
+                )
+                return True
             if doubt.kind == "gone" and not any(source.has_any() for source in self._sources()):
                 StateFile(path).remove()
                 note(

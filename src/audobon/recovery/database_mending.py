@@ -122,6 +122,19 @@ class DatabaseMending:
         source, restored = self._best(new)
         return self._put_in_place(new, _Intent(_inode(new), PutBack(source.name, restored), why), source)
 
+    def without_log(self) -> str:
+        """Go on with the file that lies there, without the log of another; return where that is kept.
+
+        raises  Unavailable while others have the database open
+        """
+        self._demand_alone()
+        with disk_errors(self._path):
+            kept = self._keep_aside("-wal") or ""
+            self._remove_log()
+        self._ship_new()
+        self.finish()
+        return kept
+
     def exactly(
         self, source: Source, why: str, *, to: datetime | int | None, as_far_as_possible: bool
     ) -> PutBack:
@@ -188,13 +201,11 @@ class DatabaseMending:
 
     def _put_in_place(self, new: Path, intent: "_Intent", source: Source | None = None) -> PutBack:
         with disk_errors(self._path):
-            kept = self._keep_aside()
+            kept = self._keep_aside("", "-wal", "-shm")
             put_back = msgspec.structs.replace(intent.put_back, kept=kept or intent.put_back.kept)
             # From here on the next who looks goes on: what follows is not whole at every instant.
             write_bytes(self._intent, msgspec.json.encode(msgspec.structs.replace(intent, put_back=put_back)))
-            for name in ("-wal", "-shm"):
-                Path(f"{self._path}{name}").unlink(missing_ok=True)
-            sync_folder(self._folder)
+            self._remove_log()
             new.replace(self._path)
             sync_folder(self._folder)
         if source is not None and not source.is_own:
@@ -205,19 +216,23 @@ class DatabaseMending:
         return self._ship_on(put_back)
 
     def _ship_on(self, put_back: PutBack) -> PutBack:
-        if self._ships:
-            with closing(Shipper(self._path, own_copy(self._folder), self._keys)) as shipper:
-                shipper.ship()
+        self._ship_new()
         self.finish()
         return put_back
 
-    def _keep_aside(self) -> str | None:
+    def _ship_new(self) -> None:
+        if self._ships:
+            with closing(Shipper(self._path, own_copy(self._folder), self._keys)) as shipper:
+                shipper.ship()
+
+    def _remove_log(self) -> None:
+        for name in ("-wal", "-shm"):
+            Path(f"{self._path}{name}").unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def _keep_aside(self, *endings: str) -> str | None:
         """Give what is there a second name, so that nothing is lost whenever we are killed."""
-        there = [
-            path
-            for path in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm"))
-            if path.exists()
-        ]
+        there = [path for ending in endings if (path := Path(f"{self._path}{ending}")).exists()]
         if not there:
             return None
         stamp = datetime.now(UTC)
