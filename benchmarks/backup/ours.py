@@ -88,17 +88,22 @@ class Ours(Contender):
 
 
 def write_out(data: Path, config: Path, listed: Path, target: Path) -> None:
-    """Write every listed blob of a data folder to its file."""
+    """Write every listed blob of a data folder to its file, two at a time as all that is restored."""
+    from audobon.backup.copying import at_once
     from audobon.keys.unlocking import open_keys
     from audobon.storage.service import Storage
 
     keys = open_keys(data, unlock_folder=config / "keyrings")
     with closing(Storage(data, keys)) as storage:
-        for name, key in json.loads(listed.read_text(encoding="utf-8")).items():
-            path = target / name
+
+        def write(named: tuple[str, str]) -> None:
+            path = target / named[0]
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
-                storage.copy_to(key, file)
+                storage.copy_to(named[1], file)
+
+        for _ in at_once(write, json.loads(listed.read_text(encoding="utf-8")).items()):
+            pass
 
 
 if __name__ == "__main__":

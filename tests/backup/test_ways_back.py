@@ -15,6 +15,8 @@ from audobon.backup.rules import KeepRules
 from audobon.backup.verifying import refuse
 from audobon.compute.engine import engine_lock
 from audobon.errors import BlobNotFound, CorruptBackup, InvalidInput, JobNotFound, NotFound, OutputExists
+from audobon.queue.embedded import SqliteQueue
+from audobon.queue.tasks import Needs, NewTask
 
 
 @pytest.fixture
@@ -47,6 +49,29 @@ def test_a_job_comes_back_file_by_file(two_jobs: tuple[Desk, list[str]], tmp_pat
         pages.write(pages.job("newer"), tmp_path / "found")
     with pytest.raises(JobNotFound, match="the backup holds no job other"):
         pages.job("other")
+
+
+def test_results_of_pages_that_differ_in_their_ending_alone_both_come_back(
+    desk: Desk, tmp_path: Path
+) -> None:
+    keys = [desk.put() for _ in range(4)]
+    desk.add_job("pair", keys[:2])
+    with closing(desk.database.open()) as connection, SqliteQueue(connection) as queue:
+        connection.execute("UPDATE entry SET name = 'page00.jpg' WHERE ordinal = 1")
+        needs = Needs(kind="page", ram_bytes=1)
+        queue.enqueue("batch", [NewTask(needs=needs, job_id="pair", ordinal=number) for number in range(2)])
+        connection.executemany(
+            "UPDATE task SET state = 'done', result_blob = ? WHERE ordinal = ?", [(keys[2], 0), (keys[3], 1)]
+        )
+    desk.backups.make()
+    pages, into = pages_of(desk), tmp_path / "found"
+    written = [Path(path) for path in pages.write(pages.job("pair"), into)]
+    assert {path.relative_to(into).as_posix(): path.read_bytes() for path in written} == {
+        "pages/page00.png": desk.storage.get(keys[0]),
+        "pages/page00.jpg": desk.storage.get(keys[1]),
+        "results/page00": desk.storage.get(keys[2]),
+        "results/page00-2": desk.storage.get(keys[3]),
+    }
 
 
 def test_a_file_is_the_newest_of_its_name_or_of_the_job_that_is_named(

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from audobon.app import open_app
 from audobon.cli.main import audobon
 from audobon.errors import Denied, InvalidInput, SubjectErased
+from audobon.storage.foretelling import Foretelling
 from audobon.storage.putting import Batch
 
 
@@ -58,14 +59,19 @@ def test_a_folder_that_did_not_change_is_not_read_again_unless_asked(
     monkeypatch.setattr("audobon.storage.seen_files.utc_now", lambda: time.time() + 60)
     first = command("put", folder)
 
-    def refuse(_batch: Batch, path: Path) -> str:
-        raise Denied(f"{path} was read")
+    def refuse(*_: object, **options: object) -> str:
+        raise Denied("a file was read")
 
     with monkeypatch.context() as patch:
         patch.setattr(Batch, "put_file", refuse)
         again = command("put", folder)
         assert (again.exit_code, again.stdout) == (0, first.stdout)
         assert isinstance(command("put", "--reread", folder).exception, Denied)
+    with monkeypatch.context() as patch:
+        patch.setattr(Foretelling, "_key_of", refuse)
+        planned = command("put", "--dry-run", folder)
+        assert (planned.exit_code, planned.stdout) == (0, first.stdout)
+        assert isinstance(command("put", "--dry-run", "--reread", folder).exception, Denied)
     assert command("put", "--reread", folder).stdout == first.stdout
 
 

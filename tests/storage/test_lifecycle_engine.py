@@ -183,7 +183,6 @@ def test_the_rules_that_ship_move_and_delete_nothing() -> None:
 def test_what_a_class_costs() -> None:
     prices, gib = price_list(), 1 << 30
     assert prices.month_usd("STANDARD", 100 * gib) == 2.0
-    assert prices.read_usd("ARCHIVE", 2 * gib) == 0.1
     assert prices.move_usd("NEARLINE", 1000) == 0.01
     assert round(prices.early_usd("ARCHIVE", gib, age_days=5), 6) == round(0.0012 * 360 / 30, 6)
     assert prices.early_usd("NEARLINE", gib, age_days=31) == 0

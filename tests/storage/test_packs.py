@@ -399,6 +399,15 @@ def test_blobs_that_lay_in_clear_are_encrypted_under_their_old_keys(tmp_path: Pa
             writer.write(b"page one")
         assert writer.key == storage.key_of(b"page one")
         assert all(storage.is_intact(key) for key in old)
+        page = tmp_path / "page"
+        page.write_bytes(b"page one")
+        assert storage.keys_of_files([page]) == [first]
+        # What a person puts has a blob of its own: the one of before may go with its job.
+        foretold = storage.keys_of_files([page], kind="user")
+        with storage.batch(kind="user") as batch:
+            assert batch.put_files([page]) == foretold != [first]
+        storage.remove(foretold)
+        page.unlink()
         (kept,) = storage.find(Wanted(kind="user"))
         assert storage.get(kept.key) == b"not what its name says"
         clear = [path for path in blobs.rglob("*") if path.is_file() and b"page one" in path.read_bytes()]

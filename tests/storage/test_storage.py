@@ -293,9 +293,11 @@ def test_a_large_file_that_is_there_already_is_only_read(tmp_path: Path) -> None
     storage = storage_in(tmp_path / "data")
     source = tmp_path / "large.bin"
     source.write_bytes(os.urandom(3_000_000))
-    key = storage.put_file(source, kind="user")
+    with storage.batch(kind="user") as batch:
+        key = batch.put_file(source)
     before = [(path, path.stat().st_mtime_ns) for path in pack_files(tmp_path / "data")]
-    assert storage.put_file(source, kind="user") == key
+    with storage.batch(kind="user") as batch:
+        assert batch.put_file(source) == key
     assert [(path, path.stat().st_mtime_ns) for path in pack_files(tmp_path / "data")] == before
     assert storage.get(key) == source.read_bytes()
 

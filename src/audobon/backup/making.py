@@ -2,13 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import msgspec
 
 from audobon import __version__
-from audobon.backup.copying import copy_object
+from audobon.backup.copying import at_once, copy_object
 from audobon.backup.files import small_files
 from audobon.backup.keyrings import export_keyring
 from audobon.backup.ledger_copies import bring_ledger
@@ -45,8 +44,6 @@ from audobon.ids import new_id
 from audobon.storage.facts import PackInfo
 
 _MOST_PLANS = 10
-# While the disk is waited for, another pack is read: measured at 0.5 to 0.9 of the time of one by one.
-_COPIES_AT_ONCE = 2
 _CLOCK_TOLERANCE_SECONDS = 1.0
 
 
@@ -224,11 +221,8 @@ class BackupMaker:
                 return error
 
         entries = [PackEntry(pack.name, pack.size_bytes, pack.digest or "") for pack in packs]
-        pool = ThreadPoolExecutor(_COPIES_AT_ONCE)
-        try:
-            yield from zip(entries, pool.map(bring, entries), strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with closing(at_once(bring, entries)) as outcomes:
+            yield from zip(entries, outcomes, strict=True)
 
     def _is_still_listed(self, name: str) -> bool:
         return any(pack.name == name for pack in self._sources.storage.packs())

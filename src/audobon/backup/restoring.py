@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from audobon.atomic import clear_leftovers, disk_errors, leftovers, sync_folder, temporary_beside, writing
-from audobon.backup.copying import copy_object
+from audobon.backup.copying import at_once, copy_object
 from audobon.backup.keyrings import BringKeyring
 from audobon.backup.ledger_copies import learn_erasures, read_ledgers
 from audobon.backup.manifest import FileEntry, Manifest, PackEntry
@@ -228,16 +228,23 @@ class Restorer:
 
     def _copy_packs(self, packs: list[PackEntry], folder: Path) -> None:
         target = FolderObjectStore({"standard": folder / "blobs"})
-        total, done = sum(pack.size_bytes for pack in packs), 0
-        for pack in packs:
-            self._tell(Progress(self._place, "packs", done, total))
+
+        def copy(pack: PackEntry) -> CorruptBackup | None:
             try:
                 self._copy_pack(pack, target)
             except CorruptBackup as error:
                 if not self._is_lenient:
                     raise
-                self._lacking[pack.name] = error.message
-            done += pack.size_bytes
+                return error
+            return None
+
+        total, done = sum(pack.size_bytes for pack in packs), 0
+        with closing(at_once(copy, packs)) as outcomes:
+            for pack, failure in zip(packs, outcomes, strict=True):
+                if failure is not None:
+                    self._lacking[pack.name] = failure.message
+                done += pack.size_bytes
+                self._tell(Progress(self._place, "packs", done, total))
 
     def _copy_pack(self, pack: PackEntry, target: ObjectStore) -> None:
         """Copy a pack from here, or from another place that holds it whole."""

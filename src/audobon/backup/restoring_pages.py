@@ -4,13 +4,14 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from audobon.atomic import disk_errors, writing
+from audobon.backup.copying import at_once
 from audobon.backup.repository import PACKS, Repository
 from audobon.backup.restoring import Point, Restorer
 from audobon.backup.sealed_files import plain_path
@@ -20,6 +21,8 @@ from audobon.keys.service import Keys
 from audobon.sqlite import connect_to_look
 from audobon.storage.service import Storage
 
+# Each file is waited for until the disk has it; the disk serves those who wait together.
+_THREADS = 8
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHORT_KEY = re.compile(r"[0-9a-f]{8,63}")
 _ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
@@ -52,8 +55,13 @@ class PageRestorer:
                 (job_id,),
             ).fetchall()
         found = [Found(f"pages/{each.entry.name}", each.blob) for each in entries if each.blob is not None]
+        taken: set[str] = set()
         for ordinal, key in results:
-            found.append(Found(f"results/{PurePosixPath(entries[ordinal].entry.name).with_suffix('')}", key))
+            path = f"results/{PurePosixPath(entries[ordinal].entry.name).with_suffix('')}"
+            # 1.png and 1.jpg may be two pages.
+            path = f"{path}-{ordinal + 1}" if path in taken else path
+            taken.add(path)
+            found.append(Found(path, key))
         return found
 
     def file(self, name: str, *, job_id: str | None = None) -> list[Found]:
@@ -93,20 +101,11 @@ class PageRestorer:
         """
         if into.exists() and (not into.is_dir() or any(into.iterdir())):
             raise OutputExists(f"{into} exists and is not empty", hint="name a new folder")
-        written = []
-        with self._storage() as storage:
-            for each in found:
-                if not storage.has(each.key):
-                    continue
-                target = plain_path(into, each.path)
-                if not target.suffix:
-                    with storage.open(each.key) as file:
-                        target = target.with_name(target.name + _ending(file.read(8)))
-                with disk_errors(target):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                with writing(target) as file:
-                    storage.copy_to(each.key, file)
-                written.append(str(target))
+        with (
+            self._storage() as storage,
+            closing(at_once(_writer(storage, into), found, threads=_THREADS)) as done,
+        ):
+            written = [str(path) for path in done if path is not None]
         if not written:
             raise BlobNotFound("the backup keeps none of these files any more", hint="look into an older one")
         return written
@@ -139,6 +138,25 @@ class PageRestorer:
                 yield storage
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _writer(storage: Storage, into: Path) -> Callable[[Found], Path | None]:
+    """Return what writes a file below a folder, and returns its path; None when it is kept no more."""
+
+    def write(each: Found) -> Path | None:
+        if not storage.has(each.key):
+            return None
+        target = plain_path(into, each.path)
+        if not target.suffix:
+            with storage.open(each.key) as file:
+                target = target.with_name(target.name + _ending(file.read(8)))
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with writing(target) as file:
+            storage.copy_to(each.key, file)
+        return target
+
+    return write
 
 
 def _ending(start: bytes) -> str:

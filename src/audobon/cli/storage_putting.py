@@ -44,7 +44,7 @@ def put(paths: tuple[Path, ...], *, subject: str | None, reread: bool, is_dry: b
     fresh = size = 0
     for bunch in _bunches(files):
         if is_dry:
-            keys = _keys(app, bunch, owner)
+            keys = app.storage.keys_of_files(bunch, subject=owner, kind="user", rereads=reread)
         else:
             with app.storage.batch(subject=owner, kind="user") as batch:
                 keys = batch.put_files(bunch, rereads=reread)
@@ -115,14 +115,3 @@ def _bunches(files: list[Path]) -> Iterator[list[Path]]:
             bunch, size = [], 0
     if bunch:
         yield bunch
-
-
-def _keys(app: "App", files: list[Path], owner: str) -> list[str]:
-    """Return the keys that files have, or would have, in storage."""
-    from audobon.atomic import disk_errors
-
-    found = []
-    for file in files:
-        with disk_errors(file), file.open("rb") as source:
-            found.append(app.storage.key_of_file(source, subject=owner))
-    return found

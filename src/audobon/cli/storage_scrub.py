@@ -38,6 +38,8 @@ def scrub(*, is_all: bool, budget: str | None, is_dry: bool, as_json: bool) -> N
         on_step=_progress(),
     )
     note(app.log, found)
+    app.log.close()
+    app.storage.close()
     hit = who_needs(app.database, app.keys, [key for damage in found.damages for key in damage.lost])
     if as_json:
         print_json({**msgspec.to_builtins(found), "needed_by": hit})

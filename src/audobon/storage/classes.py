@@ -41,7 +41,6 @@ class ClassPrice(msgspec.Struct, frozen=True):
 
     minimum_days: int
     usd_per_gib_month: float
-    usd_per_gib_read: float
     usd_per_thousand_changes: float
 
 
@@ -55,10 +54,6 @@ class PriceList(msgspec.Struct, frozen=True):
     def month_usd(self, storage_class: StorageClass, size_bytes: int) -> float:
         """Return what a month of keeping costs."""
         return self.of[storage_class].usd_per_gib_month * size_bytes / _GIB
-
-    def read_usd(self, storage_class: StorageClass, size_bytes: int) -> float:
-        """Return what reading costs, besides the traffic."""
-        return self.of[storage_class].usd_per_gib_read * size_bytes / _GIB
 
     def move_usd(self, storage_class: StorageClass, objects: int) -> float:
         """Return what it costs to move objects into a class by rule: a fee for each, whatever its size."""

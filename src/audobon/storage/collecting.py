@@ -50,10 +50,10 @@ AND EXISTS (SELECT 1 FROM blob WHERE blob.pack = pack.id AND blob.dead_at IS NUL
 """
 
 _SPARSE = """
-SELECT pack.id, pack.name, pack.subject, pack.kind, pack.size_bytes,
-       (SELECT coalesce(sum(stored_bytes), 0) FROM blob WHERE blob.pack = pack.id
-        AND (blob.dead_at IS NULL OR blob.dead_at > ?)) AS live_bytes
-FROM pack WHERE (state = 'sealed' OR size_bytes > ?) AND live_bytes > 0 AND live_bytes < pack.size_bytes * ?
+SELECT pack.id, pack.name, pack.subject, pack.kind, pack.size_bytes, live.live_bytes FROM pack JOIN (
+    SELECT pack, sum(stored_bytes) AS live_bytes FROM blob WHERE dead_at IS NULL OR dead_at > ? GROUP BY pack
+) AS live ON live.pack = pack.id
+WHERE (state = 'sealed' OR size_bytes > ?) AND live_bytes > 0 AND live_bytes < pack.size_bytes * ?
 AND (tier = 'standard' OR (tier = 'nearline' AND created_at <= ?) OR (tier = 'archive' AND created_at <= ?))
 """
 

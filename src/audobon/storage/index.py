@@ -24,7 +24,7 @@ from audobon.processes import FileLock
 from audobon.sqlite import connect, transaction
 from audobon.storage import notes
 from audobon.storage.facts import Kind, PackState
-from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA, SEEN_FILES
+from audobon.storage.index_schema import ERASED, FORMAT, INDEXES, SCHEMA, SEEN_FILES
 from audobon.storage.pack_format import LEGACY, ZSTD, Head, Header
 from audobon.storage.port import Tier
 
@@ -152,13 +152,14 @@ class Index:
                     raise IndexDamaged(f"{self.path} is empty")
                 if is_new and fill is not None:
                     with transaction(connection):
-                        for statement in SCHEMA.split(";"):
+                        for statement in (*SCHEMA.split(";"), *INDEXES):
                             connection.execute(statement)
                         fill(connection)
                         connection.execute(f"PRAGMA user_version = {FORMAT}")
                 connection.execute("SELECT value FROM cursor LIMIT 1").fetchone()
                 connection.execute(ERASED)
                 connection.execute(SEEN_FILES)
+            self._add_indexes(connection)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -167,6 +168,12 @@ class Index:
         self._is_damaged = False
         self._identity = self._identity_now()
         return is_new
+
+    def _add_indexes(self, connection: sqlite3.Connection) -> None:
+        """Give a file of before the indexes that it lacks; where that cannot be now it is only slower."""
+        with suppress(DiskFull, Unavailable), self.errors():
+            for statement in INDEXES:
+                connection.execute(statement)
 
     def _remove(self) -> None:
         for ending in ("", "-wal", "-shm"):
@@ -390,11 +397,3 @@ def set_aside(connection: sqlite3.Connection, key: bytes, pack_row: int, offset:
     where = (key, pack_row, offset)
     connection.execute("INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?)", (*where, at))
     connection.execute("DELETE FROM blob WHERE key = ? AND pack = ? AND offset = ?", where)
-
-
-def empty(connection: sqlite3.Connection) -> None:
-    """Forget all packs and blobs, within `changing`."""
-    connection.execute("DELETE FROM note")
-    connection.execute("DELETE FROM damaged")
-    connection.execute("DELETE FROM blob")
-    connection.execute("DELETE FROM pack")

@@ -10,7 +10,7 @@ import msgspec
 from audobon.clock import utc_now
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Index, IndexDamaged
-from audobon.storage.index_schema import ERASED, FORMAT, SCHEMA, SEEN_FILES
+from audobon.storage.index_schema import ERASED, FORMAT, INDEXES, SCHEMA, SEEN_FILES
 from audobon.storage.notes import Note
 from audobon.storage.pack_format import BLOB, Header
 from audobon.storage.proving import Proof
@@ -187,7 +187,7 @@ def _schema(rows: Callable[[str], list[sqlite3.Row]]) -> list[tuple[object, ...]
 @cache
 def _wanted_schema() -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for statement in (*SCHEMA.split(";"), ERASED, SEEN_FILES):
+        for statement in (*SCHEMA.split(";"), *INDEXES, ERASED, SEEN_FILES):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         return _schema(lambda query: connection.execute(query).fetchall())

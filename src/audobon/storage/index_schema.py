@@ -42,7 +42,6 @@ CREATE TABLE blob (
     kept_until REAL,
     dead_at REAL
 ) WITHOUT ROWID;
-CREATE INDEX blob_by_pack ON blob (pack, dead_at);
 CREATE INDEX blob_legacy ON blob (flags) WHERE flags & 2;
 
 -- What was found damaged: where it lies, so that a second copy can mend it.
@@ -85,3 +84,11 @@ CREATE TABLE IF NOT EXISTS seen_file (
 ) WITHOUT ROWID
 """
 """Which blob a file was read as (storage/seen_files.py): hashes that nobody can make without the keyring."""
+
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS blob_of_pack ON blob (pack, dead_at, stored_bytes, size_bytes)",
+    "CREATE INDEX IF NOT EXISTS blob_by_age ON blob (created_at)",
+    "DROP INDEX IF EXISTS blob_by_pack",
+)
+"""What answers without a look at the blobs themselves, which lie in the order of their keys: what packs hold,
+and which blobs are the newest. The last had no sizes, and is in files of before."""

@@ -63,6 +63,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     is_dead: bool = False
 
 
+def look(index: Index, query: str, *values: Any) -> list[sqlite3.Row]:
+    """Return the answer to a query; an index that is not open is not made, mended or written to for it.
+
+    None at all where there is none, or it cannot be read.
+    """
+    if index.is_current:
+        return index.rows(query, *values)
+    if not index.exists:
+        return []
+    try:
+        with closing(connect_to_look(index.path)) as connection:
+            return connection.execute(query, values).fetchall()
+    except (sqlite3.Error, UnicodeDecodeError):
+        return []
+
+
 def blob(index: Index, key: bytes) -> BlobInfo | None:
     """Return what is known of a blob, alive or dead; None when it is not known."""
     found = index.rows(_BLOBS + "WHERE blob.key = ?", key)
@@ -109,22 +125,6 @@ def keys(index: Index) -> Iterator[str]:
     ):
         yield from (row[0].hex() for row in rows)
         last = rows[-1][0]
-
-
-def has_of_before(index: Index, key: bytes, subject: str) -> bool:
-    """Tell whether a subject has a living blob under the plain hash of its bytes; writes nothing."""
-    if not index.exists:
-        return False
-    try:
-        with closing(connect_to_look(index.path)) as connection:
-            found = connection.execute(
-                "SELECT 1 FROM blob JOIN pack ON pack.id = blob.pack"
-                " WHERE key = ? AND dead_at IS NULL AND pack.subject = ?",
-                (key, subject),
-            ).fetchone()
-    except sqlite3.Error:
-        return False
-    return found is not None
 
 
 def packs(index: Index, *, sealed_only: bool = True) -> Iterator[PackInfo]:

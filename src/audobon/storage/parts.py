@@ -13,8 +13,8 @@ from audobon.storage.annotating import Annotating
 from audobon.storage.collecting import Collector
 from audobon.storage.embedded import FolderObjectStore, tier_folders
 from audobon.storage.erasing import ErasedBlobs
-from audobon.storage.index import Index, empty
-from audobon.storage.looking import has_of_before
+from audobon.storage.foretelling import Foretelling
+from audobon.storage.index import Index
 from audobon.storage.open_packs import OpenPacks
 from audobon.storage.orphans import Orphans
 from audobon.storage.pack_care import PackCare
@@ -22,7 +22,7 @@ from audobon.storage.pack_reading import Ciphers
 from audobon.storage.port import Tier
 from audobon.storage.putting import Putting
 from audobon.storage.reading import Reader
-from audobon.storage.rebuild import Rebuilding, Rebuilt
+from audobon.storage.rebuild import Rebuilding, Rebuilt, empty
 from audobon.storage.scrubbing import Scrubber
 from audobon.storage.seen_files import SeenFiles
 from audobon.storage.tiering import Tiering
@@ -49,6 +49,8 @@ class Parts:
         self._folder = folder / "blobs"
         self._hear = tell
         self._news: list[str] = []
+        # What was found when opening made the index anew: nobody need do it again.
+        self._made: list[Rebuilt] = []
         self._opening = threading.RLock()
         self._is_ready = False
         self.store = FolderObjectStore(tier_folders(self._folder, tiers), follows_links=follows_links)
@@ -68,9 +70,9 @@ class Parts:
             lambda key: self.annotating.change([key], lambda note: note),
             self.erased.missing,
         )
-        self.putting = Putting(
-            self.index, self.store, self.ciphers, self.packs, self.reader, keys, SeenFiles(self.index, keys)
-        )
+        seen = SeenFiles(self.index, keys)
+        self.putting = Putting(self.index, self.store, self.ciphers, self.packs, self.reader, keys, seen)
+        self.foretelling = Foretelling(self.index, keys, seen, self.putting.serves)
         self.rebuilding = Rebuilding(self.store, self.ciphers)
         orphans = Orphans(self.index, self.store, self.ciphers, self.rebuilding)
         self.collector = Collector(
@@ -111,13 +113,6 @@ class Parts:
                 self._open()
                 self._is_ready = True
 
-    def has_of_before(self, key: bytes, subject: str) -> bool:
-        """Tell whether a subject has a living blob under the plain hash of its bytes."""
-        if not (self._is_ready and self.index.is_current):
-            return has_of_before(self.index, key, subject)
-        found = self.index.find(key) if self.putting.has_legacy else None
-        return found is not None and found.dead_at is None and found.subject == subject
-
     def adopt_pack(self, name: str) -> None:
         """Note a sealed pack that was put into the store; see `Storage`."""
         self.make_ready()
@@ -127,7 +122,11 @@ class Parts:
 
     def rebuild(self, on_step: Callable[[int, int], None] | None = None) -> Rebuilt:
         """Make the index anew from the packs alone; see `Storage`."""
-        self.make_ready()
+        with self._opening:
+            self._made.clear()
+            self.make_ready()
+            if self._made:
+                return self._made[0]
         with self.index.changing() as connection:
             empty(connection)
             told = self.rebuilding.fill(connection, on_step)
@@ -154,9 +153,11 @@ class Parts:
             for words in told[-1].faults:
                 self._tell(words)
             self.care.seal_all_but_open()
+        self._made = told[-1:] if is_new else []
         for words in self.care.heal():
             self._tell(words)
         if (before := ClearBlobs(self._folder)).exist:
+            self._made = []
             self._adopt(before)
         self.putting.has_legacy = bool(self.index.rows("SELECT 1 FROM blob WHERE flags & 2 LIMIT 1"))
 

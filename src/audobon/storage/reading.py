@@ -11,7 +11,7 @@ import blake3
 from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.errors import AudobonError, BlobNotFound, Corrupt, CorruptBlob, CorruptKeyring, ObjectNotFound
-from audobon.keys.streaming import DecryptingReader
+from audobon.keys.streaming import DecryptingReader, encrypted_bytes
 from audobon.storage import zstd_frames
 from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.index import Found, Index, set_aside
@@ -48,19 +48,19 @@ class Reader:
     def get(self, key: str) -> bytes:
         """Return a blob whole, proved. raises BlobNotFound, CorruptBlob, SubjectErased."""
         with self._located(key) as (found, file, cipher):
-            if found.size_bytes >= LONE_BYTES:
-                target = io.BytesIO()
-                self._copy(found, file, cipher, target)
-                self._prove(key, found, target.getbuffer())
-                return target.getvalue()
-            _, plain = read_plain(file.fileno(), cipher, found.offset, found.stored_bytes)
-            self._prove(key, found, plain)
-            return plain
+            if _is_small(found):
+                return self._whole(key, found, file, cipher)
+            target = io.BytesIO()
+            self._copy(key, found, file, cipher, target)
+            return target.getvalue()
 
     def copy_to(self, key: str, target: IO[bytes]) -> None:
-        """Write a blob to a stream piece by piece; CorruptBlob may come after the last piece."""
+        """Write a blob to a stream, a large one piece by piece; then CorruptBlob may come after the last."""
         with self._located(key) as (found, file, cipher):
-            self._copy(found, file, cipher, target, key)
+            if _is_small(found):
+                target.write(self._whole(key, found, file, cipher))
+            else:
+                self._copy(key, found, file, cipher, target)
 
     @contextmanager
     def open(self, key: str) -> Iterator[IO[bytes]]:
@@ -71,7 +71,10 @@ class Reader:
     def prove(self, key: str) -> None:
         """Read every byte of a blob. raises BlobNotFound, CorruptBlob, SubjectErased."""
         with self._located(key, counts=False) as (found, file, cipher):
-            self._copy(found, file, cipher, None, key)
+            if _is_small(found):
+                self._whole(key, found, file, cipher)
+            else:
+                self._copy(key, found, file, cipher, None)
 
     def is_there(self, found: Found | None, sizes: dict[str, int] | None = None) -> bool:
         """Tell whether a blob is alive, and its pack there and long enough.
@@ -166,13 +169,15 @@ class Reader:
         buffered = io.BufferedReader(stream, _PIECE_BYTES)
         return zstd_frames.PiecesReader(buffered, stream.size_bytes, head.size_bytes)
 
+    def _whole(self, key: str, found: Found, file: IO[bytes], cipher: PackCipher) -> bytes:
+        head, plain = read_plain(file.fileno(), cipher, found.offset, found.stored_bytes)
+        # Its id as well: two records of a pack that changed places are each as they were written.
+        if head.blob_id != found.key or self._hasher(found).update(plain).hexdigest() != key:
+            raise Corrupt("its bytes have another hash")
+        return plain
+
     def _copy(
-        self,
-        found: Found,
-        file: IO[bytes],
-        cipher: PackCipher,
-        target: IO[bytes] | None,
-        key: str | None = None,
+        self, key: str, found: Found, file: IO[bytes], cipher: PackCipher, target: IO[bytes] | None
     ) -> None:
         proof = self._hasher(found)
         plain = self._plain(found, file, cipher)
@@ -180,15 +185,10 @@ class Reader:
         view = memoryview(buffer)
         while count := plain.readinto(buffer) or 0:
             piece = view[:count]
-            if key is not None:
-                proof.update(piece)
+            proof.update(piece)
             if target is not None:
                 target.write(piece)
-        if key is not None and proof.hexdigest() != key:
-            raise Corrupt("its bytes have another hash")
-
-    def _prove(self, key: str, found: Found, plain: bytes | memoryview) -> None:
-        if self._hasher(found).update(plain).hexdigest() != key:
+        if proof.hexdigest() != key:
             raise Corrupt("its bytes have another hash")
 
     def _hasher(self, found: Found) -> "blake3.blake3":
@@ -200,6 +200,11 @@ class Reader:
             is_much = len(self._reads) >= _READS_TO_NOTE
         if is_much:
             self.note_reads()
+
+
+def _is_small(found: Found) -> bool:
+    # What an index says that was damaged is not to fill the memory.
+    return found.size_bytes < LONE_BYTES and found.stored_bytes <= encrypted_bytes(LONE_BYTES)
 
 
 def key_bytes(key: str) -> bytes:

@@ -147,6 +147,14 @@ class Rebuilding:
         return row
 
 
+def empty(connection: sqlite3.Connection) -> None:
+    """Forget all packs and blobs, within `changing`."""
+    connection.execute("DELETE FROM note")
+    connection.execute("DELETE FROM damaged")
+    connection.execute("DELETE FROM blob")
+    connection.execute("DELETE FROM pack")
+
+
 _UNREADABLE = Scan([], 0, is_sealed=True, is_damaged=False)
 
 

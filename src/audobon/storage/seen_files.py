@@ -16,6 +16,7 @@ from audobon.atomic import disk_errors
 from audobon.clock import utc_now
 from audobon.keys.service import Keys
 from audobon.storage.index import FOUND_COLUMNS, Found, Index
+from audobon.storage.looking import look as look_up
 
 # A file system may give two changes within so long one and the same time: FAT counts in steps of two seconds.
 _SETTLED_SECONDS = 2.0
@@ -74,7 +75,8 @@ class SeenFiles:
         remaining = iter(looks)
         while asked := {_name(look, hash_key): look for look in islice(remaining, _ASKED_AT_ONCE)}:
             marks = ", ".join("?" * len(asked))
-            rows = self._index.rows(
+            rows = look_up(
+                self._index,
                 f"SELECT file, proof, read_at, {FOUND_COLUMNS} FROM seen_file"  # noqa: S608
                 " JOIN blob ON blob.key = seen_file.key JOIN pack ON pack.id = blob.pack"
                 f" WHERE file IN ({marks})",

@@ -1,12 +1,11 @@
 """Content-addressed, encrypted blobs on disk."""
 
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import blake3
 from msgspec import UNSET, UnsetType
 
 from audobon.clock import utc_now
@@ -28,8 +27,6 @@ from audobon.storage.reading import key_bytes, not_found
 from audobon.storage.rebuild import Rebuilt
 from audobon.storage.scrubbing import Scrubber
 from audobon.storage.tiering import Done, LifecyclePlan, Tiering, demand_free
-
-_PIECE_BYTES = 1 << 20
 
 
 class Storage:
@@ -85,10 +82,6 @@ class Storage:
         """Keep some bytes; return their key."""
         return self._ready.putting.put(data, subject, kind)[0]
 
-    def put_file(self, path: Path, *, subject: str = PERSONAL, kind: Kind = "other") -> str:
-        """Keep a file; return its key. One that is there already is read, and nothing is written."""
-        return self._ready.putting.put_file(path, subject, kind)[0]
-
     @contextmanager
     def batch(self, *, subject: str = PERSONAL, kind: Kind = "other") -> Iterator[Batch]:
         """Put many small blobs that become durable together; their keys hold when the block ends well."""
@@ -97,21 +90,18 @@ class Storage:
 
     def key_of(self, data: bytes, *, subject: str = PERSONAL) -> str:
         """Return the key that these bytes of a subject have, or would have, in storage; writes nothing."""
-        return self.key_of_file(io.BytesIO(data), subject=subject)
+        return self._parts.foretelling.key_of(io.BytesIO(data), subject, "other")
 
-    def key_of_file(self, file: IO[bytes], *, subject: str = PERSONAL) -> str:
-        """Return what `key_of` would for all that a file holds from where it stands, in little memory."""
-        plain, keyed = blake3.blake3(), None
-        if self._keys.exists:
-            subject = self._keys.id_of(subject)
-            keyed = blake3.blake3(key=self._keys.blob_id_key(subject))
-        while piece := file.read(_PIECE_BYTES):
-            plain.update(piece)
-            if keyed is not None:
-                keyed.update(piece)
-        # Without a keyring nothing was ever stored, so no blob has this key.
-        is_plain = keyed is None or self._parts.has_of_before(plain.digest(), subject)
-        return (plain if keyed is None or is_plain else keyed).hexdigest()
+    def keys_of_files(
+        self, paths: Sequence[Path], *, subject: str = PERSONAL, kind: Kind = "other", rereads: bool = False
+    ) -> list[str]:
+        """Return the keys that files have, or would have, in storage; writes nothing.
+
+        Those that look as they did when they were last read are not read.
+        rereads  read them, too
+        raises   NotFound, Denied
+        """
+        return self._parts.foretelling.keys_of_files(paths, subject, kind, rereads=rereads)
 
     def get(self, key: str) -> bytes:
         """Return a blob whole, checked against its key.
