@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_backup_commands import Command
 
+from audobon.sqlite import connect, transaction
+
 PARTS = ("keys", "storage", "database", "places")
 HINTS = {
     "keys": "audobon keys import-recovery, or audobon keys mend-ledger",
@@ -33,7 +35,16 @@ class Machine:
         assert self.audobon("storage", "put", "--subject", "fox", page).returncode == 0
         assert self.audobon("data", "erase", "fox", "--yes").returncode == 0
         assert self.audobon("backup", "add", self.place).returncode == 0
+        self._have_log_begun_anew()
         assert self.audobon("backup", "now").returncode == 0
+
+    def _have_log_begun_anew(self) -> None:
+        """Commit so much that the next command copies the log into the file: a young one holds nothing."""
+        with closing(connect(self.data / "audobon.db", keeps_log=True)) as connection:
+            with transaction(connection):
+                connection.execute("CREATE TABLE filling AS SELECT randomblob(6000000) AS bytes")
+            with transaction(connection):
+                connection.execute("DROP TABLE filling")
 
     def objects(self, prefix: str) -> list[str]:
         return sorted(
@@ -55,16 +66,19 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 @contextmanager
 def instead(path: Path, data: bytes | None) -> Iterator[None]:
     """Have other bytes in a file, or no file, for a while."""
-    whole = path.read_bytes()
+    whole, before = path.read_bytes(), path.stat()
     path.chmod(0o600)
     if data is None:
         path.unlink()
     else:
         path.write_bytes(data)
+        # A disk that loses a bit does not note when.
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     try:
         yield
     finally:
         path.write_bytes(whole)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def flipped(path: Path) -> bytes:
