@@ -73,6 +73,7 @@ def test_json_holds_every_field_of_every_finding(tmp_path: Path) -> None:
         },
         "tuning": None,
         "tuning_problem": NO_TUNING,
+        "folder_is_open_to_others": False,
         "tiers_on_the_same_disk": ["nearline", "archive"],
     }
 
