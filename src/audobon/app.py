@@ -45,6 +45,7 @@ from audobon.telemetry.recorder import ResourceRecorder
 from audobon.telemetry.resources import ResourceMonitor
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.backup.service import Backups
     from audobon.data.service import DataRoom
     from audobon.recovery.service import Recovery
@@ -99,7 +100,7 @@ class App:
         from audobon.data.certificate import KeepTimes
         from audobon.data.service import DataRoom
 
-        def places() -> list[Path]:
+        def places() -> "list[Location]":
             return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
 
         return DataRoom(

@@ -20,6 +20,9 @@ _PREFIX = "AUDOBON_"
 _PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
 # No settings either: they belong to a shell in which a person tries the cloud, and never to a file.
 _ENDPOINT = _PREFIX + "GCP_ENDPOINT_"
+_BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
+# As in PATH, but gs://BUCKET stays together.
+_PLACES_PARTED = re.escape(os.pathsep) + r"(?!//)"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
@@ -76,6 +79,11 @@ def endpoint_variable(api: str) -> str:
 def cloud_endpoint(api: str) -> str:
     """Return where an API of Google Cloud is spoken to as the environment has it; empty when it has not."""
     return os.environ.get(endpoint_variable(api), "")
+
+
+def spool_folder() -> Path:
+    """Return where that lies which is on its way into buckets; while nothing is, it may be deleted."""
+    return _home("XDG_CACHE_HOME", "~/.cache") / "audobon" / "buckets"
 
 
 def default_folder() -> Path:
@@ -171,13 +179,13 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
             name = f"{section.name}.{field.name}"
             if name in found:
                 value, origin = found[name]
-                if field.type == tuple[Path, ...] and isinstance(value, str):
-                    value = [part for part in value.split(os.pathsep) if part]
                 if name == "storage.keep_days" and isinstance(value, str):
                     value = _as_table(value)
                 try:
+                    if name == "backup.places":
+                        value = _as_places(value)
                     values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
-                except msgspec.ValidationError as error:
+                except (msgspec.ValidationError, ValueError) as error:
                     faults.append(f"{origin}: {name}: {error}")
         sections[section.name] = section.type(**values)
     settings = Settings(**sections)
@@ -188,6 +196,15 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
     if faults:
         raise Misconfigured("; ".join(faults), hint="audobon config show")
     return settings
+
+
+def _as_places(value: Any) -> Any:
+    """Return places as a list: folders as whole paths, buckets as they are; what is no list stays as it is."""
+    if isinstance(value, str):
+        value = [part for part in re.split(_PLACES_PARTED, value) if part]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return value
+    return [each if each.startswith("gs://") else str(_as_path(Path, each)) for each in value]
 
 
 def _as_table(text: str) -> Any:
@@ -255,6 +272,9 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_days"):
         if not 0 <= getattr(settings.backup, name) <= _LARGEST_NUMBER:
             faults.append(f"backup.{name} must lie between 0 and {_LARGEST_NUMBER}")
+    for place in settings.backup.places:
+        if place.startswith("gs://") and not _BUCKET.fullmatch(place):
+            faults.append(f"backup.places: {place} is not written like gs://my-bucket/audobon")
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():

@@ -125,13 +125,13 @@ class CacheSettings(msgspec.Struct, frozen=True):
 class BackupSettings(msgspec.Struct, frozen=True):
     """Where backups go and how long they are kept.
 
-    places           folders, best on other disks; in a variable, parted as in PATH
+    places           folders, best on other disks, or gs://BUCKET/PREFIX; in a variable, parted as in PATH
     max_hours        an older newest backup raises the alarm
     max_drill_hours  so does an older last drill
     keep_last, keep_daily, keep_weekly, keep_monthly, keep_days   what `audobon backup prune` leaves
     """
 
-    places: tuple[Path, ...] = ()
+    places: tuple[str, ...] = ()
     max_hours: float = 26.0
     max_drill_hours: float = 26.0
     keep_last: int = 3

@@ -8,6 +8,7 @@ from fakes.faults import Faults
 from fakes.grpc_server import GrpcServer
 from fakes.http_server import HttpServer
 from fakes.kms import FakeKms
+from fakes.storage import FakeStorage
 
 _GRPC = ("tasks", "kms", "run", "logging", "monitoring", "budgets", "secrets")
 _HTTP = ("storage", "sqladmin")
@@ -28,6 +29,8 @@ class FakeCloud:
         self.http = HttpServer(self.faults, port=http_port)
         self.kms = FakeKms(clock, self.faults)
         self.kms.install(self.grpc)
+        self.storage = FakeStorage(clock, self.faults)
+        self.http.serve(self.storage.routes(), self.storage)
 
     @property
     def calls(self) -> list[Call]:

@@ -48,11 +48,15 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An answer: bytes as they are, or plain values as JSON."""
+    """An answer: bytes as they are, or plain values as JSON.
+
+    cut_bytes  the connection breaks when so many bytes of the body are sent; None: it holds
+    """
 
     body: Any = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    cut_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,9 @@ def _handler(server: HttpServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.wfile.write(body if answer.cut_bytes is None else body[: answer.cut_bytes])
+            if answer.cut_bytes is not None:
+                self.close_connection = True
 
     for method in _METHODS:
         setattr(Handler, f"do_{method}", Handler.serve)

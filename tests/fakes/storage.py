@@ -1,8 +1,6 @@
 """Cloud Storage in effigy: its JSON API, with generations, preconditions, uploads, holds and rules."""
 
-import base64
-import json
-import re
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,16 +8,23 @@ from fakes.api import FakeApi
 from fakes.faults import Faults
 from fakes.http_server import HttpAnswer, HttpRequest, Route
 from fakes.refusal import Refused
+from fakes.storage_answers import (
+    bucket_resource,
+    check_bucket,
+    media,
+    page,
+    settle,
+    so_far,
+    sums_of,
+)
 from fakes.storage_fields import bad, bucket_fields, object_name
 from fakes.storage_lifecycle import end_uploads, run_rules
 from fakes.storage_objects import Objects, check, resource
-from fakes.storage_state import Bucket, Charge, Version, stamp
-from fakes.storage_uploads import Session, Sessions, parse_related, take_piece
+from fakes.storage_state import Bucket, Charge, Version
+from fakes.storage_uploads import Sessions, parse_related, take_piece
 
 _B, _O = "/storage/v1/b/{bucket}", "/storage/v1/b/{bucket}/o/{object}"
 _UPLOAD = "/upload/storage/v1/b/{bucket}/o"
-_MOST_LISTED = 1000
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 READS = {"storage.objects.get", "storage.objects.list"}
 """What may be done by who may only read."""
@@ -76,7 +81,8 @@ class FakeStorage(FakeApi):
         """Change the bytes of an object, and nothing that is told of it but what follows from them."""
         with self.lock:
             found = self._buckets[bucket].live(name)
-            assert found is not None and change(found.data) != found.data
+            assert found is not None
+            assert change(found.data) != found.data
             found.data = change(found.data)
 
     def run_lifecycle(self) -> None:
@@ -126,18 +132,18 @@ class FakeStorage(FakeApi):
                 409, "The requested bucket name is not available. Please try again.", reason="conflict"
             )
         now = self.clock()
-        _settle(fields, now)
+        settle(fields, now)
         made = Bucket(
             name=name, project=request.parameters["project"], fields=fields, created_at=now, updated_at=now
         )
         self._buckets[name] = made
-        return HttpAnswer(_bucket_resource(made))
+        return HttpAnswer(bucket_resource(made))
 
     def _list_buckets(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.buckets.list")
         project, prefix = request.parameters.get("project"), request.parameters.get("prefix", "")
         found = [
-            _bucket_resource(each)
+            bucket_resource(each)
             for name, each in sorted(self._buckets.items())
             if each.project == project and name.startswith(prefix)
         ]
@@ -146,13 +152,13 @@ class FakeStorage(FakeApi):
     def _get_bucket(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.buckets.get")
         bucket = self._bucket(request)
-        _check_bucket(request, bucket)
-        return HttpAnswer(_bucket_resource(bucket))
+        check_bucket(request, bucket)
+        return HttpAnswer(bucket_resource(bucket))
 
     def _patch_bucket(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.buckets.update")
         bucket = self._bucket(request)
-        _check_bucket(request, bucket)
+        check_bucket(request, bucket)
         changes = bucket_fields(request.json())
         policy = bucket.fields.get("retentionPolicy") or {}
         if policy.get("isLocked") and "retentionPolicy" in changes:
@@ -167,7 +173,7 @@ class FakeStorage(FakeApi):
             changes["retentionPolicy"] = policy | {"retentionPeriod": str(period)}
         if "location" in changes:
             raise bad("The location of a bucket cannot be changed.")
-        _settle(changes, self.clock())
+        settle(changes, self.clock())
         for name, value in changes.items():
             if value is None:
                 bucket.fields.pop(name, None)
@@ -180,12 +186,12 @@ class FakeStorage(FakeApi):
                 bucket.fields[name] = value
         bucket.metageneration += 1
         bucket.updated_at = self.clock()
-        return HttpAnswer(_bucket_resource(bucket))
+        return HttpAnswer(bucket_resource(bucket))
 
     def _delete_bucket(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.buckets.delete")
         bucket = self._bucket(request)
-        _check_bucket(request, bucket)
+        check_bucket(request, bucket)
         if bucket.versions:
             raise Refused(409, "The bucket you tried to delete is not empty.", reason="conflict")
         del self._buckets[bucket.name]
@@ -196,12 +202,12 @@ class FakeStorage(FakeApi):
         bucket = self._bucket(request)
         if "ifMetagenerationMatch" not in request.parameters:
             raise bad("Required parameter: ifMetagenerationMatch")
-        _check_bucket(request, bucket)
+        check_bucket(request, bucket)
         if not bucket.retention_seconds:
             raise bad("The bucket has no retention policy to lock.")
         bucket.fields["retentionPolicy"]["isLocked"] = True
         bucket.metageneration += 1
-        return HttpAnswer(_bucket_resource(bucket))
+        return HttpAnswer(bucket_resource(bucket))
 
     # Objects.
 
@@ -215,7 +221,7 @@ class FakeStorage(FakeApi):
             versions = (each for found in bucket.versions.values() for each in found)
         else:
             versions = (each for name in bucket.versions if (each := bucket.live(name)) is not None)
-        return HttpAnswer(_page(bucket, versions, asked))
+        return HttpAnswer(page(bucket, versions, asked))
 
     def _get(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.objects.get")
@@ -227,7 +233,8 @@ class FakeStorage(FakeApi):
             self.objects.charges.append(
                 Charge("retrieval", version.name, version.storage_class, len(version.data))
             )
-        return _media(version, request.headers.get("range"))
+        cut = self.faults.take_cut("storage.objects.answer")
+        return dataclasses.replace(media(version, request.headers.get("range")), cut_bytes=cut)
 
     def _patch(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.objects.update")
@@ -239,9 +246,7 @@ class FakeStorage(FakeApi):
 
     def _delete(self, request: HttpRequest) -> HttpAnswer:
         self._demand("storage.objects.delete")
-        self.objects.delete(
-            self._bucket(request), request.names["object"], request.parameters, self.clock()
-        )
+        self.objects.delete(self._bucket(request), request.names["object"], request.parameters, self.clock())
         return HttpAnswer(status=204)
 
     def _compose(self, request: HttpRequest) -> HttpAnswer:
@@ -321,8 +326,8 @@ class FakeStorage(FakeApi):
             session, request.headers.get("content-range"), request.body, is_cut=request.is_cut
         )
         if not is_whole:
-            return _so_far(session)
-        tree = session.tree | _sums(request.headers.get("x-goog-hash", ""))
+            return so_far(session)
+        tree = session.tree | sums_of(request.headers.get("x-goog-hash", ""))
         try:
             session.done = self._write(
                 self._buckets[session.bucket], tree, bytes(session.data), session.parameters
@@ -337,7 +342,9 @@ class FakeStorage(FakeApi):
         self.sessions.cancel(request.parameters.get("upload_id", ""), self.clock())
         return HttpAnswer(status=499)
 
-    def _write(self, bucket: Bucket, tree: dict[str, Any], data: bytes, asked: dict[str, str]) -> dict[str, Any]:
+    def _write(
+        self, bucket: Bucket, tree: dict[str, Any], data: bytes, asked: dict[str, str]
+    ) -> dict[str, Any]:
         version = self.objects.write(
             bucket, tree, data, asked, self.clock(), may_replace=self._may("storage.objects.delete")
         )
@@ -361,127 +368,3 @@ class FakeStorage(FakeApi):
                     f" Permission '{permission}' denied on resource (or it may not exist).",
                     reason="forbidden",
                 )
-
-
-def _settle(fields: dict[str, Any], now: float) -> None:
-    """Note since when policies are in force, and periods as the API tells them: as text."""
-    for section, period in (
-        ("retentionPolicy", "retentionPeriod"),
-        ("softDeletePolicy", "retentionDurationSeconds"),
-    ):
-        if (policy := fields.get(section)) is not None:
-            fields[section] = policy | {period: str(policy.get(period, 0)), "effectiveTime": stamp(now)}
-
-
-def _bucket_resource(bucket: Bucket) -> dict[str, Any]:
-    default = {
-        "location": "US",
-        "storageClass": "STANDARD",
-        "softDeletePolicy": {
-            "retentionDurationSeconds": str(int(bucket.soft_delete_seconds)),
-            "effectiveTime": stamp(bucket.created_at),
-        },
-    }
-    told = {
-        "kind": "storage#bucket",
-        "id": bucket.name,
-        "name": bucket.name,
-        "projectNumber": "1",
-        "metageneration": str(bucket.metageneration),
-        "timeCreated": stamp(bucket.created_at),
-        "updated": stamp(bucket.updated_at),
-        "etag": base64.b64encode(str(bucket.metageneration).encode()).decode(),
-    }
-    return default | bucket.fields | told
-
-
-def _check_bucket(request: HttpRequest, bucket: Bucket) -> None:
-    for name, is_not in (("ifMetagenerationMatch", False), ("ifMetagenerationNotMatch", True)):
-        if name in request.parameters and (int(request.parameters[name]) == bucket.metageneration) == is_not:
-            raise Refused(
-                412,
-                "At least one of the pre-conditions you specified did not hold.",
-                reason="conditionNotMet",
-            )
-
-
-def _page(bucket: Bucket, versions: Iterable[Version], asked: dict[str, str]) -> dict[str, Any]:
-    """Return one page of a list: objects, and what is common to those behind a delimiter."""
-    prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
-    most = min(int(asked.get("maxResults", _MOST_LISTED)), _MOST_LISTED)
-    if most < 1:
-        raise bad(f"Invalid value for maxResults: {most}")
-    rows: dict[tuple[str, int], Version | None] = {}
-    for version in versions:
-        if not version.name.startswith(prefix):
-            continue
-        rest = version.name[len(prefix) :]
-        if delimiter and delimiter in rest:
-            rows[(prefix + rest.partition(delimiter)[0] + delimiter, 0)] = None
-        else:
-            rows[(version.name, version.generation)] = version
-    first, last = asked.get("startOffset", ""), asked.get("endOffset")
-    after = _position(asked["pageToken"]) if asked.get("pageToken") else ("", -1)
-    ordered = sorted(rows.items(), key=lambda row: (row[0][0].encode(), row[0][1]))
-    wanted = [
-        row
-        for row in ordered
-        if (row[0][0].encode(), row[0][1]) > (after[0].encode(), after[1])
-        and row[0][0] >= first
-        and (not last or row[0][0] < last)
-    ]
-    shown = wanted[:most]
-    told: dict[str, Any] = {"kind": "storage#objects"}
-    if items := [resource(bucket, version) for _, version in shown if version is not None]:
-        told["items"] = items
-    if prefixes := [name for (name, _), version in shown if version is None]:
-        told["prefixes"] = prefixes
-    if len(wanted) > most:
-        told["nextPageToken"] = base64.urlsafe_b64encode(json.dumps(shown[-1][0]).encode()).decode()
-    return told
-
-
-def _position(token: str) -> tuple[str, int]:
-    try:
-        name, generation = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError:
-        raise bad(f"Invalid page token: {token}") from None
-    return str(name), int(generation)
-
-
-def _media(version: Version, asked: str | None) -> HttpAnswer:
-    """Return the bytes of a version, or a range of them."""
-    size = len(version.data)
-    sums = f"crc32c={version.crc32c}" + (f",md5={version.md5}" if version.md5 else "")
-    headers = {
-        "Content-Type": version.content_type,
-        "ETag": version.etag,
-        "x-goog-generation": str(version.generation),
-        "x-goog-metageneration": str(version.metageneration),
-        "x-goog-storage-class": version.storage_class,
-        "x-goog-hash": sums,
-        "x-goog-stored-content-length": str(size),
-        "Accept-Ranges": "bytes",
-    }
-    match = _RANGE.fullmatch(asked or "")
-    if match is None or match[0] == "bytes=-":
-        return HttpAnswer(version.data, headers=headers)
-    if match[1]:
-        start, end = int(match[1]), min(int(match[2]) if match[2] else size - 1, size - 1)
-    else:
-        start, end = max(0, size - int(match[2])), size - 1
-    if start >= size:
-        return HttpAnswer(b"", 416, headers={"Content-Range": f"bytes */{size}"})
-    headers["Content-Range"] = f"bytes {start}-{end}/{size}"
-    return HttpAnswer(version.data[start : end + 1], 206, headers=headers)
-
-
-def _so_far(session: Session) -> HttpAnswer:
-    headers = {"Range": f"bytes=0-{len(session.data) - 1}"} if session.data else {}
-    return HttpAnswer(status=308, headers=headers)
-
-
-def _sums(header: str) -> dict[str, str]:
-    names = {"crc32c": "crc32c", "md5": "md5Hash"}
-    pairs = [part.strip().partition("=") for part in header.split(",") if part.strip()]
-    return {names[kind]: value for kind, _, value in pairs if kind in names}

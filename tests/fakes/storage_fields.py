@@ -1,4 +1,4 @@
-"""What may be written to buckets and objects: a field that nobody knows is an error, and so is a bad value."""
+"""What may be written to buckets and objects: unknown fields are errors, and so are bad values."""
 
 import re
 from datetime import date
@@ -123,7 +123,9 @@ def _known(tree: Any, where: str, written: set[str], told: set[str]) -> dict[str
         raise bad(f"Invalid JSON payload received: {where} is no object")
     for name in tree:
         if name not in written and name not in told:
-            raise bad(f'Invalid JSON payload received. Unknown name "{name}" at \'{where}\': Cannot find field.')
+            raise bad(
+                f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field."
+            )
     return {name: value for name, value in tree.items() if name in written}
 
 
@@ -157,7 +159,9 @@ def _rule(rule: Any) -> None:
     if action["type"] == "AbortIncompleteMultipartUpload" and not condition.keys() <= {
         "age", "matchesPrefix", "matchesSuffix"
     }:  # fmt: skip
-        raise bad("AbortIncompleteMultipartUpload knows the conditions age, matchesPrefix, matchesSuffix alone")
+        raise bad(
+            "AbortIncompleteMultipartUpload knows the conditions age, matchesPrefix, matchesSuffix alone"
+        )
     for name, value in condition.items():
         kind = _CONDITIONS[name]
         if kind is int:

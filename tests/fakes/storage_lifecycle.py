@@ -1,4 +1,4 @@
-"""Lifecycle rules as a fake Cloud Storage carries them out; written apart from ours, to be held against it."""
+"""Lifecycle rules as a fake Cloud Storage carries them out; written apart from ours, to be compared."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -63,7 +63,9 @@ class Objects:
             updated_at=now,
             class_since=now,
             content_type=str(fields.get("contentType") or "application/octet-stream"),
-            metadata={key: value for key, value in (fields.get("metadata") or {}).items() if value is not None},
+            metadata={
+                key: value for key, value in (fields.get("metadata") or {}).items() if value is not None
+            },
             custom_time=fields.get("customTime"),
             temporary_hold=bool(fields.get("temporaryHold")),
             event_hold=bool(fields.get("eventBasedHold", bucket.fields.get("defaultEventBasedHold"))),
@@ -81,7 +83,9 @@ class Objects:
         prefix  of the parameters: "source" for those of a source
         """
         generation = parameters.get("generation" if not prefix else f"{prefix}Generation")
-        found = bucket.live(name) if generation is None else bucket.at(name, _number("generation", generation))
+        found = (
+            bucket.live(name) if generation is None else bucket.at(name, _number("generation", generation))
+        )
         if found is None:
             raise Refused(404, f"No such object: {bucket.name}/{name}", reason="notFound")
         check(parameters, found, prefix=prefix)
@@ -202,7 +206,9 @@ class Objects:
         done = size
         if target_class != source.storage_class:
             token = parameters.get("rewriteToken")
-            key = f"{source_bucket.name}/{source_name}#{source.generation}>{bucket.name}/{name}:{target_class}"
+            key = (
+                f"{source_bucket.name}/{source_name}#{source.generation}>{bucket.name}/{name}:{target_class}"
+            )
             if token is not None and _told(token) not in self._rewrites:
                 raise bad("Invalid rewrite token")
             before = self._rewrites.get(key, 0) if token is not None else 0
@@ -336,7 +342,9 @@ def resource(bucket: Bucket, version: Version) -> dict[str, Any]:
 
 def _key(bucket: Bucket, fields: Mapping[str, Any], parameters: Mapping[str, str]) -> str | None:
     """Return the version of the key that encrypts an object; its name is all that is kept of it."""
-    asked = parameters.get("kmsKeyName") or parameters.get("destinationKmsKeyName") or fields.get("kmsKeyName")
+    asked = (
+        parameters.get("kmsKeyName") or parameters.get("destinationKmsKeyName") or fields.get("kmsKeyName")
+    )
     default = (bucket.fields.get("encryption") or {}).get("defaultKmsKeyName")
     name = (asked or default or "").partition("/cryptoKeyVersions/")[0]
     return f"{kms_key_name(name)}/cryptoKeyVersions/1" if name else None

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -290,6 +289,6 @@ def refuse(verified: Iterable[Verified]) -> None:
         place, first = faults[0]
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise CorruptBackup(
-            f"{Path(place) / first.object}: {first.what}{more}",
+            f"{place}/{first.object}: {first.what}{more}",
             hint="audobon backup verify --repair; if this disk is failing, another place",
         )

@@ -32,8 +32,11 @@ def grpc_client(kind: type[_Client], api: Api) -> _Client:
         return maker(transport=maker.get_transport_class("grpc")(channel=channel))  # type: ignore[no-any-return]
 
 
-def storage_client(project: str) -> Any:
-    """Return a client of Cloud Storage: `google.cloud.storage.Client`."""
+def storage_client(project: str | None = None) -> Any:
+    """Return a client of Cloud Storage: `google.cloud.storage.Client`.
+
+    project  in which buckets are made and listed; objects need none
+    """
     place = endpoint("storage")
     with google_errors("opening a client of Cloud Storage"):
         from google.cloud import storage
