@@ -199,7 +199,7 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
 
 
 def _as_places(value: Any) -> Any:
-    """Return places as a list: folders as whole paths, buckets as they are; what is no list stays as it is."""
+    """Return places as a list: folders as whole paths, buckets as they are; no list stays as it is."""
     if isinstance(value, str):
         value = [part for part in re.split(_PLACES_PARTED, value) if part]
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):

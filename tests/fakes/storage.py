@@ -36,8 +36,9 @@ CREATES = READS | {"storage.objects.create"}
 class FakeStorage(FakeApi):
     """Buckets and their objects.
 
-    allowed  what whoever calls may do; None: everything
-    objects  knows what would stand on the bill, and how much one call of rewrite copies
+    allowed          what whoever calls may do; None: everything
+    damage_arriving  what the way does to bytes before anything sees them; None: nothing
+    objects          knows what would stand on the bill, and how much one call of rewrite copies
     """
 
     api = "storage"
@@ -45,6 +46,7 @@ class FakeStorage(FakeApi):
     def __init__(self, clock: Callable[[], float], faults: Faults) -> None:
         super().__init__(clock, faults)
         self.allowed: set[str] | None = None
+        self.damage_arriving: Callable[[bytes], bytes] | None = None
         self.objects = Objects()
         self.sessions = Sessions()
         self._buckets: dict[str, Bucket] = {}
@@ -77,13 +79,19 @@ class FakeStorage(FakeApi):
         with self.lock:
             return sorted(name for name in self._buckets[bucket].versions if self._buckets[bucket].live(name))
 
-    def damage(self, bucket: str, name: str, change: Callable[[bytes], bytes]) -> None:
-        """Change the bytes of an object, and nothing that is told of it but what follows from them."""
+    def damage(
+        self, bucket: str, name: str, change: Callable[[bytes], bytes], *, told_crc32c: str | None = None
+    ) -> None:
+        """Change the bytes of an object.
+
+        told_crc32c  what is told of them from then on; None: what is true
+        """
         with self.lock:
             found = self._buckets[bucket].live(name)
             assert found is not None
             assert change(found.data) != found.data
             found.data = change(found.data)
+            found.told_crc32c = told_crc32c
 
     def run_lifecycle(self) -> None:
         """Carry out all rules now, as the cloud does about once a day."""
@@ -345,6 +353,8 @@ class FakeStorage(FakeApi):
     def _write(
         self, bucket: Bucket, tree: dict[str, Any], data: bytes, asked: dict[str, str]
     ) -> dict[str, Any]:
+        if self.damage_arriving is not None:
+            data = self.damage_arriving(data)
         version = self.objects.write(
             bucket, tree, data, asked, self.clock(), may_replace=self._may("storage.objects.delete")
         )

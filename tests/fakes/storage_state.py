@@ -53,11 +53,12 @@ class Version(msgspec.Struct, kw_only=True):
     noncurrent_at: float | None = None
     soft_deleted_at: float | None = None
     hard_delete_at: float | None = None
+    told_crc32c: str | None = None
 
     @property
     def crc32c(self) -> str:
         """Its CRC32C in base64, as the API writes it."""
-        return crc32c_of(self.data)
+        return self.told_crc32c or crc32c_of(self.data)
 
     @property
     def md5(self) -> str | None:
