@@ -297,7 +297,7 @@ def test_an_account_that_may_only_create_is_enough_to_create_and_for_nothing_els
 
 def test_an_account_that_may_only_read_creates_nothing(desk: BucketDesk) -> None:
     desk.cloud.storage.allowed = READS
-    with pytest.raises(Denied, match="storage.objects.create"):
+    with pytest.raises(Denied, match=r"storage\.objects\.create"):
         put(desk.open("create"), "page/one")
 
 

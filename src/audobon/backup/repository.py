@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import blake3
 import msgspec
 
 from audobon.atomic import disk_errors
+from audobon.backup import bucket_turns
 from audobon.backup.locations import Location, lock_file, open_store
 from audobon.backup.manifest import FOLDER, Manifest, PackEntry, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
@@ -65,21 +66,34 @@ class Repository:
     card    who it is; `demand_owner` proves whose, and so does `open_repository` when it has keys
     """
 
-    def __init__(self, path: Location, card: RepositoryCard, store: ObjectStore) -> None:
+    def __init__(self, path: Location, card: RepositoryCard, store: ObjectStore, rights: Rights) -> None:
         self.path = path
         self.card = card
         self.store = store
+        self._rights = rights
 
     @contextmanager
     def using(self, *, alone: bool = False) -> Iterator[None]:
         """Keep objects from being removed meanwhile; alone: keep everybody else from adding any.
 
-        Of a bucket, only the processes of this machine are kept from it.
-        raises  AlreadyRunning when it cannot be had alone now
+        raises  AlreadyRunning when it cannot be had alone now; of a bucket, also while another machine has it
+                alone
         """
         purpose = "work with the backups of this place" if alone else "removing old backups"
-        with FileLock(lock_file(self.path), purpose=purpose, wait=not alone, shared=not alone):
+        lock = FileLock(lock_file(self.path), purpose=purpose, wait=not alone, shared=not alone)
+        with lock, self._turn(alone=alone):
             yield
+
+    def _turn(self, *, alone: bool) -> AbstractContextManager[None]:
+        """Return what keeps other machines away: of a folder the lock does."""
+        if isinstance(self.path, Path):
+            return nullcontext()
+        if alone:
+            return bucket_turns.alone(open_store(self.path, rights="full"))
+        if self._rights == "read":
+            bucket_turns.refuse_while_alone(self.store)
+            return nullcontext()
+        return bucket_turns.adding(self.store)
 
     def demand_owner(self, keys: Keys) -> None:
         """Refuse a repository of other keys. raises ForeignRepository."""
@@ -212,7 +226,7 @@ def open_repository(path: Location, keys: Keys | None, *, rights: Rights) -> Rep
     store = open_store(path, rights=rights)
     name, data = path / CARD, _read_card(path, store)
     card = unproved(data, RepositoryCard, name=f"{name}")
-    repository = Repository(path, card, store)
+    repository = Repository(path, card, store, rights)
     if keys is not None:
         repository.demand_owner(keys)
     # Where the keys are not known yet: whoever changed a bit of it did not sign it anew.
@@ -264,7 +278,7 @@ def initialise(path: Location, keys: Keys, *, at: float) -> tuple[Repository, bo
     except ObjectExists:
         # Another command was quicker; its card is as good.
         return open_repository(path, keys, rights="create"), False
-    return Repository(path, card, store), True
+    return Repository(path, card, store, "create"), True
 
 
 def _has_card(path: Location, store: ObjectStore) -> bool:

@@ -5,12 +5,14 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from audobon.atomic import clear_leftovers, disk_errors, temporary_beside
 from audobon.errors import CorruptBlob, Denied, ObjectExists, Unavailable
 from audobon.gcloud.clients import storage_client
+from audobon.gcloud.endpoints import Endpoint, endpoint
 from audobon.storage.classes import CLASS_OF_TIER, TIER_OF_CLASS
 from audobon.storage.folder_files import files_below, make_folder
 from audobon.storage.gcp_errors import bucket_errors, missing
@@ -56,7 +58,7 @@ class BucketObjectStore(ObjectStore):
         self._base = f"{prefix}/" if prefix else ""
         self._spool = spool
         self._rights = rights
-        self._client = storage_client() if client is None else client
+        self._client = _client_of(endpoint("storage")) if client is None else client
         self._bucket = self._client.bucket(bucket)
         self._retry = _google_retry() if retry is None else retry
         # What is known to have something within, and so is no object.
@@ -330,6 +332,12 @@ class BucketObjectStore(ObjectStore):
 
     def _info(self, blob: Any) -> ObjectInfo:
         return ObjectInfo(blob.name[len(self._base) :], int(blob.size), _created_at(blob), _tier_of(blob))
+
+
+@lru_cache(maxsize=4)
+def _client_of(place: Endpoint | None) -> Any:
+    """Return a client for whoever speaks to the same place: connections are dear to open."""
+    return storage_client()
 
 
 def _google_retry() -> Any:
