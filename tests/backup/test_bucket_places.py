@@ -236,11 +236,11 @@ def test_who_adds_and_who_removes_keep_out_of_each_others_way(desk: Desk, cloud:
     desk.backups.make()
     assert desk.backups.verify()[0].faults == []
     desk.backups.prune(rules=ONE_LEFT, is_dry=False)
-    # Of all the marks those of the prune itself are left.
+    # Of all the flags those of the prune itself are left.
     assert [name.rpartition(".")[2] for name in desk.objects("turns/")] == ["alone", "ended"]
 
 
-def test_marks_never_keep_an_account_out_that_may_only_create(desk: Desk, cloud: FakeCloud) -> None:
+def test_flags_never_keep_an_account_out_that_may_only_create(desk: Desk, cloud: FakeCloud) -> None:
     cloud.storage.allowed = CREATES
     for _ in range(2):
         desk.backups.make()
@@ -250,7 +250,7 @@ def test_marks_never_keep_an_account_out_that_may_only_create(desk: Desk, cloud:
     desk.backups.make()
 
 
-def test_a_mark_of_the_dead_counts_for_a_day(desk: Desk, cloud: FakeCloud) -> None:
+def test_a_flag_of_the_dead_counts_for_a_day(desk: Desk, cloud: FakeCloud) -> None:
     store = open_store(desk.place, rights="full")
 
     def in_a_day() -> float:

@@ -1,8 +1,8 @@
-"""Turns at a bucket that several machines share: who removes from it works alone, by marks that lie in it.
+"""Turns at a bucket that several machines share: who removes from it works alone, by flags that lie in it.
 
-Who adds leaves a mark and looks whether somebody works alone; who is to work alone leaves another and looks
-whether anybody is there. Whichever is second sees the first, and gives up. That somebody ended is a mark too:
-the right to create must be enough. Whoever works alone clears the marks that are over.
+Who adds leaves a flag and looks whether somebody works alone; who is to work alone leaves another and looks
+whether anybody is there. Whichever is second sees the first, and gives up. That somebody ended is a flag too:
+the right to create must be enough. Whoever works alone clears the flags that are over.
 """
 
 import socket
@@ -16,7 +16,7 @@ from audobon.storage.port import ObjectInfo, ObjectStore
 
 TURNS = "turns/"
 STALE_SECONDS = 24 * 3600.0
-"""After so long whoever left a mark is taken to have died."""
+"""After so long whoever left a flag is taken to have died."""
 
 _ADDS, _ALONE, _ENDED = ".adds", ".alone", ".ended"
 
@@ -27,41 +27,41 @@ def adding(store: ObjectStore, *, clock: Clock = utc_now) -> Iterator[None]:
 
     raises  AlreadyRunning while somebody works alone
     """
-    with _marked(store, _ADDS):
+    with _flagged(store, _ADDS):
         refuse_while_alone(store, clock=clock)
         yield
 
 
 def refuse_while_alone(store: ObjectStore, *, clock: Clock = utc_now) -> None:
     """Raise AlreadyRunning while somebody works alone."""
-    for mark in _under_way(list(store.list(TURNS)), clock()):
-        if mark.name.endswith(_ALONE):
+    for flag in _under_way(list(store.list(TURNS)), clock()):
+        if flag.name.endswith(_ALONE):
             raise AlreadyRunning(
-                f"old backups are being removed{_by(store, mark)}", hint="run the same command again later"
+                f"old backups are being removed{_by(store, flag)}", hint="run the same command again later"
             )
 
 
 @contextmanager
 def alone(store: ObjectStore, *, clock: Clock = utc_now) -> Iterator[None]:
-    """Work while nobody adds or removes anything; needs full rights to clear marks.
+    """Work while nobody adds or removes anything; needs full rights to clear flags.
 
     raises  AlreadyRunning when it cannot be had now
     """
-    with _marked(store, _ALONE) as own:
-        marks = [mark for mark in store.list(TURNS) if mark.name != own]
-        for mark in _under_way(marks, clock()):
+    with _flagged(store, _ALONE) as own:
+        flags = [flag for flag in store.list(TURNS) if flag.name != own]
+        for flag in _under_way(flags, clock()):
             raise AlreadyRunning(
-                f"work with the backups of this place is under way{_by(store, mark)}",
-                hint="wait for it to end; if it died, its mark counts for a day",
+                f"work with the backups of this place is under way{_by(store, flag)}",
+                hint="wait for it to end; if it died, its flag counts for a day",
             )
         yield
         with suppress(Denied, ObjectNotFound):
-            for mark in marks:
-                store.delete(mark.name)
+            for flag in flags:
+                store.delete(flag.name)
 
 
 @contextmanager
-def _marked(store: ObjectStore, kind: str) -> Iterator[str]:
+def _flagged(store: ObjectStore, kind: str) -> Iterator[str]:
     stem = f"{TURNS}{new_id()}"
     _write(store, stem + kind)
     try:
@@ -72,14 +72,14 @@ def _marked(store: ObjectStore, kind: str) -> Iterator[str]:
             _write(store, stem + _ENDED)
 
 
-def _under_way(marks: list[ObjectInfo], now: float) -> Iterable[ObjectInfo]:
-    ended = {mark.name.removesuffix(_ENDED) for mark in marks if mark.name.endswith(_ENDED)}
+def _under_way(flags: list[ObjectInfo], now: float) -> Iterable[ObjectInfo]:
+    ended = {flag.name.removesuffix(_ENDED) for flag in flags if flag.name.endswith(_ENDED)}
     return (
-        mark
-        for mark in marks
-        if mark.name.endswith((_ADDS, _ALONE))
-        and mark.name.rpartition(".")[0] not in ended
-        and now - mark.created_at < STALE_SECONDS
+        flag
+        for flag in flags
+        if flag.name.endswith((_ADDS, _ALONE))
+        and flag.name.rpartition(".")[0] not in ended
+        and now - flag.created_at < STALE_SECONDS
     )
 
 
@@ -88,8 +88,8 @@ def _write(store: ObjectStore, name: str) -> None:
         file.write(socket.gethostname().encode())
 
 
-def _by(store: ObjectStore, mark: ObjectInfo) -> str:
+def _by(store: ObjectStore, flag: ObjectInfo) -> str:
     """Return by which machine, for a message; nothing where that cannot be told."""
-    with suppress(AudobonError), store.open(mark.name) as file:
+    with suppress(AudobonError), store.open(flag.name) as file:
         return f" by {file.read(100).decode(errors='replace')}"
     return ""
