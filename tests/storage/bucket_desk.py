@@ -39,6 +39,7 @@ class BucketDesk:
         client = storage.Client(
             "p", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.url}
         )
+        client._bucket_metadata_cache = None
         self._clients.append(client)
         return self._kind(
             BUCKET, self.prefix, spool=self.spool, rights=rights, client=client, retry=IMPATIENT

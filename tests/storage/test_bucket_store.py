@@ -22,6 +22,7 @@ from audobon.errors import (
 )
 from audobon.storage import gcp_uploading
 from audobon.storage.port import TIERS
+from fakes import storage_answers
 from fakes.storage import CREATES, READS
 
 OPENING = """
@@ -31,6 +32,7 @@ from google.cloud import storage
 from audobon.storage.gcp import BucketObjectStore
 
 client = storage.Client("p", credentials=AnonymousCredentials(), client_options={{"api_endpoint": {url!r}}})
+client._bucket_metadata_cache = None
 
 def open_store():
     return BucketObjectStore({bucket!r}, {prefix!r}, spool=Path({spool!r}), client=client)
@@ -421,3 +423,13 @@ def test_an_object_keeps_its_age_through_every_tier(desk: BucketDesk) -> None:
     for tier in ("nearline", "archive", "standard"):
         store.set_tier("one", tier)  # type: ignore[arg-type]
         assert store.stat("one").created_at == made
+
+
+def test_a_list_that_comes_in_pages_is_whole(desk: BucketDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_answers, "_MOST_LISTED", 3)
+    expected = [f"page/{number}" for number in range(8)]
+    for name in expected:
+        put(desk.open(), name)
+    before = len(desk.calls())
+    assert names(desk.open().list()) == expected
+    assert desk.calls()[before:] == ["storage.objects.list"] * 3

@@ -41,11 +41,12 @@ def storage_client(project: str | None = None) -> Any:
     with google_errors("opening a client of Cloud Storage"):
         from google.cloud import storage
 
-        if place is None:
-            return storage.Client(project=project, credentials=ambient_credentials())
-        return storage.Client(
-            project=project, credentials=_credentials(place), client_options={"api_endpoint": place.url}
-        )
+        options = {} if place is None else {"client_options": {"api_endpoint": place.url}}
+        client = storage.Client(project=project, credentials=_credentials(place), **options)
+        # For traces that nobody asked for, it would ask in the background for what an account that may only
+        # create is not allowed to see.
+        client._bucket_metadata_cache = None
+        return client
 
 
 class RestSession:
