@@ -17,7 +17,7 @@ from fakes.storage_answers import (
     so_far,
     sums_of,
 )
-from fakes.storage_fields import bad, bucket_fields, object_name
+from fakes.storage_fields import bad, bucket_fields, object_fields, object_name
 from fakes.storage_lifecycle import end_uploads, run_rules
 from fakes.storage_objects import Objects, check, resource
 from fakes.storage_state import Bucket, Charge, Version
@@ -223,9 +223,9 @@ class FakeStorage(FakeApi):
         self._demand("storage.objects.list")
         bucket, asked = self._bucket(request), request.parameters
         self.objects.purge([bucket], self.clock())
-        if asked.get("softDeleted") == "true":
+        if asked.get("softDeleted", "").lower() == "true":
             versions: Iterable[Version] = (each for found in bucket.soft.values() for each in found)
-        elif asked.get("versions") == "true":
+        elif asked.get("versions", "").lower() == "true":
             versions = (each for found in bucket.versions.values() for each in found)
         else:
             versions = (each for name in bucket.versions if (each := bucket.live(name)) is not None)
@@ -315,6 +315,7 @@ class FakeStorage(FakeApi):
         if kind != "resumable":
             raise bad(f"Invalid uploadType: {kind!r}")
         tree = request.json()
+        object_fields(tree)
         object_name(str(tree.get("name") or asked.get("name") or ""))
         if (content_type := request.headers.get("x-upload-content-type")) is not None:
             tree.setdefault("contentType", content_type)

@@ -91,19 +91,19 @@ def take_piece(session: Session, content_range: str | None, piece: bytes, *, is_
         total = None if match[3] == "*" else int(match[3])
         if match[1] is None and piece:
             raise bad("A piece must say where it belongs")
-    if total is not None:
-        if session.total_bytes not in (None, total):
-            raise bad(f"The upload was said to have {session.total_bytes} bytes, and now {total}")
-        session.total_bytes = total
+    if total is not None and session.total_bytes not in (None, total):
+        raise bad(f"The upload was said to have {session.total_bytes} bytes, and now {total}")
     if end is not None and not is_cut and end - start + 1 != len(piece):
         raise bad(f"Content-Range says {end - start + 1} bytes, and {len(piece)} came")
     if start > len(session.data):
         raise Refused(503, "bytes before these are missing", reason="backendError")
+    total = session.total_bytes if total is None else total
     if content_range is None and not is_cut:
-        session.total_bytes = len(piece)
-    is_last = end is None or (session.total_bytes is not None and end + 1 == session.total_bytes)
+        total = len(piece)
+    is_last = end is None or end + 1 == total
     if not is_last and not is_cut and len(piece) % PIECE_BYTES:
         raise bad(f"A piece must have a multiple of {PIECE_BYTES} bytes, not {len(piece)}")
+    session.total_bytes = total
     # What is there already is passed over; what is kept of a broken piece ends at a whole one.
     fresh = piece[len(session.data) - start :]
     if is_cut:

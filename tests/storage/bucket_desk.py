@@ -15,14 +15,14 @@ from audobon.storage.port import Rights
 from fakes.cloud import FakeCloud
 
 BUCKET = "heron"
-IMPATIENT = DEFAULT_RETRY.with_delay(initial=0.001, maximum=0.002).with_timeout(2.0)
-"""Retries as Google's client does, without waiting."""
+_QUICKLY = DEFAULT_RETRY.with_delay(initial=0.001, maximum=0.002)
 
 
 class BucketDesk:
     """A bucket and what opens stores in it.
 
-    kind  the driver's class, or one that is broken
+    kind             the driver's class, or one that is broken
+    patience_seconds for how long what fails is tried again, at once
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class BucketDesk:
         self.cloud = cloud
         self.spool = root / "spool"
         self.prefix = prefix
+        self.patience_seconds = 20.0
         self._kind = kind or BucketObjectStore
         self._clients: list[storage.Client] = []
         cloud.storage.add_bucket(BUCKET, softDeletePolicy={"retentionDurationSeconds": "0"})
@@ -41,9 +42,8 @@ class BucketDesk:
         )
         client._bucket_metadata_cache = None
         self._clients.append(client)
-        return self._kind(
-            BUCKET, self.prefix, spool=self.spool, rights=rights, client=client, retry=IMPATIENT
-        )
+        retry = _QUICKLY.with_timeout(self.patience_seconds)
+        return self._kind(BUCKET, self.prefix, spool=self.spool, rights=rights, client=client, retry=retry)
 
     @property
     def url(self) -> str:

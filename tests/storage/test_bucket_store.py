@@ -183,6 +183,7 @@ def test_an_upload_that_is_forgotten_begins_again(desk: BucketDesk) -> None:
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("size", [1000, 9_000_000])
 def test_a_network_that_goes_away_leaves_nothing_and_is_named(desk: BucketDesk, size: int) -> None:
+    desk.patience_seconds = 0.1
     store = desk.open()
 
     def write() -> None:
@@ -346,9 +347,10 @@ def test_a_bucket_that_is_not_there_is_not_taken_for_an_empty_one(desk: BucketDe
 def test_faults_that_pass_are_waited_out_and_those_that_stay_are_named(
     desk: BucketDesk, status: int, kind: type[AudobonError]
 ) -> None:
-    store = desk.open()
     desk.cloud.faults.fail("storage.*", status, times=2)
-    put(store, "page/one")
+    put(desk.open(), "page/one")
+    desk.patience_seconds = 0.1
+    store = desk.open()
     desk.cloud.faults.fail("storage.*", status, times=1 << 20)
     for deed in (lambda: store.stat("page/one"), lambda: list(store.list()), lambda: get(store, "page/one")):
         with pytest.raises(kind):

@@ -56,7 +56,7 @@ def test_an_object_is_read_as_it_was_written_whole_and_in_ranges(bucket: storage
     assert (blob.size, blob.content_type, blob.metageneration) == (10, "image/png", 1)
     assert (blob.storage_class, blob.md5_hash, blob.crc32c) == (
         "STANDARD",
-        "eB5eJF1ptWaXm4bijSPypw==",
+        "eB5eJF1ptWaXm4bijSPyxw==",
         "KAwGng==",
     )
     assert blob.download_as_bytes() == b"0123456789"
@@ -248,10 +248,11 @@ def test_retention_and_holds_refuse_to_delete_and_to_replace(
     bucket.retention_period = 10 * DAY_SECONDS
     bucket.patch()
     put(bucket, "kept")
-    for deed in (lambda: bucket.delete_blob("kept"), lambda: put(bucket, "kept", b"other")):
-        with pytest.raises(google.Forbidden, match="retention policy") as caught:
-            deed()
-        assert caught.value.errors[0]["reason"] == "retentionPolicyNotMet"
+    with pytest.raises(google.Forbidden, match="retention policy"):
+        put(bucket, "kept", b"other")
+    with pytest.raises(google.Forbidden, match="retention policy") as caught:
+        bucket.delete_blob("kept")
+    assert caught.value.errors[0]["reason"] == "retentionPolicyNotMet"
     blob = bucket.get_blob("kept")
     assert (blob.retention_expiration_time - blob.time_created).days == 10
     blob.temporary_hold = True
@@ -454,7 +455,7 @@ def test_buckets_are_made_changed_listed_and_deleted(client: storage.Client, buc
     with pytest.raises(google.Conflict):
         client.create_bucket("heron")
     with pytest.raises(google.BadRequest, match="Invalid bucket name"):
-        client.create_bucket("Heron!")
+        client.create_bucket("Heron")
     bucket.labels = {"stage": "test"}
     bucket.patch(if_metageneration_match=1)
     with pytest.raises(google.PreconditionFailed):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from audobon.errors import CorruptBlob, ObjectNotFound, OnHold, Unavailable
 from audobon.gcloud.errors import google_errors
 
-_RETAINED = "retentionPolicyNotMet"
+# As uploads tell nothing but words: the reason "retentionPolicyNotMet" comes with deletions alone.
+_KEPT = ("retention policy", "Temporary hold", "Event-Based hold")
 _NO_BUCKET = "bucket does not exist"
 
 
@@ -31,7 +31,7 @@ def bucket_errors(doing: str, name: str, where: str) -> Iterator[None]:
                 f"the bucket of {where} is not there", hint="is its name right, and the account's project?"
             ) from error
         except Forbidden as error:
-            if _RETAINED in _reasons(error) or "hold" in str(error.message):
+            if any(words in str(error.message) for words in _KEPT):
                 raise OnHold(
                     f"{where}/{name} must be kept still: {error.message}",
                     hint="the bucket has a retention policy, or the object a hold",
@@ -49,7 +49,3 @@ def bucket_errors(doing: str, name: str, where: str) -> Iterator[None]:
 def missing(name: str) -> ObjectNotFound:
     """Return the error for an object that is not there."""
     return ObjectNotFound(f"there is no object {name}")
-
-
-def _reasons(error: Any) -> list[str]:
-    return [each.get("reason", "") for each in error.errors if isinstance(each, dict)]
