@@ -18,7 +18,7 @@ from fakes.storage_answers import (
     sums_of,
 )
 from fakes.storage_fields import bad, bucket_fields, object_fields, object_name
-from fakes.storage_lifecycle import end_uploads, run_rules
+from fakes.storage_lifecycle import run_rules
 from fakes.storage_objects import Objects, check, resource
 from fakes.storage_state import Bucket, Charge, Version
 from fakes.storage_uploads import Sessions, parse_related, take_piece
@@ -98,7 +98,6 @@ class FakeStorage(FakeApi):
         with self.lock:
             for bucket in self._buckets.values():
                 run_rules(bucket, self.objects, self.clock())
-                end_uploads(bucket, self.sessions, self.clock())
 
     def routes(self) -> list[Route]:
         """Return what it answers."""

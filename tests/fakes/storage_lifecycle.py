@@ -6,13 +6,15 @@ from typing import Any
 
 from fakes.storage_objects import Objects
 from fakes.storage_state import DAY_SECONDS, MINIMUM_DAYS, Bucket, Charge, Version, instant_of
-from fakes.storage_uploads import Sessions
 
 _COLDER = list(MINIMUM_DAYS)
 
 
 def run_rules(bucket: Bucket, objects: Objects, now: float) -> None:
-    """Do to every version of a bucket what its rules ask for at an instant."""
+    """Do to every version of a bucket what its rules ask for at an instant.
+
+    AbortIncompleteMultipartUpload means uploads by the XML interface, which this fake has not.
+    """
     rules = (bucket.fields.get("lifecycle") or {}).get("rule") or []
     for versions in list(bucket.versions.values()):
         for version in list(versions):
@@ -35,21 +37,6 @@ def run_rules(bucket: Bucket, objects: Objects, now: float) -> None:
                 version.updated_at = now
                 objects.charges.append(Charge("operation", version.name, target, len(version.data)))
     objects.purge([bucket], now)
-
-
-def end_uploads(bucket: Bucket, sessions: Sessions, now: float) -> None:
-    """End the uploads that the rules call unfinished for too long."""
-    for rule in (bucket.fields.get("lifecycle") or {}).get("rule") or []:
-        if rule["action"]["type"] != "AbortIncompleteMultipartUpload":
-            continue
-        for session in sessions.unfinished:
-            condition = rule["condition"]
-            if (
-                session.bucket == bucket.name
-                and now - session.begun_at >= condition.get("age", 0) * DAY_SECONDS
-                and _texts_fit(condition, str(session.tree.get("name", "")))
-            ):
-                sessions.cancel(session.id, now)
 
 
 def fits(condition: Mapping[str, Any], version: Version, newer: int, now: float) -> bool:

@@ -138,17 +138,6 @@ def test_rules_for_a_prefix_leave_all_other_rules_and_names_alone(
     assert cloud.storage.names_in("heron") == ["ours/manifests/b", "theirs/c"]
 
 
-def test_uploads_that_are_never_finished_end_by_rule(client: storage.Client, cloud: FakeCloud) -> None:
-    apply_rules("heron", "", default_rules(), client=client)
-    client.bucket("heron").blob("page/a").create_resumable_upload_session()
-    cloud.clock.turn(7 * DAY_SECONDS - 1)
-    cloud.storage.run_lifecycle()
-    assert len(cloud.storage.sessions.unfinished) == 1
-    cloud.clock.turn(1)
-    cloud.storage.run_lifecycle()
-    assert cloud.storage.sessions.unfinished == []
-
-
 def test_who_changes_the_bucket_at_the_same_time_is_not_overruled(
     client: storage.Client, cloud: FakeCloud
 ) -> None:
