@@ -33,7 +33,8 @@ def early_imports(tree: ast.Module) -> Iterator[str]:
 
 
 def of_google(name: str) -> bool:
-    return name.partition(".")[0] in GOOGLES
+    # What ONNX speaks has Google's name and nothing of its cloud.
+    return name.partition(".")[0] in GOOGLES and not name.startswith("google.protobuf")
 
 
 def of_the_room(name: str) -> bool:

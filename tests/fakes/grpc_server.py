@@ -41,19 +41,33 @@ class GrpcServer:
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self._server.start()
 
-    def serve(self, service: str, fake: FakeApi, *, unrouted: frozenset[str] = frozenset()) -> None:
+    def serve(
+        self,
+        service: str,
+        fake: FakeApi,
+        *,
+        unrouted: frozenset[str] = frozenset(),
+        excused: frozenset[str] = frozenset(),
+    ) -> None:
         """Serve a fake's methods as a service.
 
         service   its full name: google.cloud.kms.v1.KeyManagementService
         unrouted  methods that Google's clients call without a routing header
+        excused   fields that are called required and yet may lack, after their method: "Write.entries.name"
         """
         for name, function in inspect.getmembers(fake, inspect.ismethod):
             kind = typing.get_type_hints(function).get("request")
             if kind is None or name.startswith("_"):
                 continue
             method = "".join(part.capitalize() for part in name.split("_"))
+            excuses = {each.partition(".")[2] for each in excused if each.startswith(f"{method}.")}
             self._methods[f"/{service}/{method}"] = _Method(
-                fake, f"{fake.api}.{method}", kind, function, is_routed=method not in unrouted
+                fake,
+                f"{fake.api}.{method}",
+                kind,
+                function,
+                is_routed=method not in unrouted,
+                excuses=excuses,
             )
 
     def method(self, path: str) -> "_Method | None":
@@ -88,13 +102,21 @@ class GrpcServer:
 
 class _Method:
     def __init__(
-        self, fake: FakeApi, name: str, kind: Any, function: Callable[[Any], Any], *, is_routed: bool
+        self,
+        fake: FakeApi,
+        name: str,
+        kind: Any,
+        function: Callable[[Any], Any],
+        *,
+        is_routed: bool,
+        excuses: set[str],
     ) -> None:
         self._fake = fake
         self.name = name
         self._kind = kind
         self._function = function
         self._is_routed = is_routed
+        self._excuses = excuses
 
     def decode(self, data: bytes) -> Any:
         # Both generations of Google's generated types.
@@ -103,7 +125,7 @@ class _Method:
 
     def check(self, request: Any, metadata: dict[str, str]) -> None:
         """Refuse what every API refuses: a missing field, or a call that cannot be routed."""
-        if (field := missing_field(request)) is not None:
+        if (field := missing_field(request, excused=self._excuses)) is not None:
             raise invalid(f"{self.name}: the field {field!r} is required")
         if not self._is_routed or not any(_field(request, path) for path in _ROUTED_BY):
             return

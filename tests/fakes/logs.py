@@ -69,8 +69,13 @@ class FakeLogging(FakeApi):
 
     def install(self, server: GrpcServer) -> None:
         """Serve all three."""
-        unrouted = frozenset({"WriteLogEntries"})
-        server.serve("google.logging.v2.LoggingServiceV2", self, unrouted=unrouted)
+        server.serve(
+            "google.logging.v2.LoggingServiceV2",
+            self,
+            unrouted=frozenset({"WriteLogEntries"}),
+            # The request gives them to entries that have none.
+            excused=frozenset({"WriteLogEntries.entries.log_name", "WriteLogEntries.entries.resource"}),
+        )
         server.serve("google.logging.v2.ConfigServiceV2", self.config)
         server.serve("google.logging.v2.MetricsServiceV2", self.metrics)
 

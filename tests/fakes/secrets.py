@@ -53,7 +53,7 @@ class FakeSecrets(FakeApi):
         _PROJECT.parse(request.parent)
         name = f"{request.parent}/secrets/{request.secret_id}"
         wanted = secretmanager_v1.Secret(request.secret)
-        if not wanted.replication:
+        if secretmanager_v1.Secret.pb(wanted).replication.WhichOneof("replication") is None:
             raise invalid("secret.replication: must be set for a secret that is not regional")
         wanted.name, wanted.create_time = name, self.now()
         self._check(wanted)

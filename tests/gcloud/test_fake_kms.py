@@ -23,7 +23,7 @@ State = kms_v1.CryptoKeyVersion.CryptoKeyVersionState
 @pytest.fixture
 def kms(cloud: FakeCloud) -> Iterator[kms_v1.KeyManagementServiceClient]:
     client = grpc_client(kms_v1.KeyManagementServiceClient, "kms")
-    client.create_key_ring(parent=LOCATION, key_ring_id="ring")
+    client.create_key_ring(parent=LOCATION, key_ring_id="ring", key_ring={})
     yield client
     client.transport.close()
 

@@ -168,7 +168,7 @@ def test_a_template_must_have_an_image_and_names_that_belong_to_the_service(
         run.create_service(parent=PARENT, service_id="Worker", service=service("one"))
     assert list(run.list_services(parent=PARENT)) == []
     created(run)
-    with pytest.raises(exceptions.AlreadyExists, match="another configuration"):
+    with pytest.raises(exceptions.AlreadyExists, match="different configuration"):
         run.update_service(service=service("two", revision="worker-1") | {"name": NAME})
 
 

@@ -60,7 +60,7 @@ class TestCloudKeyFile(KeyEncryptionConformance):
         wrapped = self.opened().wrap(KEY, context=CONTEXT)
         data = self.path.read_bytes()
         calls = len(self.cloud.calls)
-        for place in range(0, len(data) * 8, 3):
+        for place in range(0, len(data) * 8, 11):
             changed = bytearray(data)
             changed[place // 8] ^= 1 << place % 8
             self.path.write_bytes(changed)

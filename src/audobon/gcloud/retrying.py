@@ -13,9 +13,9 @@ _LONGEST_PAUSE_SECONDS = 4.0
 
 
 def usual_retry() -> Any:
-    """Return what the `retry` of a Google client's call may be: UNAVAILABLE, INTERNAL, 429, a broken network.
+    """Return what has a Google client try again what may pass by itself.
 
-    Only for calls that may be done twice. Inside `google_errors`.
+    Retried are UNAVAILABLE, INTERNAL, 429 and a broken network. Only for calls that may be done twice. Inside `google_errors`.
     """
     from google.api_core.retry import Retry, if_transient_error
 
