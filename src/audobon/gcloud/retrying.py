@@ -15,7 +15,8 @@ _LONGEST_PAUSE_SECONDS = 4.0
 def usual_retry() -> Any:
     """Return what has a Google client try again what may pass by itself.
 
-    Retried are UNAVAILABLE, INTERNAL, 429 and a broken network. Only for calls that may be done twice. Inside `google_errors`.
+    That is UNAVAILABLE, INTERNAL, 429 and a broken network. Only for calls that may be done twice, and
+    inside `google_errors`.
     """
     from google.api_core.retry import Retry, if_transient_error
 
