@@ -6,6 +6,9 @@ import time
 
 from fakes.cloud import FakeCloud
 
+BUCKET = "audobon-fake"
+"""Is there from the beginning, since Audobon makes no buckets."""
+
 
 def main() -> None:
     """Print the variables to export, and serve until Ctrl-C."""
@@ -15,6 +18,8 @@ def main() -> None:
     with FakeCloud(clock=time.time) as cloud:
         for name, value in cloud.environment().items():
             print(f"export {name}={value}")
+        cloud.storage.add_bucket(BUCKET)
+        print(f"# there is a bucket: gs://{BUCKET}")
         print(
             "# a Google Cloud in effigy, on this machine alone; Ctrl-C ends it, and forgets it all",
             flush=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fakes.api import FakeApi
 from fakes.faults import Faults
-from fakes.http_server import HttpAnswer, HttpRequest, Route
+from fakes.http_server import HttpAnswer, HttpRequest, HttpServer, Route
 from fakes.refusal import Refused
 from fakes.storage_answers import (
     bucket_resource,
@@ -99,9 +99,9 @@ class FakeStorage(FakeApi):
             for bucket in self._buckets.values():
                 run_rules(bucket, self.objects, self.clock())
 
-    def routes(self) -> list[Route]:
-        """Return what it answers."""
-        return [
+    def install(self, server: HttpServer) -> None:
+        """Have its API served."""
+        routes = [
             Route("storage.buckets.insert", "POST", "/storage/v1/b", self._insert_bucket),
             Route("storage.buckets.list", "GET", "/storage/v1/b", self._list_buckets),
             Route("storage.buckets.get", "GET", _B, self._get_bucket),
@@ -125,6 +125,7 @@ class FakeStorage(FakeApi):
             Route("storage.objects.send", "PUT", _UPLOAD, self._send, is_told_cuts=True),
             Route("storage.objects.cancel", "DELETE", _UPLOAD, self._cancel),
         ]
+        server.serve(routes, self)
 
     # Buckets.
 

@@ -1,4 +1,4 @@
-"""Turns at a bucket that several machines share: who removes from it works alone, by flags that lie in it.
+"""Turns at a bucket that several machines share: who removes works alone, by flags in it.
 
 Who adds leaves a flag and looks whether somebody works alone; who is to work alone leaves another and looks
 whether anybody is there. Whichever is second sees the first, and gives up. That somebody ended is a flag too:

@@ -15,7 +15,7 @@ from audobon.storage.port import ObjectStore, Rights
 BUCKETS = "gs://"
 """What the address of a bucket begins with."""
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 class BucketFolder(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ Location = Path | BucketFolder
 
 
 def parse_location(text: str) -> Location:
-    """Return the location of a path, which may be relative, or of gs://BUCKET/PREFIX. raises InvalidInput."""
+    """Return the location of a path, or of gs://BUCKET/PREFIX. raises InvalidInput."""
     if not text.startswith(BUCKETS):
         return Path(text)
     bucket, _, prefix = text.removeprefix(BUCKETS).partition("/")

@@ -1,5 +1,6 @@
 """What Google's failures are called here: every exception of its packages becomes one of our tree."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -105,10 +106,16 @@ def kind_of(error: BaseException) -> type[AudobonError]:
         return found
     status = _status(error)
     if status is None:
-        return CloudUnavailable
+        return _without_status(error)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return CloudMisconfigured if status < HTTPStatus.INTERNAL_SERVER_ERROR else CloudUnavailable
+
+
+def _without_status(error: BaseException) -> type[AudobonError]:
+    from google.api_core.exceptions import ClientError, Redirection
+
+    return CloudMisconfigured if isinstance(error, ClientError | Redirection) else CloudUnavailable
 
 
 def _google_kinds() -> tuple[type[BaseException], ...]:
@@ -123,23 +130,28 @@ def _google_kinds() -> tuple[type[BaseException], ...]:
 
         kinds += [GoogleAPIError, GoogleAuthError, AsyncRestUnsupportedParameterError]
         kinds += [RpcError, RequestException, HTTPError]
-        from google.resumable_media.common import DataCorruption, InvalidResponse
-
-        kinds += [DataCorruption, InvalidResponse]
     except ModuleNotFoundError:
         pass
-    return tuple(kinds)
+    return (*kinds, *_of_storage("DataCorruption", "InvalidResponse", "InvalidPathError"))
+
+
+def _of_storage(*names: str) -> tuple[type[BaseException], ...]:
+    """Return classes that only Cloud Storage raises, which whoever raised one has imported."""
+    modules = ("google.resumable_media.common", "google.cloud.storage.exceptions")
+    loaded = [module for name in modules if (module := sys.modules.get(name)) is not None]
+    return tuple(kind for module in loaded for name in names if (kind := getattr(module, name, None)))
 
 
 def _by_class(error: BaseException) -> type[AudobonError] | None:
     """Return what an exception is called whose class says more than its status; None: ask the status."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
-    from google.resumable_media.common import DataCorruption
     from requests import exceptions as requests
 
-    if isinstance(error, api.DataLoss | DataCorruption):
+    if isinstance(error, (api.DataLoss, *_of_storage("DataCorruption"))):
         return Corrupt
+    if isinstance(error, _of_storage("InvalidPathError")):
+        return CloudMisconfigured
     if isinstance(error, auth.GoogleAuthError):
         is_passing = isinstance(error, auth.TransportError | auth.TimeoutError | auth.ResponseError)
         return CloudUnavailable if is_passing or error.retryable else CloudDenied

@@ -1,4 +1,4 @@
-"""Reads an object of a bucket where it lies: piece by piece from any place in it, and on after a break."""
+"""Reads an object of a bucket where it lies: from any place in it, and on after a break."""
 
 import io
 import re

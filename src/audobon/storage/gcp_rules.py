@@ -58,7 +58,7 @@ def apply_rules(bucket: str, base: str, rules: Sequence[Rule], *, client: Any = 
 
 
 def rules_of(bucket: str, *, client: Any = None) -> list[Rule]:
-    """Return the rules that a bucket carries out. raises Unavailable, InvalidInput for rules unknown here."""
+    """Return the rules that a bucket carries out. raises Unavailable, InvalidInput."""
     client = storage_client() if client is None else client
     with bucket_errors("reading the lifecycle rules of", "", f"gs://{bucket}"):
         found = client.get_bucket(bucket, timeout=_TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""Brings a file into a bucket piece by piece: a broken connection costs the piece that was on its way."""
+"""Brings a file into a bucket piece by piece: a broken connection costs the last piece."""
 
 import json
 import re
