@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bucket_desk import BUCKET, BucketDesk, bucket_desk
-from object_store_conformance import ObjectStoreConformance, OpenStore, get, names, put
+from object_store_conformance import ObjectStoreConformance, OpenStore, get, mend, names, put
 
 from audobon.errors import (
     AudobonError,
@@ -282,14 +282,10 @@ def test_an_account_that_may_only_create_is_enough_to_create_and_for_nothing_els
     # Whatever this side says it may do.
     store = desk.open("full")
 
-    def replace() -> None:
-        with store.replacing("page/one") as file:
-            file.write(b"other")
-
     for deed in (
         lambda: store.delete("page/one"),
         lambda: store.set_tier("page/one", "archive"),
-        replace,
+        lambda: mend(store, "page/one"),
     ):
         with pytest.raises(CloudDenied) as caught:
             deed()
@@ -310,11 +306,11 @@ def test_what_must_be_kept_cannot_be_deleted_moved_or_replaced(desk: BucketDesk)
     store._bucket.retention_period = 3600
     store._bucket.patch()
 
-    def replace() -> None:
-        with store.replacing("page/one") as file:
-            file.write(b"other")
-
-    for deed in (lambda: store.delete("page/one"), lambda: store.set_tier("page/one", "archive"), replace):
+    for deed in (
+        lambda: store.delete("page/one"),
+        lambda: store.set_tier("page/one", "archive"),
+        lambda: mend(store, "page/one"),
+    ):
         with pytest.raises(OnHold, match="must be kept still"):
             deed()
     assert get(store, "page/one") == b"abc"
@@ -355,41 +351,6 @@ def test_faults_that_pass_are_waited_out_and_those_that_stay_are_named(
     for deed in (lambda: store.stat("page/one"), lambda: list(store.list()), lambda: get(store, "page/one")):
         with pytest.raises(kind):
             deed()
-
-
-def test_an_object_is_mended_in_one_stroke(desk: BucketDesk) -> None:
-    store = desk.open()
-    put(store, "page/one", b"damaged", "archive")
-    with store.replacing("page/one") as file:
-        file.write(b"mended")
-        file.seek(0)
-        assert file.read() == b"mended"
-        assert get(store, "page/one") == b"damaged"
-    assert (get(store, "page/one"), store.stat("page/one").tier) == (b"mended", "standard")
-    with store.replacing("page/new") as file:
-        file.write(b"new")
-    assert get(store, "page/new") == b"new"
-    with pytest.raises(Denied):
-        store_entered(desk.open("create"))
-
-
-def store_entered(store: object) -> None:
-    with store.replacing("page/one"):  # type: ignore[attr-defined]
-        pass
-
-
-def test_what_killed_processes_left_is_cleared_and_what_lives_is_not(desk: BucketDesk) -> None:
-    store = desk.open()
-    put(store, "one")
-    left = desk.spool / ".object.999999999-0123abcd.part"
-    left.write_bytes(b"x" * 100)
-    with store.create("two") as file:
-        file.write(b"alive")
-        file.flush()
-        store.clear_abandoned()
-        assert len(list(desk.spool.iterdir())) == 1
-    assert names(store.list()) == ["one", "two"]
-    assert desk.kept() == 2
 
 
 def test_tiers_are_classes_and_their_price_is_that_of_the_class(desk: BucketDesk) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from audobon.storage import gcp
 from audobon.storage.gcp import BucketObjectStore
+from audobon.storage.gcp_spool import Spool
 from audobon.storage.port import ObjectInfo, Tier
 
 
@@ -84,12 +85,18 @@ class ReadsBlockByBlock(BucketObjectStore):
             yield file
 
 
-class LeavesWhatItSpooled(BucketObjectStore):
+class _Leaving(Spool):
     @contextmanager
-    def _spooled(self) -> Iterator[IO[bytes]]:
-        self._spool.mkdir(parents=True, exist_ok=True)
-        with (self._spool / f".object.{os.getpid()}-{os.urandom(4).hex()}.part").open("x+b") as file:
+    def file(self) -> Iterator[IO[bytes]]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f".object.{os.getpid()}-{os.urandom(4).hex()}.part").open("x+b") as file:
             yield file
+
+
+class LeavesWhatItSpooled(BucketObjectStore):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._spool = _Leaving(options["spool"])
 
 
 class ClearsTooMuch(BucketObjectStore):

@@ -1,23 +1,20 @@
 """Objects in a bucket of Cloud Storage; a tier is a storage class."""
 
-import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from audobon.atomic import clear_leftovers, disk_errors, temporary_beside
-from audobon.errors import CorruptBlob, Denied, ObjectExists, Unavailable
+from audobon.errors import CorruptBlob, Denied, ObjectExists, ObjectNotFound, Unavailable
 from audobon.gcloud.clients import storage_client
 from audobon.gcloud.endpoints import Endpoint, endpoint
 from audobon.storage.classes import CLASS_OF_TIER, TIER_OF_CLASS
-from audobon.storage.folder_files import files_below, make_folder
 from audobon.storage.gcp_errors import bucket_errors, missing
 from audobon.storage.gcp_reading import open_reader
-from audobon.storage.gcp_uploading import SessionLost, crc32c_of, upload
+from audobon.storage.gcp_spool import Spool, Spooled
+from audobon.storage.gcp_uploading import SessionLost, upload
 from audobon.storage.object_names import demand_name, folder_of_prefix, is_name
 from audobon.storage.port import ObjectInfo, ObjectStore, Rights, Tier
 
@@ -56,7 +53,7 @@ class BucketObjectStore(ObjectStore):
     ) -> None:
         self._where = f"gs://{bucket}/{prefix}".rstrip("/")
         self._base = f"{prefix}/" if prefix else ""
-        self._spool = spool
+        self._spool = Spool(spool)
         self._rights = rights
         self._client = _client_of(endpoint("storage")) if client is None else client
         self._bucket = self._client.bucket(bucket)
@@ -73,7 +70,7 @@ class BucketObjectStore(ObjectStore):
     @contextmanager
     def _create(self, name: str, tier: Tier) -> Iterator[IO[bytes]]:
         demand_name(name)
-        with self._spooled() as file:
+        with self._spool.file() as file:
             yield file
             self._demand_room(name)
             self._upload(name, tier, file, generation=0)
@@ -83,7 +80,7 @@ class BucketObjectStore(ObjectStore):
         """Write an object anew; see the port."""
         self._demand_full("replace", name)
         demand_name(name)
-        with self._spooled() as file:
+        with self._spool.file() as file:
             yield file
             for _ in range(_MOST_TURNS):
                 found = self._find(name)
@@ -166,45 +163,20 @@ class BucketObjectStore(ObjectStore):
         What they had sent already goes by itself within a week, and is not paid for.
         """
         self._demand_full("clear", "unfinished objects")
-        freed = 0
-        with disk_errors(self._spool):
-            for path, status in files_below(self._spool, unfinished=True):
-                if status.st_mtime < before:
-                    path.unlink(missing_ok=True)
-                    freed += status.st_size
-        return freed
+        return self._spool.clear(before=before)
 
     def clear_abandoned(self) -> None:
         """Remove what killed processes of this machine left half written; see the port."""
-        with disk_errors(self._spool):
-            clear_leftovers(self._spool / "object")
-
-    @contextmanager
-    def _spooled(self) -> Iterator[IO[bytes]]:
-        path = temporary_beside(self._spool / "object")
-        with disk_errors(path):
-            make_folder(self._spool)
-            try:
-                with path.open("x+b") as file:
-                    # Sealed already by whoever writes it; and nobody else's business.
-                    path.chmod(0o600)
-                    yield file
-            finally:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+        self._spool.clear_abandoned()
 
     def _upload(self, name: str, tier: Tier, file: IO[bytes], *, generation: int) -> None:
-        with disk_errors(self._spool):
-            file.flush()
-            size_bytes = file.seek(0, os.SEEK_END)
-            crc32c = crc32c_of(file)
-            file.seek(0)
+        spooled = self._spool.whole(file)
         token = secrets.token_hex(8)
         with bucket_errors("storing", name, self._where):
             from google.api_core.exceptions import PreconditionFailed
 
             try:
-                found = self._send(name, tier, file, size_bytes, crc32c, token, generation)
+                found = self._send(name, tier, spooled, token, generation)
             except PreconditionFailed as error:
                 written = self._find(name)
                 if written is None or (written.metadata or {}).get(_WRITE) != token:
@@ -216,28 +188,19 @@ class BucketObjectStore(ObjectStore):
                     f"{self._where}/{name}: the upload was broken off again and again: {error}",
                     hint="run the same command again",
                 ) from error
-        if found != crc32c:
+        if found != spooled.crc32c:
             raise CorruptBlob(f"{self._where}/{name} is not what was sent", hint="audobon backup verify")
         self._folders |= {*_folders_of(name)}
 
-    def _send(
-        self,
-        name: str,
-        tier: Tier,
-        file: IO[bytes],
-        size_bytes: int,
-        crc32c: str,
-        token: str,
-        generation: int,
-    ) -> str:
+    def _send(self, name: str, tier: Tier, spooled: Spooled, token: str, generation: int) -> str:
         """Make a file an object; return the CRC32C that the bucket has of it."""
         blob = self._bucket.blob(self._base + name)
         blob.storage_class = CLASS_OF_TIER[tier]
         blob.metadata = {_WRITE: token}
-        if size_bytes <= _AT_ONCE_BYTES:
+        if spooled.size_bytes <= _AT_ONCE_BYTES:
             blob.upload_from_file(
-                file,
-                size=size_bytes,
+                spooled.file,
+                size=spooled.size_bytes,
                 if_generation_match=generation,
                 checksum="crc32c",
                 timeout=_TIMEOUT_SECONDS,
@@ -249,15 +212,15 @@ class BucketObjectStore(ObjectStore):
             "storageClass": blob.storage_class,
             "metadata": blob.metadata,
             "contentType": "application/octet-stream",
-            "crc32c": crc32c,
+            "crc32c": spooled.crc32c,
         }
         told = upload(
             self._client._http,
             self._client._connection.API_BASE_URL,
             self._bucket.name,
             fields,
-            file,
-            size_bytes,
+            spooled.file,
+            spooled.size_bytes,
             generation=generation,
             retry=self._retry,
         )
@@ -299,8 +262,6 @@ class BucketObjectStore(ObjectStore):
 
     def _find(self, name: str) -> Any:
         """Return an object as Google's client has it; None when there is none."""
-        from audobon.errors import ObjectNotFound
-
         blob = self._bucket.blob(self._base + demand_name(name))
         try:
             with bucket_errors("looking at", name, self._where):
@@ -357,7 +318,7 @@ def _created_at(blob: Any) -> float:
     with suppress(ValueError):
         if noted is not None:
             return float(noted)
-    return float(blob.time_created.timestamp()) if blob.time_created is not None else time.time()
+    return float(blob.time_created.timestamp())
 
 
 def _folders_of(name: str) -> list[str]:
