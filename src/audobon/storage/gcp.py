@@ -11,7 +11,7 @@ from audobon.errors import CorruptBlob, Denied, ObjectExists, ObjectNotFound, Un
 from audobon.gcloud.clients import storage_client
 from audobon.gcloud.endpoints import Endpoint, endpoint
 from audobon.storage.classes import CLASS_OF_TIER, TIER_OF_CLASS
-from audobon.storage.gcp_errors import bucket_errors, missing
+from audobon.storage.gcp_errors import TIMEOUTS_SECONDS, bucket_errors, missing
 from audobon.storage.gcp_reading import open_reader
 from audobon.storage.gcp_spool import Spool, Spooled
 from audobon.storage.gcp_uploading import SessionLost, upload
@@ -22,8 +22,8 @@ _CREATED_AT = "audobon-created-at"
 _WRITE = "audobon-write"
 _LISTED = "items(name,size,timeCreated,storageClass,metadata,generation),nextPageToken"
 _AT_ONCE_BYTES = 8 << 20
-_TIMEOUT_SECONDS = 60.0
 _MOST_TURNS = 20
+_FIRST_SECONDS = 10.0
 
 
 class BucketObjectStore(ObjectStore):
@@ -35,7 +35,7 @@ class BucketObjectStore(ObjectStore):
     rights   what may be done through this object; `Denied` for the rest. With "create" nothing is ever asked
              of the bucket but to add, get and list, so an account that may do no more is enough
     client   of google-cloud-storage; None: one with the ambient credentials
-    retry    of `google.api_core`; None: as Google's client retries
+    retry    of `google.api_core`; None: as Google's client does, but for 10 seconds before the first answer
 
     Names in a bucket are flat: that none lies within another is looked at before it is created, and two
     who create such names in the same instant may both succeed. Of two who create the same name, one does.
@@ -58,6 +58,9 @@ class BucketObjectStore(ObjectStore):
         self._client = _client_of(endpoint("storage")) if client is None else client
         self._bucket = self._client.bucket(bucket)
         self._retry = _google_retry() if retry is None else retry
+        # Who never answered is not waited for long: most likely there is no network.
+        self._first_retry = self._retry.with_timeout(_FIRST_SECONDS) if retry is None else retry
+        self._has_answered = False
         # What is known to have something within, and so is no object.
         self._folders: set[str] = set()
 
@@ -99,8 +102,9 @@ class BucketObjectStore(ObjectStore):
         host = self._client._connection.API_BASE_URL
         reader = open_reader(
             self._client._http, host, self._bucket.name, self._base + name,
-            retry=self._retry, name=name, where=self._where,
+            retry=self._patience(), name=name, where=self._where,
         )  # fmt: skip
+        self._has_answered = True
         with reader:
             yield reader
 
@@ -116,10 +120,11 @@ class BucketObjectStore(ObjectStore):
                 self._bucket,
                 prefix=self._base + prefix or None,
                 fields=_LISTED,
-                timeout=_TIMEOUT_SECONDS,
-                retry=self._retry,
+                timeout=TIMEOUTS_SECONDS,
+                retry=self._patience(),
             )
             for blob in found:
+                self._has_answered = True
                 # What somebody else put there under a name of another kind is no object of ours.
                 if is_name(blob.name[len(self._base) :]):
                     yield self._info(blob)
@@ -135,7 +140,7 @@ class BucketObjectStore(ObjectStore):
 
                 try:
                     blob.delete(
-                        if_generation_match=blob.generation, timeout=_TIMEOUT_SECONDS, retry=self._retry
+                        if_generation_match=blob.generation, timeout=TIMEOUTS_SECONDS, retry=self._patience()
                     )
                 except PreconditionFailed:
                     # Moved in between.
@@ -203,8 +208,8 @@ class BucketObjectStore(ObjectStore):
                 size=spooled.size_bytes,
                 if_generation_match=generation,
                 checksum="crc32c",
-                timeout=_TIMEOUT_SECONDS,
-                retry=self._retry,
+                timeout=TIMEOUTS_SECONDS,
+                retry=self._patience(),
             )
             return str(blob.crc32c)
         fields = {
@@ -222,7 +227,7 @@ class BucketObjectStore(ObjectStore):
             spooled.file,
             spooled.size_bytes,
             generation=generation,
-            retry=self._retry,
+            retry=self._patience(),
         )
         return str(told["crc32c"])
 
@@ -243,8 +248,8 @@ class BucketObjectStore(ObjectStore):
                         token=token,
                         if_generation_match=blob.generation,
                         if_source_generation_match=blob.generation,
-                        timeout=_TIMEOUT_SECONDS,
-                        retry=self._retry,
+                        timeout=TIMEOUTS_SECONDS,
+                        retry=self._patience(),
                     )
                     if token is None:
                         break
@@ -253,6 +258,9 @@ class BucketObjectStore(ObjectStore):
         if target.crc32c != blob.crc32c:
             raise CorruptBlob(f"the copy of {self._where}/{name} is not what was there")
         return True
+
+    def _patience(self) -> Any:
+        return self._retry if self._has_answered else self._first_retry
 
     def _demand(self, name: str) -> Any:
         found = self._find(name)
@@ -265,9 +273,10 @@ class BucketObjectStore(ObjectStore):
         blob = self._bucket.blob(self._base + demand_name(name))
         try:
             with bucket_errors("looking at", name, self._where):
-                blob.reload(timeout=_TIMEOUT_SECONDS, retry=self._retry)
+                blob.reload(timeout=TIMEOUTS_SECONDS, retry=self._patience())
         except ObjectNotFound:
-            return None
+            blob = None
+        self._has_answered = True
         return blob
 
     def _demand_room(self, name: str) -> None:
@@ -281,8 +290,8 @@ class BucketObjectStore(ObjectStore):
                 prefix=f"{self._base}{name}/",
                 max_results=1,
                 fields=_LISTED,
-                timeout=_TIMEOUT_SECONDS,
-                retry=self._retry,
+                timeout=TIMEOUTS_SECONDS,
+                retry=self._patience(),
             )
             if next(iter(within), None) is not None:
                 raise ObjectExists(f"objects lie within the name {name}")

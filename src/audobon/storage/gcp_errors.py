@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from audobon.errors import CorruptBlob, ObjectNotFound, OnHold, Unavailable
 from audobon.gcloud.errors import google_errors
 
+TIMEOUTS_SECONDS = (10.0, 60.0)
+"""For how long an answer is waited for: to connect, and for the next bytes."""
+
 # As uploads tell nothing but words: the reason "retentionPolicyNotMet" comes with deletions alone.
 _KEPT = ("retention policy", "Temporary hold", "Event-Based hold")
 _NO_BUCKET = "bucket does not exist"

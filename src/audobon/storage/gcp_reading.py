@@ -9,11 +9,10 @@ from urllib.parse import quote
 import msgspec
 
 from audobon.errors import CorruptBlob
-from audobon.storage.gcp_errors import bucket_errors, missing
+from audobon.storage.gcp_errors import TIMEOUTS_SECONDS, bucket_errors, missing
 
 _FIRST_BYTES = 1 << 20
 _SKIPPED_BYTES = 256 << 10
-_TIMEOUT_SECONDS = 60.0
 _RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/=]+)")
 
@@ -154,7 +153,7 @@ class BucketReader(io.RawIOBase):
             parameters["generation"] = self._facts.generation
         headers = {"Range": asked, "Accept-Encoding": "identity"}
         return self._session.get(
-            self._url, params=parameters, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS
+            self._url, params=parameters, headers=headers, stream=True, timeout=TIMEOUTS_SECONDS
         )
 
     def _has_moved(self) -> bool:

@@ -7,10 +7,9 @@ import msgspec
 
 from audobon.errors import Unavailable
 from audobon.gcloud.clients import storage_client
-from audobon.storage.gcp_errors import bucket_errors
+from audobon.storage.gcp_errors import TIMEOUTS_SECONDS, bucket_errors
 from audobon.storage.lifecycle_rules import Rule, as_json, parse_rules
 
-_TIMEOUT_SECONDS = 60.0
 _MOST_TURNS = 5
 
 
@@ -45,11 +44,11 @@ def apply_rules(bucket: str, base: str, rules: Sequence[Rule], *, client: Any = 
         with bucket_errors("setting the lifecycle rules of", "", where):
             from google.api_core.exceptions import PreconditionFailed
 
-            found = client.get_bucket(bucket, timeout=_TIMEOUT_SECONDS)
+            found = client.get_bucket(bucket, timeout=TIMEOUTS_SECONDS)
             others = [rule for rule in map(dict, found.lifecycle_rules) if not _is_below(rule, base)]
             found.lifecycle_rules = [*others, *as_json(rules_below(rules, base))["rule"]]
             try:
-                found.patch(timeout=_TIMEOUT_SECONDS, if_metageneration_match=found.metageneration)
+                found.patch(timeout=TIMEOUTS_SECONDS, if_metageneration_match=found.metageneration)
             except PreconditionFailed:
                 # Somebody else changed the bucket in between.
                 continue
@@ -61,7 +60,7 @@ def rules_of(bucket: str, *, client: Any = None) -> list[Rule]:
     """Return the rules that a bucket carries out. raises Unavailable, InvalidInput."""
     client = storage_client() if client is None else client
     with bucket_errors("reading the lifecycle rules of", "", f"gs://{bucket}"):
-        found = client.get_bucket(bucket, timeout=_TIMEOUT_SECONDS)
+        found = client.get_bucket(bucket, timeout=TIMEOUTS_SECONDS)
     return _as_rules(found)
 
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import IO, Any
 from urllib.parse import urlencode
 
+from audobon.storage.gcp_errors import TIMEOUTS_SECONDS
 from audobon.storage.gcp_reading import in_base64
 
 PIECE_BYTES = 8 << 20
 """What is sent at once; a multiple of 256 KiB, as Cloud Storage asks."""
 
 _READ_BYTES = 1 << 20
-_TIMEOUT_SECONDS = 60.0
 _MOST_SESSIONS = 3
 _RANGE = re.compile(r"bytes=0-(\d+)")
 _DONE = (200, 201)
@@ -103,7 +103,7 @@ class _Sending:
     def give_up(self) -> None:
         """Have nothing of it kept; what is not told now goes by itself within a week."""
         with suppress(Exception):
-            self._session.delete(self._where, headers={"Content-Length": "0"}, timeout=_TIMEOUT_SECONDS)
+            self._session.delete(self._where, headers={"Content-Length": "0"}, timeout=TIMEOUTS_SECONDS)
 
     def _step(self) -> None:
         if self._is_unsure:
@@ -145,7 +145,7 @@ class _Sending:
 
         # A 308 is an answer here, and leads nowhere else.
         answer = self._session.request(
-            method, url, data=body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            method, url, data=body, headers=headers, timeout=TIMEOUTS_SECONDS, allow_redirects=False
         )
         if answer.status_code not in expected:
             raise from_http_response(answer)
