@@ -16,6 +16,7 @@ from fakes.run import FakeRun
 from fakes.secrets import FakeSecrets
 from fakes.sqladmin import FakeSqlAdmin
 from fakes.storage import FakeStorage
+from fakes.worker_pools import FakeWorkerPools
 
 _GRPC = ("tasks", "kms", "run", "logging", "monitoring", "budgets", "secrets")
 _HTTP = ("storage", "sqladmin")
@@ -37,14 +38,15 @@ class FakeCloud:
         operations = FakeOperations(clock, self.faults)
         self.kms = FakeKms(clock, self.faults)
         self.run = FakeRun(clock, self.faults, operations)
+        self.worker_pools = FakeWorkerPools(self.run)
         self.logging = FakeLogging(clock, self.faults)
         self.monitoring = FakeMonitoring(clock, self.faults)
         self.budgets = FakeBudgets(clock, self.faults)
         self.secrets = FakeSecrets(clock, self.faults)
         self.sqladmin = FakeSqlAdmin(clock, self.faults)
-        for by_grpc in (
-            operations, self.kms, self.run, self.logging, self.monitoring, self.budgets, self.secrets,
-        ):  # fmt: skip
+        for by_grpc in (operations, self.kms, self.run, self.worker_pools, self.logging):
+            by_grpc.install(self.grpc)
+        for by_grpc in (self.monitoring, self.budgets, self.secrets):
             by_grpc.install(self.grpc)
         self.sqladmin.install(self.http)
         self.storage = FakeStorage(clock, self.faults)

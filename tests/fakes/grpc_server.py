@@ -18,7 +18,7 @@ import grpc
 from fakes.api import Call, FakeApi
 from fakes.faults import Faults
 from fakes.refusal import Dropped, Refused, invalid
-from fakes.required import missing_field
+from fakes.required import missing_field, not_masked
 
 _THREADS = 16
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -125,7 +125,7 @@ class _Method:
 
     def check(self, request: Any, metadata: dict[str, str]) -> None:
         """Refuse what every API refuses: a missing field, or a call that cannot be routed."""
-        if (field := missing_field(request, excused=self._excuses)) is not None:
+        if (field := missing_field(request, excused=self._excuses | not_masked(request))) is not None:
             raise invalid(f"{self.name}: the field {field!r} is required")
         if not self._is_routed or not any(_field(request, path) for path in _ROUTED_BY):
             return

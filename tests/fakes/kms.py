@@ -55,6 +55,7 @@ class FakeKms(FakeApi):
     """The service KeyManagementService.
 
     spoiled_answers  so many of the next answers of Encrypt and Decrypt arrive with a flipped bit
+    spoiled_requests so many of the next requests of Encrypt and Decrypt do
     unproved         so many of the next requests to encrypt arrive without their checksums
     """
 
@@ -65,6 +66,7 @@ class FakeKms(FakeApi):
         self._rings: dict[str, kms_v1.KeyRing] = {}
         self._keys: dict[str, _Key] = {}
         self.spoiled_answers = 0
+        self.spoiled_requests = 0
         self.unproved = 0
 
     def install(self, server: GrpcServer) -> None:
@@ -250,6 +252,7 @@ class FakeKms(FakeApi):
         _check_sizes(request.plaintext, request.additional_authenticated_data)
         is_unproved = self.unproved > 0
         self.unproved -= is_unproved
+        self._spoil_request(request, "plaintext")
         if not is_unproved:
             _check_sums(request, "plaintext", "additional_authenticated_data")
         nonce = os.urandom(12)
@@ -270,6 +273,7 @@ class FakeKms(FakeApi):
     def decrypt(self, request: kms_v1.DecryptRequest) -> kms_v1.DecryptResponse:
         """Decrypt by whichever version of a key encrypted it."""
         key = self._key(request.name)
+        self._spoil_request(request, "ciphertext")
         _check_sums(request, "ciphertext", "additional_authenticated_data")
         ciphertext = request.ciphertext
         found = [each for each in key.versions.values() if each.key_id == bytes(ciphertext[:_KEY_ID_BYTES])]
@@ -352,6 +356,12 @@ class FakeKms(FakeApi):
         days = wanted.destroy_scheduled_duration.total_seconds() / DAY_SECONDS
         if not _SHORTEST_DESTROY_DAYS <= days <= _LONGEST_DESTROY_DAYS:
             raise invalid("crypto_key.destroy_scheduled_duration must be from 24 hours to 120 days")
+
+    def _spoil_request(self, request: Any, field: str) -> None:
+        if self.spoiled_requests > 0:
+            self.spoiled_requests -= 1
+            data = getattr(request, field)
+            setattr(request, field, bytes([data[0] ^ 1]) + data[1:])
 
     def _spoiled(self, data: bytes) -> bytes:
         if self.spoiled_answers <= 0:

@@ -36,6 +36,20 @@ def missing_field(message: Any, *, excused: Collection[str] = ()) -> str | None:
     return None
 
 
+def not_masked(request: Any) -> set[str]:
+    """Return the paths of what a change leaves as it is, by its mask: that need not be given."""
+    mask = getattr(request, "update_mask", None)
+    if mask is None or not mask.paths:
+        return set()
+    changed = {path.partition(".")[0] for path in mask.paths}
+    found = set()
+    for name in type(request).meta.fields:
+        kind = type(getattr(request, name))
+        if hasattr(kind, "meta"):
+            found |= {f"{name}.{field}" for field in kind.meta.fields if field not in changed}
+    return found
+
+
 @cache
 def _required_fields(kind: Any) -> tuple[str, ...]:
     fields = kind.meta.fields

@@ -62,7 +62,7 @@ class FakeRun(FakeApi):
     def __init__(self, clock: Callable[[], float], faults: Faults, operations: FakeOperations) -> None:
         super().__init__(clock, faults)
         self.lock = operations.lock
-        self._operations = operations
+        self.operations = operations
         self.services: dict[str, _Service] = {}
         self._numbers = itertools.count(1)
         self.revisions = FakeRevisions(self)
@@ -110,7 +110,7 @@ class FakeRun(FakeApi):
     def list_services(self, request: run_v2.ListServicesRequest) -> run_v2.ListServicesResponse:
         """List the services of a place."""
         _LOCATION.parse(request.parent)
-        self._operations.settle()
+        self.operations.settle()
         found = [
             service.public
             for name, service in sorted(self.services.items())
@@ -133,7 +133,7 @@ class FakeRun(FakeApi):
     def found(self, name: str) -> _Service:
         """Return a service with its revisions. raises Refused."""
         _SERVICE.parse(name)
-        self._operations.settle()
+        self.operations.settle()
         if name not in self.services:
             raise not_found(f"Resource '{name.rpartition('/')[2]}' of kind 'SERVICE'")
         return self.services[name]
@@ -146,7 +146,7 @@ class FakeRun(FakeApi):
         wanted.traffic = list(wanted.traffic) or usual_traffic()
         check_traffic(wanted.traffic, kind)
         if validate_only:
-            return self._operations.start(
+            return self.operations.start(
                 _parent(wanted.name),
                 lambda: run_v2.Service.pb(wanted),
                 metadata=run_v2.Service.pb(wanted),
@@ -165,7 +165,7 @@ class FakeRun(FakeApi):
         return self._start(service, lambda: self._reconcile(service, wanted))
 
     def _start(self, service: _Service, finish: Callable[[], Any]) -> Operation:
-        return self._operations.start(
+        return self.operations.start(
             _parent(service.public.name),
             finish,
             metadata=run_v2.Service.pb(service.public),
@@ -181,10 +181,10 @@ class FakeRun(FakeApi):
             revision.reconciling = False
             if broken := images & self.broken_images:
                 words = f"The user-provided container {min(broken)} failed to start and listen on its port."
-                revision.conditions = [_failed("Ready", words)]
+                revision.conditions = [failed("Ready", words)]
                 raise self._fail(service, wanted, Refused("FAILED_PRECONDITION", words))
             service.ready.add(created)
-            revision.conditions = [_succeeded("Ready", self.now())]
+            revision.conditions = [succeeded("Ready", self.now())]
         for target in wanted.traffic:
             name = f"{wanted.name}/revisions/{target.revision}"
             if target.revision and name not in service.ready:
@@ -197,16 +197,16 @@ class FakeRun(FakeApi):
             wanted.uri = _uri(wanted.name)
             wanted.urls = [wanted.uri]
             wanted.traffic_statuses = statuses(wanted.traffic, wanted.uri)
-            wanted.terminal_condition = _succeeded("Ready", self.now())
+            wanted.terminal_condition = succeeded("Ready", self.now())
             wanted.conditions = [
-                _succeeded(each, self.now()) for each in ("RoutesReady", "ConfigurationsReady")
+                succeeded(each, self.now()) for each in ("RoutesReady", "ConfigurationsReady")
             ]
             wanted.reconciling = False
         return run_v2.Service.pb(wanted)
 
     def _fail(self, service: _Service, wanted: run_v2.Service, refused: Refused) -> Refused:
         if service.public.generation == wanted.generation:
-            wanted.terminal_condition = _failed("Ready", refused.message)
+            wanted.terminal_condition = failed("Ready", refused.message)
             wanted.reconciling = False
         return refused
 
@@ -324,11 +324,13 @@ def _uri(name: str) -> str:
     return f"https://{found['service']}-{project}.{found['location']}.run.app"
 
 
-def _succeeded(kind: str, now: Any) -> run_v2.Condition:
+def succeeded(kind: str, now: Any) -> run_v2.Condition:
+    """Return the condition of what is as it should be."""
     return run_v2.Condition(type_=kind, state=_State.CONDITION_SUCCEEDED, last_transition_time=now)
 
 
-def _failed(kind: str, words: str) -> run_v2.Condition:
+def failed(kind: str, words: str) -> run_v2.Condition:
+    """Return the condition of what is not, with the reason."""
     return run_v2.Condition(
         type_=kind,
         state=_State.CONDITION_FAILED,

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, run
 from sys import executable
 from typing import ClassVar
 
@@ -247,21 +247,53 @@ def test_stopping_ends_every_thread_and_connection() -> None:
     assert threading.active_count() <= before + 1
 
 
-def test_it_runs_as_a_process_that_says_where_it_is_and_ends_when_told() -> None:
+@pytest.fixture
+def process() -> Iterator["Popen[str]"]:
+    """The fakes as a process of their own."""
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
-    with Popen(
-        [executable, "-W", "error", "-m", "fakes"], stdout=PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        variables: dict[str, str] = {}
-        for line in process.stdout:
-            if line.startswith("#"):
-                break
-            name, _, value = line.removeprefix("export ").strip().partition("=")
-            variables[name] = value
-        answer = requests.get(variables["AUDOBON_GCP_ENDPOINT_STORAGE"] + "/nowhere")
-        assert json.loads(answer.content)["error"]["code"] == 404
-        with grpc.insecure_channel(variables["AUDOBON_GCP_ENDPOINT_KMS"]) as channel:
-            grpc.channel_ready_future(channel).result(10)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+    command = [executable, "-W", "error", "-m", "fakes"]
+    with Popen(command, stdout=PIPE, text=True, env=environment) as process:
+        yield process
+        process.kill()
+
+
+def variables_of(process: "Popen[str]") -> dict[str, str]:
+    assert process.stdout is not None
+    variables: dict[str, str] = {}
+    for line in process.stdout:
+        if line.startswith("#"):
+            break
+        name, _, value = line.removeprefix("export ").strip().partition("=")
+        variables[name] = value
+    return variables
+
+
+def test_it_runs_as_a_process_that_says_where_it_is_and_ends_when_told(process: "Popen[str]") -> None:
+    variables = variables_of(process)
+    answer = requests.get(variables["AUDOBON_GCP_ENDPOINT_STORAGE"] + "/nowhere")
+    assert json.loads(answer.content)["error"]["code"] == 404
+    with grpc.insecure_channel(variables["AUDOBON_GCP_ENDPOINT_KMS"]) as channel:
+        grpc.channel_ready_future(channel).result(10)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def test_a_person_locks_a_keyring_by_the_fake_of_another_process(
+    process: "Popen[str]", tmp_path: Path
+) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AUDOBON_")},
+        **variables_of(process),
+        "AUDOBON_STORAGE_FOLDER": str(tmp_path / "data"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+
+    def audobon(*words: str) -> str:
+        command = [executable, "-m", "audobon", *words]
+        return run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    audobon("keys", "protect", "--with", "cloud-kms")
+    status = json.loads(audobon("keys", "status", "--json"))
+    assert status["protector"] == "cloud-kms"
+    assert status["cloud_version"] == environment["AUDOBON_CLOUD_KMS_KEY"] + "/cryptoKeyVersions/1"
+    assert json.loads(audobon("keys", "rotate", "--json"))["kek_version"] == "2"

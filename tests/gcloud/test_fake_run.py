@@ -196,3 +196,66 @@ def test_a_service_that_is_removed_is_gone(run: run_v2.ServicesClient) -> None:
     run.delete_service(name=NAME).result()
     with pytest.raises(exceptions.NotFound, match="'worker' of kind 'SERVICE'"):
         run.get_service(name=NAME)
+
+
+POOL = f"{PARENT}/workerPools/gpu"
+
+
+@pytest.fixture
+def pools(cloud: FakeCloud) -> Iterator[run_v2.WorkerPoolsClient]:
+    client = grpc_client(run_v2.WorkerPoolsClient, "run")
+    yield client
+    client.transport.close()
+
+
+def pool(image: str, **fields: Any) -> dict[str, Any]:
+    return {"template": {"containers": [{"image": image}]}, **fields}
+
+
+def test_a_pool_has_as_many_instances_as_is_said_and_a_revision_for_each_template(
+    pools: run_v2.WorkerPoolsClient,
+) -> None:
+    made = pools.create_worker_pool(
+        parent=PARENT, worker_pool_id="gpu", worker_pool=pool("one", scaling={"manual_instance_count": 1})
+    ).result()
+    assert made.latest_ready_revision == f"{POOL}/revisions/gpu-00001-001"
+    assert [split.percent for split in made.instance_split_statuses] == [100]
+    more = pools.update_worker_pool(
+        worker_pool={"name": POOL, "scaling": {"manual_instance_count": 3}},
+        update_mask={"paths": ["scaling"]},
+    ).result()
+    assert (more.scaling.manual_instance_count, more.latest_ready_revision) == (3, made.latest_ready_revision)
+    other = pools.update_worker_pool(
+        worker_pool=pool("two") | {"name": POOL}, update_mask={"paths": ["template"]}
+    ).result()
+    assert other.latest_ready_revision == f"{POOL}/revisions/gpu-00003-002"
+    with pytest.raises(exceptions.Aborted, match="has the etag"):
+        pools.update_worker_pool(
+            worker_pool=pool("three") | {"name": POOL, "etag": made.etag}, update_mask={"paths": ["template"]}
+        )
+    pools.delete_worker_pool(name=POOL).result()
+    assert list(pools.list_worker_pools(parent=PARENT)) == []
+
+
+def test_a_pool_that_cannot_be_is_refused_and_one_that_does_not_start_fails(
+    cloud: FakeCloud, pools: run_v2.WorkerPoolsClient
+) -> None:
+    split = {"type_": run_v2.InstanceSplitAllocationType.INSTANCE_SPLIT_ALLOCATION_TYPE_LATEST, "percent": 50}
+    for wanted, words in (
+        (pool("one", instance_splits=[split]), "must sum to 100, not 50"),
+        (pool("one", instance_splits=[split | {"revision": "gpu-1"}]), "only, and always"),
+        (pool("one", scaling={"manual_instance_count": -1}), "must not be negative"),
+        (pool(""), "containers.image' is required"),
+    ):
+        with pytest.raises(exceptions.InvalidArgument, match=words):
+            pools.create_worker_pool(parent=PARENT, worker_pool_id="gpu", worker_pool=wanted)
+    pools.create_worker_pool(parent=PARENT, worker_pool_id="gpu", worker_pool=pool("one")).result()
+    cloud.run.broken_images.add("two")
+    operation = pools.update_worker_pool(
+        worker_pool=pool("two") | {"name": POOL}, update_mask={"paths": ["template"]}
+    )
+    with pytest.raises(exceptions.GoogleAPICallError, match="two failed to start"):
+        operation.result()
+    found = pools.get_worker_pool(name=POOL)
+    assert found.terminal_condition.state == State.CONDITION_FAILED
+    assert found.latest_ready_revision.endswith("gpu-00001-001")

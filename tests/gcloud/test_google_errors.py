@@ -14,6 +14,7 @@ import pytest
 import requests
 import requests.exceptions
 from google.api_core import exceptions
+from google.cloud import kms_v1
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from audobon.errors import (
@@ -27,7 +28,9 @@ from audobon.errors import (
     Misconfigured,
     QuotaExceeded,
 )
+from audobon.gcloud.clients import grpc_client, rest_session
 from audobon.gcloud.errors import google_errors
+from fakes.cloud import FakeCloud
 
 MODULES = [
     exceptions,
@@ -233,3 +236,32 @@ def test_long_words_are_cut_and_lines_are_joined() -> None:
     ours = ours_of(exceptions.NotFound("one\n  two " + "x" * 1000))
     assert "one two xxx" in ours.message
     assert len(ours.message) < 400
+
+
+def test_a_quota_says_which_it_is_how_large_and_when_to_come_back(cloud: FakeCloud) -> None:
+    cloud.faults.fail(
+        "kms.*",
+        "RESOURCE_EXHAUSTED",
+        reason="RATE_LIMIT_EXCEEDED",
+        retry_seconds=7.5,
+        quota_metric="cloudkms.googleapis.com/crypto_requests",
+        quota_limit_value="60000",
+    )
+    client = grpc_client(kms_v1.KeyManagementServiceClient, "kms")
+    with pytest.raises(QuotaExceeded) as caught, google_errors("trying it"):
+        client.get_crypto_key(name="projects/p/locations/l/keyRings/r/cryptoKeys/k", retry=None)
+    assert caught.value.hint == (
+        "try again in 8 s, or ask Google for a larger quota of cloudkms.googleapis.com/crypto_requests;"
+        " it is 60000 now"
+    )
+    client.transport.close()
+    cloud.faults.fail("sqladmin.*", 429, retry_seconds=30)
+    session = rest_session("sqladmin")
+    with pytest.raises(QuotaExceeded) as caught:
+        session.call("GET", "/v1/projects/p/instances")
+    assert caught.value.hint == "try again in 30 s, or ask Google for a larger quota"
+    session.close()
+    unsaid = ours_of(exceptions.TooManyRequests("slowly"))
+    assert unsaid.hint == "try again later, or ask Google for a larger quota"
+    by_json = exceptions.TooManyRequests("slowly", details=[{"retryDelay": "2.5s"}])
+    assert str(ours_of(by_json).hint).startswith("try again in 3 s,")

@@ -23,6 +23,7 @@ from audobon.errors import (
 from audobon.gcloud import retrying
 from audobon.gcloud.clients import grpc_client
 from audobon.keys.gcp import CloudKey, CloudKeyFile
+from audobon.keys.importing import import_recovery
 from audobon.keys.keyring_copy import copy_keyring
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.service import PERSONAL
@@ -190,11 +191,16 @@ class TestCloudKeyFile(KeyEncryptionConformance):
         wrapped = self.opened().wrap(KEY, context=CONTEXT)
         self.cloud.kms.spoiled_answers = 2
         assert self.opened().unwrap(wrapped, context=CONTEXT) == KEY
+        self.cloud.kms.spoiled_requests = 2
+        assert self.opened().unwrap(wrapped, context=CONTEXT) == KEY
+        self.cloud.kms.spoiled_requests = 3
+        with pytest.raises(CloudUnavailable, match="3 times the bytes arrived other than they were sent"):
+            self.opened().unwrap(wrapped, context=CONTEXT)
         self.cloud.kms.spoiled_answers = 3
         with pytest.raises(CloudUnavailable, match="3 times the bytes arrived other than they were sent"):
             self.opened().unwrap(wrapped, context=CONTEXT)
         before = self.path.read_bytes()
-        for spoil in ("spoiled_answers", "unproved"):
+        for spoil in ("spoiled_answers", "spoiled_requests", "unproved"):
             setattr(self.cloud.kms, spoil, 2)
             self.opened().rotate()
             assert self.path.read_bytes() != before
@@ -357,6 +363,45 @@ def test_the_file_says_which_key_locks_it_and_nothing_that_opens_it(cloud_home: 
         "sealed_by": VERSION,
     }
     assert set(kept) == {"format", "key", "sealed_by", "sealed", "check"}
+
+
+def test_a_keyring_brought_back_by_the_words_is_locked_by_the_cloud_when_that_is_wanted(
+    cloud_home: Home, tmp_path: Path
+) -> None:
+    keys = cloud_home.open(wanted="unlock-file")
+    sealed = keys.seal_text(PERSONAL, "mine", context=b"c")
+    words, export = keys.recovery_words(), keys.export_for_recovery()
+    keys.close()
+    shutil.rmtree(cloud_home.folder)
+    cloud_home.folder.mkdir()
+    import_recovery(cloud_home.folder, words, export, cloud_home.protectors(wanted="cloud-kms"))
+    assert cloud_home.open().status().protector == "cloud-kms"
+    assert cloud_home.open().unseal_text(sealed, context=b"c") == "mine"
+
+
+def test_an_import_that_the_cloud_refuses_leaves_nothing_behind(cloud_home: Home, cloud: FakeCloud) -> None:
+    keys = cloud_home.open(wanted="unlock-file")
+    sealed = keys.seal_text(PERSONAL, "mine", context=b"c")
+    words, export = keys.recovery_words(), keys.export_for_recovery()
+    keys.close()
+    cloud.faults.fail("kms.Encrypt", "PERMISSION_DENIED", times=1000)
+    with pytest.raises(CloudDenied):
+        import_recovery(
+            cloud_home.folder, words, export, cloud_home.protectors(wanted="cloud-kms"), replace=True
+        )
+    assert cloud_home.open().unseal_text(sealed, context=b"c") == "mine"
+    assert [path.name for path in cloud_home.folder.iterdir() if "part" in path.name] == []
+    assert list(cloud_home.unlock_folder.glob("*.cloud-kms.json")) == []
+
+
+def test_what_is_abandoned_leaves_no_file_and_asks_no_cloud(cloud_home: Home, cloud: FakeCloud) -> None:
+    keys = cloud_home.open(wanted="cloud-kms")
+    keys.seal(PERSONAL, b"", context=b"")
+    keys.close()
+    before = len(cloud.calls)
+    cloud_home.open().abandon()
+    assert list(cloud_home.unlock_folder.iterdir()) == []
+    assert len(cloud.calls) == before
 
 
 def _set_state(version: str, state: State) -> None:

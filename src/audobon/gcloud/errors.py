@@ -17,6 +17,7 @@ from audobon.errors import (
     Misconfigured,
     QuotaExceeded,
 )
+from audobon.gcloud.quotas import quota_of
 
 LOG_IN = "gcloud auth application-default login"
 INSTALL = "pip install 'audobon[gcp]'"
@@ -54,11 +55,10 @@ _BY_REASON: dict[str, type[AudobonError]] = {
     "dailyLimitExceeded": QuotaExceeded,
 }
 _HINTS: dict[type[AudobonError], str | None] = {
-    CloudUnavailable: "try again later; `audobon doctor` looks at the network",
+    CloudUnavailable: "try again later, or look at the network",
     CloudDenied: LOG_IN,
     CloudMisconfigured: "compare the section [cloud] of the settings with the project: audobon config show",
     CloudNotFound: "compare the section [cloud] of the settings with the project: audobon config show",
-    QuotaExceeded: "try again later, or ask Google for a larger quota",
     CloudConflict: None,
     Corrupt: None,
 }
@@ -85,10 +85,13 @@ def google_errors(doing: str, which: str = "") -> Iterator[None]:
 
 def as_ours(error: BaseException, doing: str, which: str = "") -> AudobonError:
     """Return our error for one of Google's."""
+    while (cause := getattr(error, "cause", None)) is not None:
+        # Tried again and again, and what happened last is what is wrong.
+        error = cause
     kind = kind_of(error)
     where = f" ({which})" if which else ""
+    hint = quota_of(error).hint if kind is QuotaExceeded else _HINTS[kind]
     # A 401 says that nobody is logged in; a 403 that whoever is may not.
-    hint = _HINTS[kind]
     if kind is CloudDenied and _status(error) == HTTPStatus.FORBIDDEN:
         hint = "give the account the role that it needs, or use another account"
     return kind(f"{doing}{where}: {_words(error)}", hint=hint)
@@ -96,9 +99,6 @@ def as_ours(error: BaseException, doing: str, which: str = "") -> AudobonError:
 
 def kind_of(error: BaseException) -> type[AudobonError]:
     """Return the class of our tree that one of Google's exceptions is called."""
-    if (cause := getattr(error, "cause", None)) is not None:
-        # Tried again and again, and what happened last is what is wrong.
-        return kind_of(cause)
     for reason in _reasons(error):
         if reason in _BY_REASON:
             return _BY_REASON[reason]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 10.0
 """How long one attempt may take."""
 
-RETRY_SECONDS = 30.0
+RETRY_SECONDS = 15.0
 """For how long what may pass by itself is tried again; after that its error counts."""
 
 _FIRST_PAUSE_SECONDS = 0.1

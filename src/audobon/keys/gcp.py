@@ -56,30 +56,25 @@ class CloudKey:
 
         raises  CloudUnavailable, CloudDenied, CloudNotFound, CloudMisconfigured, QuotaExceeded
         """
-        with google_errors(_LOCKING, self.name):
+        with google_errors(_LOCKING, self.name), closing(_Client()) as client:
             from google_crc32c import value as crc32c
 
-            with closing(_transport()) as client:
-                for _ in range(_ATTEMPTS):
-                    answer = client.of.encrypt(
-                        {
-                            "name": self.name,
-                            "plaintext": plain,
-                            "plaintext_crc32c": crc32c(plain),
-                            "additional_authenticated_data": context,
-                            "additional_authenticated_data_crc32c": crc32c(context),
-                        },
-                        retry=retrying.usual_retry(),
-                        timeout=retrying.CALL_SECONDS,
-                    )
-                    is_whole = (
-                        answer.verified_plaintext_crc32c
-                        and answer.verified_additional_authenticated_data_crc32c
-                        and answer.ciphertext_crc32c == crc32c(answer.ciphertext)
-                    )
-                    if is_whole:
-                        return bytes(answer.ciphertext), str(answer.name)
-        raise _damaged_on_its_way(_LOCKING, self.name)
+            answer = client.proved(
+                "encrypt",
+                {
+                    "name": self.name,
+                    "plaintext": plain,
+                    "plaintext_crc32c": crc32c(plain),
+                    "additional_authenticated_data": context,
+                    "additional_authenticated_data_crc32c": crc32c(context),
+                },
+                is_whole=lambda answer: (
+                    answer.verified_plaintext_crc32c
+                    and answer.verified_additional_authenticated_data_crc32c
+                    and answer.ciphertext_crc32c == crc32c(answer.ciphertext)
+                ),
+            )
+            return bytes(answer.ciphertext), str(answer.name)
 
     def unseal(self, sealed: bytes, *, context: bytes, version: str) -> bytes:
         """Return what `seal` was given.
@@ -88,37 +83,31 @@ class CloudKey:
         raises   CorruptKeyring when it was changed or the context differs, KeyringLost when the version is
                  destroyed, CloudMisconfigured when it is disabled, and as `seal`
         """
-        with google_errors(_UNLOCKING, self.name):
+        with google_errors(_UNLOCKING, self.name), closing(_Client()) as client:
             from google.api_core import exceptions
             from google_crc32c import value as crc32c
 
-            with closing(_transport()) as client:
-                for _ in range(_ATTEMPTS):
-                    try:
-                        answer = client.of.decrypt(
-                            {
-                                "name": self.name,
-                                "ciphertext": sealed,
-                                "ciphertext_crc32c": crc32c(sealed),
-                                "additional_authenticated_data": context,
-                                "additional_authenticated_data_crc32c": crc32c(context),
-                            },
-                            retry=retrying.usual_retry(),
-                            timeout=retrying.CALL_SECONDS,
-                        )
-                    except exceptions.InvalidArgument as error:
-                        raise CorruptKeyring(
-                            f"{self.name} does not open what locks the keyring", hint=HINT
-                        ) from error
-                    except exceptions.NotFound as error:
-                        raise KeyringLost(
-                            f"{self.name}, which unlocks the keyring, is gone", hint=HINT
-                        ) from error
-                    except exceptions.FailedPrecondition as error:
-                        raise _unusable(client.of, version, error) from error
-                    if answer.plaintext_crc32c == crc32c(answer.plaintext):
-                        return bytes(answer.plaintext)
-        raise _damaged_on_its_way(_UNLOCKING, self.name)
+            try:
+                answer = client.proved(
+                    "decrypt",
+                    {
+                        "name": self.name,
+                        "ciphertext": sealed,
+                        "ciphertext_crc32c": crc32c(sealed),
+                        "additional_authenticated_data": context,
+                        "additional_authenticated_data_crc32c": crc32c(context),
+                    },
+                    is_whole=lambda answer: answer.plaintext_crc32c == crc32c(answer.plaintext),
+                )
+            except exceptions.InvalidArgument as error:
+                raise CorruptKeyring(
+                    f"{self.name} does not open what locks the keyring", hint=HINT
+                ) from error
+            except exceptions.NotFound as error:
+                raise KeyringLost(f"{self.name}, which unlocks the keyring, is gone", hint=HINT) from error
+            except exceptions.FailedPrecondition as error:
+                raise _unusable(client, version, error) from error
+            return bytes(answer.plaintext)
 
 
 class _Kept(msgspec.Struct):
@@ -190,28 +179,48 @@ class CloudKeyFile(KeptVersions):
 class _Client:
     """A client whose connection ends with it: it is needed once in the life of a process."""
 
-    def __init__(self, client: Any) -> None:
-        self.of = client
+    def __init__(self) -> None:
+        from google.cloud.kms_v1 import KeyManagementServiceClient
+
+        self._client: Any = grpc_client(KeyManagementServiceClient, "kms")
+
+    def call(self, method: str, request: dict[str, Any]) -> Any:
+        """Return the answer to a call."""
+        return getattr(self._client, method)(
+            request, retry=retrying.usual_retry(), timeout=retrying.CALL_SECONDS
+        )
+
+    def proved(self, method: str, request: dict[str, Any], *, is_whole: Callable[[Any], bool]) -> Any:
+        """Return an answer whose checksums fit; asked for again when they do not, there or here."""
+        from google.api_core.exceptions import InvalidArgument
+
+        for _ in range(_ATTEMPTS):
+            try:
+                answer = self.call(method, request)
+            except InvalidArgument as error:
+                # Of all that can be wrong with a request, only this says nothing of the keyring.
+                if "crc32c" not in error.message:
+                    raise
+                continue
+            if is_whole(answer):
+                return answer
+        raise CloudUnavailable(
+            f"Cloud KMS ({request['name']}): {_ATTEMPTS} times the bytes arrived other than they were sent",
+            hint="look for what changes traffic between here and Google, then try again",
+        )
 
     def close(self) -> None:
-        self.of.transport.close()
+        """Close the connection."""
+        self._client.transport.close()
 
 
-def _transport() -> _Client:
-    from google.cloud.kms_v1 import KeyManagementServiceClient
-
-    return _Client(grpc_client(KeyManagementServiceClient, "kms"))
-
-
-def _unusable(client: Any, version: str, refusal: Any) -> AudobonError:
+def _unusable(client: _Client, version: str, refusal: Any) -> AudobonError:
     """Return what to say of a version that refuses to decrypt: what became of it, and the way back."""
     from google.api_core import exceptions
 
     until = ""
     try:
-        found = client.get_crypto_key_version(
-            {"name": version}, retry=retrying.usual_retry(), timeout=retrying.CALL_SECONDS
-        )
+        found = client.call("get_crypto_key_version", {"name": version})
         state = found.state.name
         if found.destroy_time is not None:
             until = f" on {found.destroy_time:%Y-%m-%d %H:%M} UTC"
@@ -229,13 +238,6 @@ def _unusable(client: Any, version: str, refusal: Any) -> AudobonError:
     return CloudMisconfigured(
         f"{version}, which unlocks the keyring, cannot be used: it is {state}",
         hint=f"gcloud kms keys versions enable {version}",
-    )
-
-
-def _damaged_on_its_way(doing: str, name: str) -> CloudUnavailable:
-    return CloudUnavailable(
-        f"{doing} ({name}): {_ATTEMPTS} times the bytes arrived other than they were sent",
-        hint="look for what changes traffic between here and Google, then try again",
     )
 
 
