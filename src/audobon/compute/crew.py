@@ -8,7 +8,7 @@ from audobon.compute.engine_news import News, Tell
 from audobon.compute.engine_settings import POOL, EngineSettings
 from audobon.compute.restarts import Restarts
 from audobon.compute.stopping import Stalls, Stopping
-from audobon.compute.vanished import boot_id
+from audobon.queue.vanished import boot_id
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello, Order
 from audobon.compute.worker_process import WorkerProcess, status_in_words
 from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigured, Unavailable, WorkerDied

@@ -40,7 +40,7 @@ _OWN_WAYS = {"transaction", "close", "wait", "wake"}
 Driver = TypeVar("Driver", bound="type[PostgresQueue]")
 
 
-def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
+def tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method of the port that names PostgreSQL's errors, and is run again once where that is safe.
 
     It is when the transaction is known to be undone and was not the caller's: the connection was lost
@@ -71,7 +71,7 @@ def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _trying_again(driver: Driver) -> Driver:
     for name in Queue.__abstractmethods__ - _OWN_WAYS:
-        setattr(driver, name, _tried_again(getattr(driver, name)))
+        setattr(driver, name, tried_again(getattr(driver, name)))
     return driver
 
 
