@@ -13,6 +13,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with FakeCloud(clock=time.time) as cloud:
+        cloud.tasks.start()
         for name, value in cloud.environment().items():
             print(f"export {name}={value}")
         print(

@@ -8,6 +8,7 @@ from fakes.faults import Faults
 from fakes.grpc_server import GrpcServer
 from fakes.http_server import HttpServer
 from fakes.kms import FakeKms
+from fakes.tasks import FakeTasks
 
 _GRPC = ("tasks", "kms", "run", "logging", "monitoring", "budgets", "secrets")
 _HTTP = ("storage", "sqladmin")
@@ -28,6 +29,9 @@ class FakeCloud:
         self.http = HttpServer(self.faults, port=http_port)
         self.kms = FakeKms(clock, self.faults)
         self.kms.install(self.grpc)
+        self.tasks = FakeTasks(clock, self.faults)
+        self.tasks.install(self.grpc)
+        self.http.serve(self.tasks.routes(), self.tasks)
 
     @property
     def calls(self) -> list[Call]:
@@ -47,6 +51,7 @@ class FakeCloud:
     def stop(self) -> None:
         """Stop at once; what was kept is forgotten."""
         self.faults.stop()
+        self.tasks.stop()
         self.grpc.stop()
         self.http.stop()
 

@@ -98,7 +98,7 @@ class CloudDispatcher:
         releases = [
             release
             for queue in self._dispatcher.queues
-            for release in self._queue.release(queue, self._dispatcher)
+            for release in self._queue.release_next(queue, self._dispatcher)
         ]
         releases += self._queue.doubtful(seconds=self._settings.doubt_seconds)
         if self._clock() - self._looked_at >= self._settings.overdue_seconds:

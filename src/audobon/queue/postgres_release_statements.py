@@ -78,9 +78,9 @@ DROP = "DELETE FROM released_task WHERE task_id = :id AND token = :token"
 
 # Whoever delivers it a second time must see what became of the first.
 DELIVERED = """
-SELECT task.state, task.token, task.rank, task.run_at, resource_class.id, resource_class.queue,
-       resource_class.kind, resource_class.model, resource_class.device, resource_class.ram_bytes,
-       resource_class.vram_bytes
+SELECT task.state, task.token, resource_class.id, resource_class.queue, resource_class.kind,
+       resource_class.model, resource_class.device, resource_class.ram_bytes, resource_class.vram_bytes,
+       task.rank, task.run_at
 FROM task JOIN resource_class ON resource_class.id = task.class_id
 WHERE task.id = :id FOR NO KEY UPDATE OF task
 """

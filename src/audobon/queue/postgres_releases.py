@@ -22,7 +22,9 @@ class ReleasingQueue(PostgresQueue):
     """
 
     @tried_again
-    def release(self, queue: str, dispatcher: QueueDispatcher, *, limit: int | None = None) -> list[Release]:
+    def release_next(
+        self, queue: str, dispatcher: QueueDispatcher, *, limit: int | None = None
+    ) -> list[Release]:
         """Note which tasks of a queue go into which lanes now, and return them to be created there.
 
         They count as lying there from now on, and as doubtful until `confirm` is told.
@@ -138,8 +140,8 @@ class ReleasingQueue(PostgresQueue):
             rows = self._rows(sql.DELIVERED, {"id": task_id})
             if not rows or tuple(rows[0][:2]) != ("ready", token):
                 return "stale"
-            rank, run_at, class_id, queue, *needs = rows[0][2:]
-            head = Head(class_id, queue, *needs, task_id, rank, run_at)
+            class_id, of_queue, kind, model, device, ram_bytes, vram_bytes, rank, run_at = rows[0][2:]
+            head = Head(class_id, of_queue, kind, model, device, ram_bytes, vram_bytes, task_id, rank, run_at)
             return self._take_delivered(claimant, head, token, now)
 
     def _take_delivered(self, claimant: Claimant, head: Head, token: int, now: float) -> Lease | Turned:
