@@ -110,8 +110,7 @@ class QueueDispatcher:
     """Says what is released. It knows no clock, no database and no cloud.
 
     A band is a reservation: `high` takes only what is urgent, `low` takes anything, but what is most urgent
-    first. So urgent tasks find room that others left them, nothing lies idle, and what waits long enough
-    becomes urgent itself.
+    first. So what is urgent finds room though there is a backlog, and what waits long enough becomes urgent.
     """
 
     def __init__(self, lanes: Iterable[Lane], services: Iterable[Service]) -> None:
