@@ -1,6 +1,6 @@
 """The storm: kills by the hundred, power cuts in effigy, and a report of what they cost.
 
-run.py [--kills 500] [--cuts 300] [--seed N] [--only light|product|power]
+run.py [--kills 500] [--cuts 300] [--tasks 10000] [--seed N] [--only light|product|power|cloud]
 Ends with status 1 when anything acknowledged was lost, published twice, or is stuck.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cloud_storm import CloudStorm
 from light_storm import LightStorm
 from power_cut import cut_power
 from product_storm import ProductStorm
@@ -31,14 +32,16 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--cuts", type=int, default=300)
+    parser.add_argument("--tasks", type=int, default=10_000, help="that go through the cloud")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--only", choices=["light", "product", "power"])
+    parser.add_argument("--only", choices=["light", "product", "power", "cloud"])
     asked = parser.parse_args()
     product_kills = round(asked.kills * _PRODUCT_SHARE)
     parts: dict[str, Callable[[Path], dict[str, Any] | None]] = {
         "light": lambda folder: LightStorm(folder, kills=asked.kills - product_kills, seed=asked.seed).run(),
         "product": lambda folder: ProductStorm(folder, kills=product_kills, seed=asked.seed).run(),
         "power": lambda folder: cut_power(folder, cuts=asked.cuts, tasks=_POWER_TASKS, seed=asked.seed),
+        "cloud": lambda folder: CloudStorm(folder, tasks=asked.tasks, seed=asked.seed).run(),
     }
     print(f"seed {asked.seed}")
     report: dict[str, Any] = {"seed": asked.seed}
@@ -80,6 +83,9 @@ def _teeth(seed: int) -> dict[str, int]:
         cut = cut_power(Path(folder), cuts=60, tasks=100, seed=seed, breaking="unsynced")
         if cut is not None:
             noticed["acknowledged before the disk"] = _faults(cut)
+    with tempfile.TemporaryDirectory(prefix="audobon-storm-") as folder:
+        found = CloudStorm(Path(folder), tasks=500, seed=seed, breaking="unfenced").run()
+        noticed["every delivery is taken up"] = _faults(found)
     return noticed
 
 

@@ -317,7 +317,12 @@ def test_a_task_that_comes_back_is_released_with_its_new_token(queue: ReleasingQ
 
 def test_a_release_that_fails_with_the_callers_transaction_was_never_made(queue: ReleasingQueue) -> None:
     add(queue, "a")
-    with pytest.raises(ArithmeticError), queue.transaction():
-        release_one(queue)
-        raise ArithmeticError
+
+    def release_and_fail() -> None:
+        with queue.transaction():
+            release_one(queue)
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        release_and_fail()
     assert len(release(queue)) == 1

@@ -3,6 +3,7 @@
 It has never been run against the real Cloud Tasks; tests speak to a fake through Google's own client.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,16 @@ from audobon.gcloud.errors import google_errors
 from audobon.queue.deliveries import TASK_PATH, body_of
 from audobon.queue.dispatching import Lane, QueueDispatcher, Release, Service, parse_lane
 from audobon.queue.postgres_releases import ReleasingQueue
+from audobon.queue.rules import RetryPolicy
+from audobon.queue.upkeep import Upkeep
 
 _CALLS_AT_ONCE = 16
 _CALL_SECONDS = 20.0
 _PAGE = 1000
+# What ends need not wake anybody, and makes room all the same.
+_LOOK_SECONDS = 0.05
+_UPKEEP_SECONDS = 1.0
+_RESTS = RetryPolicy(first_seconds=0.5, most_seconds=30.0)
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +75,7 @@ class CloudDispatcher:
     ) -> None:
         self._queue = queue
         self._settings = settings
-        self._client = _open_client() if client is None else client
+        self._client = open_client() if client is None else client
         found = self._find_lanes() if lanes is None else list(lanes)
         self._lanes = [lane.name for lane in found]
         self._dispatcher = QueueDispatcher(found, settings.services)
@@ -106,6 +113,28 @@ class CloudDispatcher:
         self._create(releases)
         self._withdraw(void)
         return len(releases)
+
+    def run(self, is_stopped: threading.Event, *, tell: Callable[[AudobonError], None]) -> None:
+        """Keep the lanes filled until it is told to stop, and keep up the queue.
+
+        tell    told what failed and is tried again after a rest
+        raises  what would fail again, unchanged: CloudDenied, CloudMisconfigured and the like
+        """
+        upkeep, looked_at, failures = Upkeep(self._queue), self._clock(), 0
+        while not is_stopped.is_set():
+            try:
+                if self._clock() - looked_at >= _UPKEEP_SECONDS:
+                    looked_at = self._clock()
+                    upkeep.look()
+                if not self.tick():
+                    self._queue.wait(_LOOK_SECONDS)
+                failures = 0
+            except AudobonError as error:
+                if not error.retry:
+                    raise
+                tell(error)
+                failures += 1
+                is_stopped.wait(_RESTS.rest_seconds(failures))
 
     def find_missing(self) -> list[Release]:
         """Return what Cloud Tasks lost or gave up, under new names, to be created anew."""
@@ -200,7 +229,8 @@ class CloudDispatcher:
         return lanes
 
 
-def _open_client() -> Any:
+def open_client() -> Any:
+    """Return Google's own client of Cloud Tasks. raises CloudDenied, Misconfigured."""
     with google_errors("opening a client of Cloud Tasks"):
         from google.cloud import tasks_v2
 
