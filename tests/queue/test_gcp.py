@@ -255,6 +255,14 @@ def test_a_create_call_that_is_lost_is_made_again(
     assert (desk.go(), desk.states()) == (0, {"done"})
 
 
+def test_a_create_call_that_was_aborted_is_made_again_without_a_word(desk: Desk, cloud: FakeCloud) -> None:
+    add(desk.queue, "a")
+    cloud.faults.fail("tasks.CreateTask", "ABORTED")
+    assert (desk.dispatcher.tick(), desk.lying()) == (1, [])
+    desk.turn(10)
+    assert (desk.go(), desk.states()) == (1, {"done"})
+
+
 def test_one_call_that_fails_keeps_no_other_from_being_made(desk: Desk, cloud: FakeCloud) -> None:
     add(desk.queue, *"abcdefgh")
     cloud.faults.fail("tasks.CreateTask", "RESOURCE_EXHAUSTED", times=3)

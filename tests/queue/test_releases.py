@@ -1,18 +1,43 @@
 """What is released into Cloud Tasks from the queue on PostgreSQL, and who may take it up."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from queue_tasks import TurnedClock, add, claim, claim_one, events, keys_in, new_task
 from release_desk import SERVICE, dispatcher_of, released_names, take, taken
 
+from audobon.queue import postgres_release_statements as sql
 from audobon.queue.dispatching import Release, Service
 from audobon.queue.postgres_releases import ReleasingQueue
+from audobon.queue.postgres_statements import translate
 from audobon.queue.rules import QueueRules
 from audobon.queue.tasks import Capacity, Lease
 
 pytest_plugins = ("postgres_fixture",)
+
+VALUES = {
+    "queue": "batch",
+    "class_ids": [1, 2],
+    "limit": 10,
+    "now": 1.0,
+    "before": 1.0,
+    "lane": "audobon-batch-low",
+    "task_ids": [1],
+    "tokens": [0],
+    "lanes": ["audobon-batch-low"],
+    "urls": ["https://worker.example"],
+    "names": ["a"],
+    "fresh": ["b"],
+    "id": 1,
+    "token": 0,
+    "owner": "o",
+    "pool": None,
+    "ram_bytes": 0,
+    "vram_bytes": 0,
+}
 
 
 @pytest.fixture
@@ -326,3 +351,37 @@ def test_a_release_that_fails_with_the_callers_transaction_was_never_made(queue:
     with pytest.raises(ArithmeticError):
         release_and_fail()
     assert len(release(queue)) == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        pytest.param(sql.OUTSTANDING, "task_pkey", id="outstanding"),
+        pytest.param(sql.NEXT, "task_ready", id="next"),
+        pytest.param(sql.RELEASE, "task_pkey", id="release"),
+        pytest.param(sql.DOUBTFUL, "task_pkey", id="doubtful"),
+        pytest.param(sql.OVERDUE, "task_pkey", id="overdue"),
+        pytest.param(sql.RENAME, "task_pkey", id="rename"),
+        pytest.param(sql.DROP_VOID, "task_pkey", id="drop void"),
+        pytest.param(sql.DELIVERED, "task_pkey", id="delivered"),
+        pytest.param(sql.TAKE_DELIVERED, "task_pkey", id="take"),
+    ],
+)
+def test_tasks_are_looked_up_by_their_index_with_thousands_of_rows_and_with_none(
+    queue: ReleasingQueue, statement: str, index: str
+) -> None:
+    def plan() -> str:
+        cursor = psycopg.ClientCursor(queue.connection)
+        return "\n".join(str(line) for (line,) in cursor.execute(b"EXPLAIN " + translate(statement), VALUES))
+
+    plans = [plan()]
+    queue.enqueue("batch", (new_task(model=str(n % 9)) for n in range(3000)))
+    for each in release(queue, concurrency=100)[:200]:
+        taken(queue, each)
+    plans.append(plan())
+    queue.connection.execute("ANALYZE")
+    plans.append(plan())
+    for found in plans:
+        assert index in found, found
+        assert not re.search(r"(Seq Scan on|(Hash|Merge) .*Join.*\n.*) task\b", found), found
+        assert not re.search(r"task_pkey on task\b(?!.*\n\s+Index Cond)", found), found

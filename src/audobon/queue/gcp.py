@@ -153,19 +153,20 @@ class CloudDispatcher:
         for release, error in zip(releases, self._callers.map(self._try_to_create, releases), strict=True):
             if error is None:
                 created.append(release)
-            else:
+            elif not isinstance(error, CloudConflict):
+                # One that was aborted for no fault of its own only stays in doubt.
                 errors.append(error)
         self._queue.confirm(created)
         if errors:
             raise errors[0]
 
     def _try_to_create(self, release: Release) -> AudobonError | None:
+        from google.api_core.exceptions import AlreadyExists
+
         try:
-            with google_errors("releasing a task into Cloud Tasks", release.lane):
+            with google_errors("releasing a task into Cloud Tasks", release.lane), suppress(AlreadyExists):
+                # One that exists was created before, and the answer was lost.
                 self._client.create_task(self._request(release), timeout=_CALL_SECONDS)
-        except CloudConflict:
-            # It was created before, and the answer was lost.
-            return None
         except AudobonError as error:
             return error
         return None

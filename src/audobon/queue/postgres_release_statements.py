@@ -1,17 +1,26 @@
-"""The SQL by which tasks of the queue on PostgreSQL are released into Cloud Tasks."""
+"""The SQL by which tasks of the queue on PostgreSQL are released into Cloud Tasks.
 
-_IS_WAITING = "(task.state = 'ready' AND task.token = released_task.token)"
-_IS_WORKING = (
-    "(task.state = 'leased' AND task.token = released_task.token + 1 AND released_task.taken_at IS NOT NULL)"
-)
+Releases are few and tasks are many, so the task of each release is looked up by its id, whatever the planner
+thinks of a join: that is what the subqueries are for.
+"""
+
+_OF_ITS_TASK = "FROM task WHERE task.id = released_task.task_id"
+_IS_WAITING = f"(SELECT task.state = 'ready' AND task.token = released_task.token {_OF_ITS_TASK})"
+_IS_WORKING = f"""(
+    SELECT task.state = 'leased' AND task.token = released_task.token + 1
+        AND released_task.taken_at IS NOT NULL
+    {_OF_ITS_TASK}
+)"""
+_COLUMNS = "task_id, token, lane, url, name"
 
 # So that two that release do not fill the same window.
 HOLD_LANES = "SELECT pg_advisory_xact_lock(1634886768, hashtext(:queue))"
 
 OUTSTANDING = f"""
-SELECT lane, count(*) FILTER (WHERE task.state = 'ready'), count(*) FILTER (WHERE task.state = 'leased')
-FROM released_task JOIN task ON task.id = released_task.task_id
-WHERE {_IS_WAITING} OR {_IS_WORKING}
+SELECT lane, count(*) FILTER (WHERE is_waiting), count(*) FILTER (WHERE is_working)
+FROM (
+    SELECT lane, {_IS_WAITING} AS is_waiting, {_IS_WORKING} AS is_working FROM released_task
+) AS release
 GROUP BY lane
 """  # noqa: S608  (conditions of our own)
 
@@ -31,17 +40,17 @@ ORDER BY head.rank, head.id LIMIT :limit
 """
 
 # What was pruned meanwhile is passed over.
-RELEASE = """
-INSERT INTO released_task (task_id, token, lane, url, name, released_at)
-SELECT fresh.task_id, fresh.token, fresh.lane, fresh.url, fresh.name, :now
+RELEASE = f"""
+INSERT INTO released_task ({_COLUMNS}, released_at)
+SELECT {_COLUMNS}, :now
 FROM unnest(:task_ids::bigint[], :tokens::int[], :lanes::text[], :urls::text[], :names::text[])
-     AS fresh (task_id, token, lane, url, name)
-JOIN task ON task.id = fresh.task_id
+     AS released_task (task_id, token, lane, url, name)
+WHERE (SELECT true {_OF_ITS_TASK})
 ON CONFLICT (task_id) DO UPDATE SET
     token = excluded.token, lane = excluded.lane, url = excluded.url, name = excluded.name,
     released_at = excluded.released_at, created_at = NULL, taken_at = NULL
 RETURNING name
-"""
+"""  # noqa: S608  (conditions of our own)
 
 CONFIRM = """
 UPDATE released_task SET created_at = :now
@@ -49,10 +58,7 @@ FROM unnest(:task_ids::bigint[], :names::text[]) AS known (task_id, name)
 WHERE released_task.task_id = known.task_id AND released_task.name = known.name
 """
 
-_RELEASES = """
-SELECT released_task.task_id, released_task.token, released_task.lane, released_task.url, released_task.name
-FROM released_task JOIN task ON task.id = released_task.task_id
-"""
+_RELEASES = f"SELECT {_COLUMNS} FROM released_task"  # noqa: S608
 
 DOUBTFUL = f"{_RELEASES} WHERE created_at IS NULL AND released_at <= :before AND {_IS_WAITING}"
 
@@ -60,18 +66,14 @@ OVERDUE = f"{_RELEASES} WHERE lane = :lane AND created_at <= :before AND {_IS_WA
 
 RENAME = f"""
 UPDATE released_task SET name = known.fresh, released_at = :now, created_at = NULL
-FROM unnest(:task_ids::bigint[], :names::text[], :fresh::text[]) AS known (task_id, name, fresh), task
-WHERE released_task.task_id = known.task_id AND released_task.name = known.name
-    AND task.id = known.task_id AND {_IS_WAITING}
-RETURNING released_task.task_id, released_task.token, released_task.lane, released_task.url,
-          released_task.name
+FROM unnest(:task_ids::bigint[], :names::text[], :fresh::text[]) AS known (id, old, fresh)
+WHERE task_id = known.id AND name = known.old AND {_IS_WAITING}
+RETURNING {_COLUMNS}
 """  # noqa: S608  (conditions of our own)
 
 DROP_VOID = f"""
-DELETE FROM released_task USING task
-WHERE task.id = released_task.task_id AND NOT {_IS_WAITING} AND NOT {_IS_WORKING}
-RETURNING released_task.task_id, released_task.token, released_task.lane, released_task.url,
-          released_task.name, released_task.taken_at
+DELETE FROM released_task WHERE NOT {_IS_WAITING} AND NOT {_IS_WORKING}
+RETURNING {_COLUMNS}, taken_at
 """  # noqa: S608  (conditions of our own)
 
 DROP = "DELETE FROM released_task WHERE task_id = :id AND token = :token"
