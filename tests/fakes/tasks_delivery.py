@@ -83,8 +83,8 @@ class Courier:
             )
         return headers
 
-    def close(self) -> None:
-        """Hang up on every worker."""
+    def hang_up(self) -> None:
+        """Break every connection, so that nobody waits for an answer any more."""
         self._is_closed = True
         with self._lock:
             sockets = [each.sock for each in self._open if each.sock is not None]
@@ -92,6 +92,11 @@ class Courier:
             # Whoever was there may have gone.
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close every connection, when nobody uses one any more."""
+        for each in self._open:
+            each.close()
 
     def _drop(self, place: str) -> None:
         connection = self._of_thread.connections.pop(place)

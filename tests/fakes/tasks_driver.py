@@ -76,10 +76,11 @@ class DrivenTasks(FakeApi):
         with self._changed:
             self._is_running = False
             self._changed.notify_all()
-        self._courier.close()
+        self._courier.hang_up()
         if self._driver is not None and self._carriers is not None:
             self._driver.join()
             self._carriers.shutdown(wait=True, cancel_futures=True)
+        self._courier.close()
 
     def _drive(self) -> None:
         assert self._carriers is not None

@@ -25,8 +25,8 @@ _BUSY_SECONDS = 10
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a delivery: which task, and by what right. What it is about stays in our tables."""
 
-    task: Annotated[int, msgspec.Meta(ge=1, lt=1 << 63)]
-    token: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+    task: Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+    token: Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 
 
 class Response(msgspec.Struct, frozen=True):
