@@ -91,24 +91,25 @@ def test_a_lane_holds_twice_what_it_runs_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "held", "running", "room"),
+    ("rules", "held", "starts", "room"),
     [
         (RULES, {}, None, 12),
         (RULES, {"high": Outstanding(9, 9)}, None, 8),
         (QueueRules(name="batch", state="drain"), {}, None, 12),
         (QueueRules(name="batch", state="pause"), {}, None, 0),
-        (QueueRules(name="batch", max_running=3), {}, 1, 2),
-        (QueueRules(name="batch", max_running=3), {"low": Outstanding(1, 1)}, 1, 1),
-        (QueueRules(name="batch", max_running=3), {"elsewhere": Outstanding(9, 9)}, 1, 2),
-        (QueueRules(name="batch", max_running=3), {"low": Outstanding(3, 0)}, 3, 0),
+        (RULES, {}, 2, 2),
+        (RULES, {}, 99, 12),
+        (RULES, {"low": Outstanding(1, 1)}, 2, 1),
+        (RULES, {"elsewhere": Outstanding(9, 9)}, 2, 2),
+        (RULES, {"low": Outstanding(3, 0)}, 0, 0),
         (QueueRules(name="interactive"), {}, None, 0),
     ],
     ids=str,
 )
-def test_there_is_room_for_what_the_lanes_and_the_rules_allow(
-    rules: QueueRules, held: dict[str, Outstanding], running: int | None, room: int
+def test_there_is_room_for_what_the_lanes_and_the_limits_allow(
+    rules: QueueRules, held: dict[str, Outstanding], starts: int | None, room: int
 ) -> None:
-    assert QueueDispatcher(lanes(), [CPU]).room(rules, held, running=running) == room
+    assert QueueDispatcher(lanes(), [CPU]).room(rules, held, starts=starts) == room
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,14 @@ import pytest
 from conformance import OpenQueue, QueueConformance
 from conformance_adding import Adding
 from conformance_handout import HandingOut
+from conformance_limits import Limiting
 from conformance_looking import Looking
-from conformance_processes import WithProcesses
 from conformance_schedules import Scheduling
 from conformance_stopping import Stopping
 from conformance_working import Working
 from google.cloud import tasks_v2
 from queue_tasks import FixedDraw, TurnedClock, add, claim, keys_in, new_task
 from release_desk import LOCATION, SERVICE, lanes_of
-from test_postgres import OPENING
 
 from audobon.errors import CloudMisconfigured, CloudNotFound, CloudUnavailable, QuotaExceeded
 from audobon.gcloud.clients import grpc_client
@@ -100,9 +99,12 @@ class ThroughTheCloud(ReleasingQueue):
             and (head.device == "any" or head.device in claimant.devices)
             and rows[head.queue].rules.state != "pause"
         )
-        if not heads:
-            return False
-        queue = heads[0][2]
+        return any(
+            self._release_one_of(queue, claimant, url)
+            for queue in dict.fromkeys(queue for _, _, queue in heads)
+        )
+
+    def _release_one_of(self, queue: str, claimant: Claimant, url: str) -> bool:
         service = type(SERVICE)(
             url=url, kinds=claimant.kinds, devices=claimant.devices, ram_bytes=1 << 62, vram_bytes=1 << 62
         )
@@ -119,8 +121,11 @@ class ThroughTheCloud(ReleasingQueue):
         return [queue.name for queue in self._client.list_queues(parent=LOCATION)]
 
 
-class TestThroughTheCloud(Adding, HandingOut, Working, Stopping, Scheduling, Looking, WithProcesses):
-    """The promise of the queue where it applies: memory, warm models and forecasts are a machine's own."""
+class TestThroughTheCloud(Adding, HandingOut, Limiting, Working, Stopping, Scheduling, Looking):
+    """The promise of the queue where it applies: memory, warm models and forecasts are a machine's own.
+
+    Other processes add and claim as they do on PostgreSQL, which `test_postgres.py` shows.
+    """
 
     clock = QueueConformance.clock
     draw = QueueConformance.draw
@@ -133,10 +138,6 @@ class TestThroughTheCloud(Adding, HandingOut, Working, Stopping, Scheduling, Loo
     ) -> OpenQueue:
         keys = keys_in(tmp_path)
         return lambda: ThroughTheCloud(queue_url, keys=keys, clock=clock, draw=draw).through(cloud)
-
-    @pytest.fixture
-    def opening(self, queue_url: str, tmp_path: Path) -> str:
-        return OPENING.format(url=queue_url, keys=str(tmp_path))
 
 
 class Desk:

@@ -149,6 +149,20 @@ def test_no_more_is_released_than_the_queue_may_have_at_work(queue: ReleasingQue
     assert release(queue) == []
 
 
+def test_no_more_is_released_than_the_queues_rate_lets_begin(
+    queue: ReleasingQueue, clock: TurnedClock
+) -> None:
+    queue.configure(QueueRules(name="batch", rate_per_second=0.5, burst=3))
+    add(queue, *"abcdefgh")
+    first = release(queue)
+    assert len(first) == 3
+    for each in first:
+        taken(queue, each)
+    assert release(queue) == []
+    clock.seconds += 2
+    assert released_names(queue, release(queue)) == ["d"]
+
+
 # Taking up
 
 
@@ -248,8 +262,10 @@ def test_a_delivery_that_the_limits_do_not_let_begin_may_come_again(
     taken(queue, found[1])
     queue.configure(QueueRules(name="batch", rate_per_second=0.1))
     taken(queue, found[2])
+    queue.configure(QueueRules(name="batch"))
     add(queue, "d")
     (last,) = release(queue)
+    queue.configure(QueueRules(name="batch", rate_per_second=0.1))
     assert take(queue, last) == "busy"
     clock.seconds += 10
     taken(queue, last)

@@ -129,20 +129,20 @@ class QueueDispatcher:
         return next((service for service in self._services if service.fits(needed)), None)
 
     def room(
-        self, rules: QueueRules, outstanding: Mapping[str, Outstanding], *, running: int | None = None
+        self, rules: QueueRules, outstanding: Mapping[str, Outstanding], *, starts: int | None = None
     ) -> int:
         """Return how many tasks of a queue may be released now.
 
-        running  tasks of it at work anywhere, where its rules limit that
+        starts  tasks that its limits let begin now; None when it has none
         """
         if rules.state == "pause":
             return 0
         lanes = self._lanes.get(rules.name, [])
         room = sum(_room(lane, outstanding) for lane in lanes)
-        if rules.max_running is None or running is None:
+        if starts is None:
             return room
         waiting = sum(outstanding[lane.name].waiting for lane in lanes if lane.name in outstanding)
-        return max(0, min(room, rules.max_running - running - waiting))
+        return max(0, min(room, starts - waiting))
 
     def assign(
         self,

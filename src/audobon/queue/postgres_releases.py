@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from audobon.queue import postgres_release_statements as sql
-from audobon.queue import statements
 from audobon.queue.choosing import Head, choose
 from audobon.queue.deliveries import Turned
 from audobon.queue.dispatching import Candidate, Outstanding, QueueDispatcher, Release, ResourceClass
@@ -37,10 +36,9 @@ class ReleasingQueue(PostgresQueue):
                 return []
             self._rows(sql.HOLD_LANES, {"queue": queue})
             outstanding = self._outstanding()
-            running = None
-            if row.rules.max_running is not None:
-                running = int(self._rows(statements.RUNNING, {"queue": queue})[0][0])
-            room = dispatcher.room(row.rules, outstanding, running=running)
+            limited = {queue: row} if is_limited(row.rules) else {}
+            starts = self._room(None, limited, now).starts.get(queue)
+            room = dispatcher.room(row.rules, outstanding, starts=starts)
             candidates, urls = self._candidates(
                 queue, dispatcher, room if limit is None else min(room, limit)
             )
