@@ -30,6 +30,7 @@ _CONCURRENCY = 10
 _CHUNK = 250
 _CANCELLED_SHARE = 0.01
 _SETTLE_SECONDS = 300.0
+_PAUSE_SECONDS = 0.6
 _PATIENT = RetryPolicy(max_attempts=1_000_000, first_seconds=0.01, most_seconds=0.05)
 _OPEN: tuple[TaskState, ...] = ("waiting", "ready", "leased")
 
@@ -58,7 +59,7 @@ class CloudStorm:
 
     def run(self) -> dict[str, Any]:
         """Return what was done and what was found wrong."""
-        with PostgresServer(durable=False) as server:
+        with PostgresServer(durable=False, settings={"max_connections": "600"}) as server:
             self._url = server.create_database()
             with PostgresQueue(self._url) as queue:
                 for name in _QUEUES:
@@ -93,7 +94,7 @@ class CloudStorm:
                 self._strike(queue)
                 cloud.stdin.write("strike\n")
             cloud.stdin.flush()
-            time.sleep(self._draw.expovariate(1 / 0.15))
+            time.sleep(self._draw.expovariate(1 / _PAUSE_SECONDS))
             is_settled = len(added) == self._tasks and open_tasks == 0
         struck = json.loads(cloud.stdout.readline()) if is_calm else {}
         seconds = time.monotonic() - began
