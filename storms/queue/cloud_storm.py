@@ -22,17 +22,18 @@ from postgres_server import PostgresServer
 from audobon.queue.dispatching import BANDS, lane_name
 from audobon.queue.postgres import PostgresQueue
 from audobon.queue.rules import QueueRules, RetryPolicy, default_rules
-from audobon.queue.tasks import Needs, NewTask, TaskState
+from audobon.queue.tasks import Needs, NewTask
 
 _HERE = Path(__file__).parent
 _QUEUES = ("interactive", "batch")
 _CONCURRENCY = 10
 _CHUNK = 250
+_MOST_OPEN_TASKS = 2000
 _CANCELLED_SHARE = 0.01
 _SETTLE_SECONDS = 300.0
+# What is killed must have time to come back.
 _PAUSE_SECONDS = 0.6
 _PATIENT = RetryPolicy(max_attempts=1_000_000, first_seconds=0.01, most_seconds=0.05)
-_OPEN: tuple[TaskState, ...] = ("waiting", "ready", "leased")
 
 
 class CloudStorm:
@@ -81,12 +82,12 @@ class CloudStorm:
         added: list[int] = []
         began = time.monotonic()
         until = began + _SETTLE_SECONDS + self._tasks / 20
-        is_calm, is_settled, open_tasks = False, False, self._tasks
+        is_calm, is_settled, open_tasks = False, False, 0
         while time.monotonic() < until and not is_settled:
             self._keep_alive()
-            open_tasks = _open_tasks(queue)
-            if len(added) < self._tasks and open_tasks < 2000:
+            if len(added) < self._tasks and open_tasks < _MOST_OPEN_TASKS:
                 added += self._add(queue, min(_CHUNK, self._tasks - len(added)))
+            open_tasks = _open_tasks(queue)
             if len(added) == self._tasks and open_tasks < self._tasks * 0.05 and not is_calm:
                 cloud.stdin.write("calm\n")
                 is_calm = True

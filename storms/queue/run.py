@@ -1,6 +1,6 @@
 """The storm: kills by the hundred, power cuts in effigy, and a report of what they cost.
 
-run.py [--kills 500] [--cuts 300] [--tasks 10000] [--seed N] [--only light|product|power|cloud]
+run.py [--kills 500] [--cuts 300] [--tasks 10000] [--seed N] [--only light|product|power|cloud [--keep]]
 Ends with status 1 when anything acknowledged was lost, published twice, or is stuck.
 """
 
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=10_000, help="that go through the cloud")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--only", choices=["light", "product", "power", "cloud"])
+    parser.add_argument("--keep", action="store_true", help="with --only: keep the report of that part too")
     asked = parser.parse_args()
     product_kills = round(asked.kills * _PRODUCT_SHARE)
     parts: dict[str, Callable[[Path], dict[str, Any] | None]] = {
@@ -59,6 +60,8 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"  kept for a look: {folder}")
+    if asked.keep and asked.only is not None:
+        _save(report, RESULTS.with_name(f"queue-{asked.only}.json"))
     if asked.only is None:
         report["noticed_when_broken"] = noticed = _teeth(asked.seed)
         for breaking, count in noticed.items():
@@ -66,11 +69,15 @@ def main() -> int:
         if not all(noticed.values()):
             print("\nthe storm does not notice a broken queue: its findings mean nothing")
             return 1
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        _save(report, RESULTS)
     faults = sum(_faults(found) for found in report.values() if isinstance(found, dict) and "wrong" in found)
     print(f"\n{'nothing was lost, published twice or stuck' if faults == 0 else f'{faults} FAULTS'}")
     return int(faults > 0)
+
+
+def _save(report: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def _teeth(seed: int) -> dict[str, int]:
