@@ -9,7 +9,7 @@ OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-queue storm-queue storm-storage setup lock cards samples clean
+.PHONY: help run test check format bench bench-queue storm-queue storm-storage setup lock cards samples cloud-fake clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ setup: $(VENV)/.test ## Create the environment with everything but the peers
 
 cards: $(VENV)/.test ## Measure the models anew and rewrite their cards
 	$(BIN)/python benchmarks/admit_models.py $(ARGS)
+
+cloud-fake: $(VENV)/.test ## Run a Google Cloud in effigy on this machine, and print the variables that lead there
+	@PYTHONPATH=tests $(BIN)/python -m fakes $(ARGS)
 
 samples: $(VENV)/.run ## Draw the sample comic anew
 	$(BIN)/python samples/draw.py

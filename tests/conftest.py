@@ -23,6 +23,19 @@ os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="audobon-tests-")
 _SOURCE = str(Path(audobon.__file__).parents[1])
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell what `live` means."""
+    config.addinivalue_line("markers", "live: speaks to real Google Cloud, which costs; by `-m live` alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what speaks to real Google Cloud, unless it was asked for by name."""
+    if "live" not in config.option.markexpr:
+        live = [item for item in items if item.get_closest_marker("live") is not None]
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if item not in live]
+
+
 @pytest.fixture
 def start_python() -> Iterator[StartPython]:
     """Start Python code with arguments, its input and output as text pipes; killed when the test ends."""

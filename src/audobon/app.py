@@ -242,7 +242,9 @@ def keyring_protectors(settings: Settings, *, ask: Ask | None = ask_at_terminal)
     passphrase = Passphrase(
         given=passphrase_from_environment(), file=Path(file).expanduser() if file else None, ask=ask
     )
-    return HereProtectors(keyrings_folder(), passphrase, wanted=settings.keys.protector)
+    return HereProtectors(
+        keyrings_folder(), passphrase, wanted=settings.keys.protector, cloud_key=settings.cloud.kms_key
+    )
 
 
 def _limits(settings: Settings) -> JobLimits:

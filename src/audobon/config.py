@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from audobon.errors import InvalidInput, Misconfigured
-from audobon.settings import Settings
+from audobon.settings import CRYPTO_KEY, Settings
 
 _PREFIX = "AUDOBON_"
 # No setting: it is read where it is needed, and never shown.
@@ -24,6 +24,25 @@ _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
 _KINDS = ("page", "result", "other", "user")
+_PROTECTORS = ("auto", "secret-store", "passphrase", "unlock-file", "cloud-kms")
+_REGION = r"[a-z]+-[a-z]+\d+"
+_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+# What Google takes for a name: the pattern, and how a right one looks.
+_CLOUD_NAMES = {
+    "project": (r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "my-project"),
+    "region": (_REGION, "us-central1"),
+    "second_region": (_REGION, "europe-west1"),
+    "bucket": (_BUCKET, "my-project-audobon"),
+    "backup_bucket": (_BUCKET, "my-project-audobon-backup"),
+    "kms_key": (CRYPTO_KEY, "projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY"),
+    "tasks_queue_prefix": (r"[A-Za-z0-9-]{1,60}", "audobon"),
+    "service_url": (
+        r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/\S*)?",
+        "https://…run.app",
+    ),
+    "service_account": (r"[^\s@]+@[^\s@]+", "worker@PROJECT.iam.gserviceaccount.com"),
+    "database_instance": (r"[^\s:]+(:[^\s:]+)?:[^\s:]+:[^\s:]+", "PROJECT:REGION:NAME"),
+}
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -229,8 +248,12 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("ship_seconds", "keep_days"):
         if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
             faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
-    if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
-        faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
+    if settings.keys.protector not in _PROTECTORS:
+        faults.append(f"keys.protector must be {', '.join(_PROTECTORS[:-1])} or {_PROTECTORS[-1]}")
+    for name, (pattern, example) in _CLOUD_NAMES.items():
+        text = getattr(settings.cloud, name)
+        if text and re.fullmatch(pattern, text) is None:
+            faults.append(f"cloud.{name} must look like {example}")
     if re.search(r"://[^/@]*:[^/@]*@|password=", settings.database.postgres_url):
         faults.append("database.postgres_url must not hold a password: put it into ~/.pgpass")
     for kind, days in settings.storage.keep_days.items():

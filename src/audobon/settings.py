@@ -4,6 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+CRYPTO_KEY = r"projects/[^/]+/locations/[^/]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}"
+"""What the name of a key of Cloud KMS looks like, as a regular expression."""
+
 
 class StorageSettings(msgspec.Struct, frozen=True):
     """Where Audobon keeps what it needs.
@@ -43,7 +46,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
 class KeySettings(msgspec.Struct, frozen=True):
     """How the keyring is protected.
 
-    protector        of a keyring that is made: auto, secret-store, passphrase or unlock-file
+    protector        of a keyring that is made: auto, secret-store, passphrase, unlock-file or cloud-kms
     passphrase_file  its first line is the passphrase; empty: AUDOBON_KEYS_PASSPHRASE, or asked
     """
 

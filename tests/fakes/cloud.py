@@ -4,11 +4,19 @@ from collections.abc import Callable
 from types import TracebackType
 
 from fakes.api import Call
+from fakes.budgets import FakeBudgets
 from fakes.faults import Faults
 from fakes.grpc_server import GrpcServer
 from fakes.http_server import HttpServer
 from fakes.kms import FakeKms
+from fakes.logs import FakeLogging
+from fakes.monitoring import FakeMonitoring
+from fakes.operations import FakeOperations
+from fakes.run import FakeRun
+from fakes.secrets import FakeSecrets
+from fakes.sqladmin import FakeSqlAdmin
 from fakes.tasks import FakeTasks
+from fakes.worker_pools import FakeWorkerPools
 
 _GRPC = ("tasks", "kms", "run", "logging", "monitoring", "budgets", "secrets")
 _HTTP = ("storage", "sqladmin")
@@ -27,8 +35,20 @@ class FakeCloud:
         self.faults = Faults()
         self.grpc = GrpcServer(self.faults, port=grpc_port)
         self.http = HttpServer(self.faults, port=http_port)
+        operations = FakeOperations(clock, self.faults)
         self.kms = FakeKms(clock, self.faults)
-        self.kms.install(self.grpc)
+        self.run = FakeRun(clock, self.faults, operations)
+        self.worker_pools = FakeWorkerPools(self.run)
+        self.logging = FakeLogging(clock, self.faults)
+        self.monitoring = FakeMonitoring(clock, self.faults)
+        self.budgets = FakeBudgets(clock, self.faults)
+        self.secrets = FakeSecrets(clock, self.faults)
+        self.sqladmin = FakeSqlAdmin(clock, self.faults)
+        for by_grpc in (operations, self.kms, self.run, self.worker_pools, self.logging):
+            by_grpc.install(self.grpc)
+        for by_grpc in (self.monitoring, self.budgets, self.secrets):
+            by_grpc.install(self.grpc)
+        self.sqladmin.install(self.http)
         self.tasks = FakeTasks(clock, self.faults)
         self.tasks.install(self.grpc)
         self.http.serve(self.tasks.routes(), self.tasks)

@@ -56,13 +56,16 @@ class Faults:
         after_commit: bool = False,
         message: str = "a fault that the test asked for",
         reason: str = "",
+        retry_seconds: float | None = None,
+        **metadata: str,
     ) -> None:
         """Have the next calls refused.
 
-        status        as `Refused`: "UNAVAILABLE", 503
-        after_commit  the call does all it does, and only its answer is lost
+        status         as `Refused`: "UNAVAILABLE", 503
+        after_commit   the call does all it does, and only its answer is lost
+        reason, retry_seconds, metadata   as `Refused`
         """
-        refused = Refused(status, message, reason=reason)
+        refused = Refused(status, message, reason=reason, retry_seconds=retry_seconds, **metadata)
         self._add(_Fault(api_method, times, refused, after_commit))
 
     def drop(self, api_method: str, *, times: int = 1, after_commit: bool = False) -> None:

@@ -5,7 +5,6 @@ annotation names: `def create_key_ring(self, request: kms_v1.CreateKeyRingReques
 """
 
 import inspect
-import re
 import threading
 import typing
 from collections.abc import Callable
@@ -19,12 +18,11 @@ import grpc
 from fakes.api import Call, FakeApi
 from fakes.faults import Faults
 from fakes.refusal import Dropped, Refused, invalid
+from fakes.required import missing_field, not_masked
 
 _THREADS = 16
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-# As Google's references say it in every message: "name (str):\n    Required. The resource name…".
-_REQUIRED = re.compile(r"^\s+(?P<field>\w+) \([^)]*\):\s+Required\.", re.MULTILINE)
-_ROUTED_BY = ("name", "parent", "resource", "queue.name", "service.name")
+_ROUTED_BY = ("name", "parent", "resource", "sink_name", "metric_name", "log_name")
 
 
 class GrpcServer:
@@ -43,19 +41,33 @@ class GrpcServer:
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self._server.start()
 
-    def serve(self, service: str, fake: FakeApi, *, unrouted: frozenset[str] = frozenset()) -> None:
+    def serve(
+        self,
+        service: str,
+        fake: FakeApi,
+        *,
+        unrouted: frozenset[str] = frozenset(),
+        excused: frozenset[str] = frozenset(),
+    ) -> None:
         """Serve a fake's methods as a service.
 
         service   its full name: google.cloud.kms.v1.KeyManagementService
         unrouted  methods that Google's clients call without a routing header
+        excused   fields that are called required and yet may lack, after their method: "Write.entries.name"
         """
         for name, function in inspect.getmembers(fake, inspect.ismethod):
             kind = typing.get_type_hints(function).get("request")
             if kind is None or name.startswith("_"):
                 continue
             method = "".join(part.capitalize() for part in name.split("_"))
+            excuses = {each.partition(".")[2] for each in excused if each.startswith(f"{method}.")}
             self._methods[f"/{service}/{method}"] = _Method(
-                fake, f"{fake.api}.{method}", kind, function, is_routed=method not in unrouted
+                fake,
+                f"{fake.api}.{method}",
+                kind,
+                function,
+                is_routed=method not in unrouted,
+                excuses=excuses,
             )
 
     def method(self, path: str) -> "_Method | None":
@@ -90,14 +102,21 @@ class GrpcServer:
 
 class _Method:
     def __init__(
-        self, fake: FakeApi, name: str, kind: Any, function: Callable[[Any], Any], *, is_routed: bool
+        self,
+        fake: FakeApi,
+        name: str,
+        kind: Any,
+        function: Callable[[Any], Any],
+        *,
+        is_routed: bool,
+        excuses: set[str],
     ) -> None:
         self._fake = fake
         self.name = name
         self._kind = kind
         self._function = function
         self._is_routed = is_routed
-        self._required = [match["field"] for match in _REQUIRED.finditer(inspect.getdoc(kind) or "")]
+        self._excuses = excuses
 
     def decode(self, data: bytes) -> Any:
         # Both generations of Google's generated types.
@@ -106,9 +125,8 @@ class _Method:
 
     def check(self, request: Any, metadata: dict[str, str]) -> None:
         """Refuse what every API refuses: a missing field, or a call that cannot be routed."""
-        for field in self._required:
-            if not _is_set(request, field):
-                raise invalid(f"{self.name}: the field {field!r} is required")
+        if (field := missing_field(request, excused=self._excuses | not_masked(request))) is not None:
+            raise invalid(f"{self.name}: the field {field!r} is required")
         if not self._is_routed or not any(_field(request, path) for path in _ROUTED_BY):
             return
         routing = dict(parse_qsl(metadata.get("x-goog-request-params", ""), keep_blank_values=True))
@@ -145,21 +163,6 @@ def _encode(answer: Any) -> bytes:
         encode = type(answer).serialize
         return bytes(encode(answer))
     return bytes(encode())
-
-
-def _is_set(request: Any, field: str) -> bool:
-    if not hasattr(request, field):
-        return True
-    value = getattr(request, field)
-    if hasattr(type(request), "pb"):
-        raw = type(request).pb(request)
-        descriptor = raw.DESCRIPTOR.fields_by_name.get(field)
-        if descriptor is not None and descriptor.message_type is not None and not descriptor.is_repeated:
-            return bool(raw.HasField(field))
-        if descriptor is not None and descriptor.type in (descriptor.TYPE_BOOL, descriptor.TYPE_ENUM):
-            # Nothing and the first value are one on the wire.
-            return descriptor.type == descriptor.TYPE_BOOL or bool(value)
-    return bool(value)
 
 
 def _field(request: Any, path: str) -> str | None:

@@ -123,7 +123,7 @@ class HttpServer:
                 raise Dropped
             return answer
         except Refused as refused:
-            return HttpAnswer(refused.json(), refused.http)
+            return HttpAnswer(refused.json(), refused.http, refused.headers())
 
     def stop(self) -> None:
         """Stop at once: every connection is closed."""

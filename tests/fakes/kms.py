@@ -83,6 +83,11 @@ class FakeKms(FakeApi):
             request = kms_v1.CreateCryptoKeyRequest(parent=ring, crypto_key_id=key_id, crypto_key=key)
             return str(self.create_crypto_key(request).name)
 
+    def disable(self, version: str) -> None:
+        """Switch a version off, as somebody else does."""
+        with self.lock:
+            self._version(version).public.state = _State.DISABLED
+
     def forget_key(self, name: str) -> None:
         """Take a key away as if its project had been deleted."""
         with self.lock:

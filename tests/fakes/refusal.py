@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -46,16 +45,27 @@ _NAMES = {
 class Refused(Exception):
     """An API refuses a call.
 
-    status  Google's name of it ("NOT_FOUND"), or the status of HTTP, where that says more (412)
-    reason  why, for programs, in an ErrorInfo or as the old JSON APIs say it ("SERVICE_DISABLED")
+    status         Google's name of it ("NOT_FOUND"), or the status of HTTP, where that says more (412)
+    reason         why, for programs, in an ErrorInfo or as the old JSON APIs say it ("SERVICE_DISABLED")
+    retry_seconds  when to come back; None: it does not say
+    metadata       of the reason, such as quota_metric
     """
 
-    def __init__(self, status: str | int, message: str, *, reason: str = "", **metadata: str) -> None:
+    def __init__(
+        self,
+        status: str | int,
+        message: str,
+        *,
+        reason: str = "",
+        retry_seconds: float | None = None,
+        **metadata: str,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.http = status if isinstance(status, int) else _HTTP[status]
         self.status = status if isinstance(status, str) else _NAMES.get(status, "UNKNOWN")
         self.reason = reason
+        self.retry_seconds = retry_seconds
         self.metadata = metadata
 
     def rpc(self) -> Any:
@@ -65,9 +75,11 @@ class Refused(Exception):
             info = error_details_pb2.ErrorInfo(
                 reason=self.reason, domain="googleapis.com", metadata=self.metadata
             )
-            packed = Packed()
-            packed.Pack(info)
-            found.details.append(packed)
+            found.details.append(_packed(info))
+        if self.retry_seconds is not None:
+            delay = error_details_pb2.RetryInfo()
+            delay.retry_delay.FromMilliseconds(int(self.retry_seconds * 1000))
+            found.details.append(_packed(delay))
         return rpc_status.to_status(found)
 
     def json(self) -> dict[str, Any]:
@@ -85,9 +97,19 @@ class Refused(Exception):
             ]
         return {"error": error}
 
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with the JSON."""
+        return {} if self.retry_seconds is None else {"Retry-After": f"{self.retry_seconds:.0f}"}
+
 
 class Dropped(Exception):
     """The network takes the answer, or the call before it, away."""
+
+
+def _packed(message: Any) -> Packed:
+    packed = Packed()
+    packed.Pack(message)
+    return packed
 
 
 def invalid(message: str) -> Refused:
@@ -98,8 +120,3 @@ def invalid(message: str) -> Refused:
 def not_found(name: str) -> Refused:
     """Return the refusal to find a resource."""
     return Refused("NOT_FOUND", f"{name} not found.")
-
-
-def grpc_code(refused: Refused) -> grpc.StatusCode:
-    """Return the code of gRPC for a refusal."""
-    return grpc.StatusCode[refused.status]

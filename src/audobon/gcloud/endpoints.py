@@ -1,4 +1,4 @@
-"""Where each API of Google Cloud is spoken to: Google's own place, or the one that the environment names."""
+"""Where each API of Google Cloud is spoken to: at Google, or where the environment says."""
 
 import re
 from typing import Literal, get_args

@@ -1,5 +1,6 @@
 """What Google's failures are called here: every exception of its packages becomes one of our tree."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from audobon.errors import (
     Misconfigured,
     QuotaExceeded,
 )
+from audobon.gcloud.quotas import quota_of
 
 LOG_IN = "gcloud auth application-default login"
 INSTALL = "pip install 'audobon[gcp]'"
@@ -53,11 +55,10 @@ _BY_REASON: dict[str, type[AudobonError]] = {
     "dailyLimitExceeded": QuotaExceeded,
 }
 _HINTS: dict[type[AudobonError], str | None] = {
-    CloudUnavailable: "try again later; `audobon doctor` looks at the network",
+    CloudUnavailable: "try again later, or look at the network",
     CloudDenied: LOG_IN,
     CloudMisconfigured: "compare the section [cloud] of the settings with the project: audobon config show",
     CloudNotFound: "compare the section [cloud] of the settings with the project: audobon config show",
-    QuotaExceeded: "try again later, or ask Google for a larger quota",
     CloudConflict: None,
     Corrupt: None,
 }
@@ -84,10 +85,13 @@ def google_errors(doing: str, which: str = "") -> Iterator[None]:
 
 def as_ours(error: BaseException, doing: str, which: str = "") -> AudobonError:
     """Return our error for one of Google's."""
+    while (cause := getattr(error, "cause", None)) is not None:
+        # Tried again and again, and what happened last is what is wrong.
+        error = cause
     kind = kind_of(error)
     where = f" ({which})" if which else ""
+    hint = quota_of(error).hint if kind is QuotaExceeded else _HINTS[kind]
     # A 401 says that nobody is logged in; a 403 that whoever is may not.
-    hint = _HINTS[kind]
     if kind is CloudDenied and _status(error) == HTTPStatus.FORBIDDEN:
         hint = "give the account the role that it needs, or use another account"
     return kind(f"{doing}{where}: {_words(error)}", hint=hint)
@@ -95,9 +99,6 @@ def as_ours(error: BaseException, doing: str, which: str = "") -> AudobonError:
 
 def kind_of(error: BaseException) -> type[AudobonError]:
     """Return the class of our tree that one of Google's exceptions is called."""
-    if (cause := getattr(error, "cause", None)) is not None:
-        # Tried again and again, and what happened last is what is wrong.
-        return kind_of(cause)
     for reason in _reasons(error):
         if reason in _BY_REASON:
             return _BY_REASON[reason]
@@ -105,10 +106,16 @@ def kind_of(error: BaseException) -> type[AudobonError]:
         return found
     status = _status(error)
     if status is None:
-        return CloudUnavailable
+        return _without_status(error)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return CloudMisconfigured if status < HTTPStatus.INTERNAL_SERVER_ERROR else CloudUnavailable
+
+
+def _without_status(error: BaseException) -> type[AudobonError]:
+    from google.api_core.exceptions import ClientError, Redirection
+
+    return CloudMisconfigured if isinstance(error, ClientError | Redirection) else CloudUnavailable
 
 
 def _google_kinds() -> tuple[type[BaseException], ...]:
@@ -123,23 +130,28 @@ def _google_kinds() -> tuple[type[BaseException], ...]:
 
         kinds += [GoogleAPIError, GoogleAuthError, AsyncRestUnsupportedParameterError]
         kinds += [RpcError, RequestException, HTTPError]
-        from google.resumable_media.common import DataCorruption, InvalidResponse
-
-        kinds += [DataCorruption, InvalidResponse]
     except ModuleNotFoundError:
         pass
-    return tuple(kinds)
+    return (*kinds, *_of_storage("DataCorruption", "InvalidResponse", "InvalidPathError"))
+
+
+def _of_storage(*names: str) -> tuple[type[BaseException], ...]:
+    """Return classes that only Cloud Storage raises, which whoever raised one has imported."""
+    modules = ("google.resumable_media.common", "google.cloud.storage.exceptions")
+    loaded = [module for name in modules if (module := sys.modules.get(name)) is not None]
+    return tuple(kind for module in loaded for name in names if (kind := getattr(module, name, None)))
 
 
 def _by_class(error: BaseException) -> type[AudobonError] | None:
     """Return what an exception is called whose class says more than its status; None: ask the status."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
-    from google.resumable_media.common import DataCorruption
     from requests import exceptions as requests
 
-    if isinstance(error, api.DataLoss | DataCorruption):
+    if isinstance(error, (api.DataLoss, *_of_storage("DataCorruption"))):
         return Corrupt
+    if isinstance(error, _of_storage("InvalidPathError")):
+        return CloudMisconfigured
     if isinstance(error, auth.GoogleAuthError):
         is_passing = isinstance(error, auth.TransportError | auth.TimeoutError | auth.ResponseError)
         return CloudUnavailable if is_passing or error.retryable else CloudDenied
