@@ -1,4 +1,4 @@
-"""Releases tasks of the queue on PostgreSQL into Cloud Tasks, which calls the worker service for each.
+"""Releases tasks of the queue on PostgreSQL into Cloud Tasks, which calls worker services.
 
 It has never been run against the real Cloud Tasks; tests speak to a fake through Google's own client.
 """

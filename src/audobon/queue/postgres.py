@@ -42,7 +42,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def tried_again(method: Method) -> Method:
-    """Return a method of the port that names PostgreSQL's errors, and is run again once where that is safe.
+    """Return a method that names PostgreSQL's errors, and is run again once where that is safe.
 
     It is when the transaction is known to be undone and was not the caller's: the connection was lost
     before the commit was asked for, or others were in the way.
