@@ -22,6 +22,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with FakeCloud(clock=time.time, grpc_port=ports.grpc_port, http_port=ports.http_port) as cloud:
+        cloud.tasks.start()
         for name, value in (cloud.environment() | furnish(cloud)).items():
             print(f"export {name}={value}")
         cloud.storage.add_bucket(BUCKET)

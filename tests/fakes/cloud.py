@@ -16,6 +16,7 @@ from fakes.run import FakeRun
 from fakes.secrets import FakeSecrets
 from fakes.sqladmin import FakeSqlAdmin
 from fakes.storage import FakeStorage
+from fakes.tasks import FakeTasks
 from fakes.worker_pools import FakeWorkerPools
 
 _GRPC = ("tasks", "kms", "run", "logging", "monitoring", "budgets", "secrets")
@@ -51,6 +52,9 @@ class FakeCloud:
         self.sqladmin.install(self.http)
         self.storage = FakeStorage(clock, self.faults)
         self.storage.install(self.http)
+        self.tasks = FakeTasks(clock, self.faults)
+        self.tasks.install(self.grpc)
+        self.http.serve(self.tasks.routes(), self.tasks)
 
     @property
     def calls(self) -> list[Call]:
@@ -70,6 +74,7 @@ class FakeCloud:
     def stop(self) -> None:
         """Stop at once; what was kept is forgotten."""
         self.faults.stop()
+        self.tasks.stop()
         self.grpc.stop()
         self.http.stop()
 
