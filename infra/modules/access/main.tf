@@ -26,7 +26,7 @@ resource "google_project_iam_member" "this" {
   for_each = local.project_roles
 
   project = var.project
-  role    = each.value.role
+  role    = startswith(each.value.role, "own:") ? google_project_iam_custom_role.this[trimprefix(each.value.role, "own:")].name : each.value.role
   member  = google_service_account.this[each.value.account].member
 
   dynamic "condition" {

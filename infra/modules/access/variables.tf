@@ -16,7 +16,8 @@ variable "prefix" {
 variable "accounts" {
   description = <<-EOT
     The accounts by name. duty: what it is for, in a sentence. project_roles: what can only be given in the whole
-    project. acts_as: the accounts as which it may order work to be done.
+    project: roles of Google, or of the variable roles as own:NAME. acts_as: the accounts as which it may order work
+    to be done.
   EOT
   type = map(object({
     duty          = string

@@ -49,7 +49,7 @@ resource "google_cloud_run_v2_service" "this" {
     containers {
       name  = "worker"
       image = each.value.image
-      args  = ["cloud", "serve"]
+      args  = each.value.arguments
 
       ports {
         name           = "http1"
@@ -67,7 +67,10 @@ resource "google_cloud_run_v2_service" "this" {
       }
 
       dynamic "env" {
-        for_each = merge(var.environment, { AUDOBON_COMPUTE_WORKERS = tostring(each.value.concurrency) })
+        for_each = merge(var.environment, {
+          AUDOBON_CLOUD_SERVICE_URL = local.addresses[each.key]
+          AUDOBON_COMPUTE_WORKERS   = tostring(each.value.concurrency)
+        })
 
         content {
           name  = env.key
@@ -141,5 +144,8 @@ resource "google_cloud_run_v2_service" "this" {
 }
 
 locals {
+  # The address that Cloud Run gives by a rule: known before the service is, which checks that tokens are for it.
+  addresses = { for name in keys(var.services) : name => "https://${var.prefix}-${name}-${var.project_number}.${var.region}.run.app" }
+
   services = { for name, service in var.services : name => merge(service, { image = var.images[name] }) if contains(keys(var.images), name) }
 }

@@ -6,7 +6,7 @@ output "services" {
 
 output "addresses" {
   description = "Addresses of the worker services, by size: what Cloud Tasks calls, and the audience of its tokens."
-  value       = { for name, service in google_cloud_run_v2_service.this : name => service.uri }
+  value       = { for name in keys(google_cloud_run_v2_service.this) : name => local.addresses[name] }
   depends_on  = [google_cloud_run_v2_service_iam_member.callers]
 }
 

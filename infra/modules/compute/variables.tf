@@ -3,6 +3,11 @@ variable "project" {
   type        = string
 }
 
+variable "project_number" {
+  description = "Number of the project, which addresses of services are made of."
+  type        = string
+}
+
 variable "region" {
   description = "Where the workers run."
   type        = string
@@ -31,11 +36,12 @@ variable "images" {
 
 variable "services" {
   description = <<-EOT
-    The sizes of the worker service. gpu: such as nvidia-l4, null for none. concurrency: tasks that one instance does
+    The sizes of the worker service. arguments: the words after audobon. gpu: such as nvidia-l4, null for none. concurrency: tasks that one instance does
     at once. timeout_seconds: for how long Cloud Tasks waits. max_instances bounds what can be spent.
   EOT
   type = map(object({
     description       = string
+    arguments         = list(string)
     cpus              = number
     memory_mebibytes  = number
     scratch_mebibytes = number

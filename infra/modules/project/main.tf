@@ -4,6 +4,13 @@ data "google_project" "this" {
   project_id = var.project
 }
 
+# Cloud Logging encrypts as an account that it tells only when asked; asking makes it.
+data "google_logging_project_cmek_settings" "this" {
+  project = var.project
+
+  depends_on = [google_project_service.this]
+}
+
 resource "google_project_service" "this" {
   for_each = var.apis
 
@@ -39,6 +46,7 @@ locals {
     cloud_sql         = "service-${local.number}@gcp-sa-cloud-sql.iam.gserviceaccount.com"
     content_delivery  = "service-${local.number}@cloud-cdn-fill.iam.gserviceaccount.com"
     eventarc          = "service-${local.number}@gcp-sa-eventarc.iam.gserviceaccount.com"
+    logging           = data.google_logging_project_cmek_settings.this.service_account_id
     monitoring        = "service-${local.number}@gcp-sa-monitoring-notification.iam.gserviceaccount.com"
     pubsub            = "service-${local.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     storage           = "service-${local.number}@gs-project-accounts.iam.gserviceaccount.com"
