@@ -1,6 +1,6 @@
 """Serve the provider to Terraform until the input ends.
 
-    cd tests/infra && python -m shim
+    cd tests/infra && python -m shim [--knows-all]
 
 prints one line, the value of TF_REATTACH_PROVIDERS. With that set, `terraform get` and `terraform validate`
 work without `init` and without a network. The same schema stands for google-beta.
@@ -47,7 +47,7 @@ def main() -> None:
     """Serve on a free port of loopback, print where, and end with the input."""
     server = grpc.server(
         ThreadPoolExecutor(8),
-        handlers=[Calls(Provider(read_schema()))],
+        handlers=[Calls(Provider(read_schema(), knows_all="--knows-all" in sys.argv))],
         options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
     )
     port = server.add_insecure_port("127.0.0.1:0")

@@ -10,8 +10,10 @@ from shim.schema import Block, wire_schemas
 class Provider:
     """Answers every call from the schema alone; holds no state, so many Terraforms may ask at once."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: dict[str, Any], *, knows_all: bool = False) -> None:
+        """With `knows_all`, a plan holds what an apply would make up, so that wires can be followed."""
         self._schema = schema
+        self._knows_all = knows_all
         self._schemas = wire_schemas(schema)
 
     def answer(self, path: str, request: wire.Message) -> wire.Message:
@@ -44,7 +46,13 @@ class Provider:
 
     def _PlanResourceChange(self, request: wire.Message, response: Any) -> wire.Message:
         proposed = values.unpack(request.proposed_new_state.msgpack)
-        planned = values.fill(self._resource(request), proposed, lambda path, kind: values.UNKNOWN)
+
+        def decide(path: tuple[str, ...], kind: Any) -> Any:
+            if not self._knows_all:
+                return values.UNKNOWN
+            return made_up.made_up(request.type_name, proposed, path, kind)
+
+        planned = values.fill(self._resource(request), proposed, decide)
         return response(planned_state=_value(planned), legacy_types=True)
 
     def _ApplyResourceChange(self, request: wire.Message, response: Any) -> wire.Message:
