@@ -49,15 +49,6 @@ resource "google_binary_authorization_policy" "this" {
   }
 }
 
-resource "google_binary_authorization_attestor_iam_member" "builder" {
-  count = var.signing == null ? 0 : 1
-
-  project  = var.project
-  attestor = google_binary_authorization_attestor.tested[0].name
-  role     = "roles/binaryauthorization.attestorsViewer"
-  member   = "serviceAccount:${var.accounts["builder"]}"
-}
-
 resource "google_kms_crypto_key_iam_member" "builder" {
   count = var.signing == null ? 0 : 1
 

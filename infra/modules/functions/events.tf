@@ -61,12 +61,13 @@ resource "google_project_iam_member" "storage_publishes" {
   member  = "serviceAccount:${var.agents["storage"]}"
 }
 
-resource "google_cloud_run_service_iam_member" "receiver" {
+# A function is a service of Cloud Run underneath, and is called as one.
+resource "google_cloud_run_v2_service_iam_member" "receiver" {
   for_each = google_cloudfunctions2_function.this
 
   project  = var.project
   location = var.region
-  service  = each.value.name
+  name     = each.value.name
   role     = "roles/run.invoker"
   member   = "serviceAccount:${var.account}"
 }
