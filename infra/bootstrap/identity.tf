@@ -1,24 +1,24 @@
-# Who plans and applies when no person does: the continuous integration outside, known by its own tokens.
+# Who looks at a stage when no person does: the continuous integration outside, known by its own tokens.
+#
+# It reads and plans: what is proposed, and whether somebody changed something by hand. It changes nothing. Whoever
+# could apply could give rights, and so take all; that is for people.
 
 resource "google_service_account" "planner" {
   project      = var.project
   account_id   = "${var.prefix}-planner"
   display_name = "Audobon planner"
-  description  = "Plans and applies this stage from the continuous integration."
+  description  = "Reads this stage and plans it, from the continuous integration."
 
   depends_on = [google_project_service.this]
 }
 
 resource "google_storage_bucket_iam_member" "planner" {
   bucket = google_storage_bucket.state.name
-  role   = "roles/storage.objectUser"
+  role   = "roles/storage.objectViewer"
   member = google_service_account.planner.member
 }
 
-# What a stage is made of, service by service; neither owner nor editor. Giving rights is among it: whoever applies
-# gives the accounts theirs. So the planner is for branches that were looked at, and for no other.
 resource "google_project_iam_member" "planner" {
-  #checkov:skip=CKV_GCP_49:Whoever makes the service accounts of a stage has to administer them; bound to reviewed branches.
   for_each = var.planner_roles
 
   project = var.project
@@ -50,7 +50,6 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   attribute_mapping = {
     "google.subject"       = "assertion.sub"
     "attribute.repository" = "assertion.repository"
-    "attribute.place"      = "assertion.repository + \"@\" + assertion.ref"
   }
 
   attribute_condition = "assertion.repository == \"${var.integration.repository}\""
@@ -66,5 +65,5 @@ resource "google_service_account_iam_member" "planner" {
 
   service_account_id = google_service_account.planner.name
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.this[0].name}/attribute.place/${var.integration.repository}@${var.integration.ref}"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.this[0].name}/attribute.repository/${var.integration.repository}"
 }

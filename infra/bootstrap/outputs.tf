@@ -4,11 +4,11 @@ output "state_bucket" {
 }
 
 output "planner" {
-  description = "Address of the account that plans and applies from the continuous integration."
+  description = "Address of the account that plans from the continuous integration."
   value       = google_service_account.planner.email
 }
 
 output "identity_provider" {
-  description = "What the continuous integration names to have its token taken; null when none may apply."
+  description = "What the continuous integration names to have its token taken; null when there is none."
   value       = one(google_iam_workload_identity_pool_provider.this[*].name)
 }

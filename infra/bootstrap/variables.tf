@@ -37,55 +37,53 @@ variable "prefix" {
 
 variable "integration" {
   description = <<-EOT
-    The continuous integration that may apply: the issuer of its tokens, the repository as they name it, and the one ref
-    of it that may apply. null: people apply, and nobody else.
+    The continuous integration that may plan: the issuer of its tokens, and the repository as they name it. null: people
+    plan, and nobody else.
   EOT
   type = object({
     issuer     = string
     repository = string
-    ref        = optional(string, "refs/heads/main")
     audiences  = optional(list(string), [])
   })
   default = null
 
   validation {
-    condition     = var.integration == null ? true : startswith(var.integration.issuer, "https://") && can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.integration.repository)) && startswith(var.integration.ref, "refs/")
-    error_message = "The issuer is an https address, the repository OWNER/NAME, the ref such as refs/heads/main."
+    condition     = var.integration == null ? true : startswith(var.integration.issuer, "https://") && can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.integration.repository))
+    error_message = "The issuer is an https address, the repository OWNER/NAME."
   }
 }
 
 variable "planner_roles" {
-  description = "What the planner may do in the project."
+  description = "What the planner may read in the project, service by service."
   type        = set(string)
   default = [
-    "roles/artifactregistry.admin",
-    "roles/bigquery.admin",
-    "roles/binaryauthorization.policyAdmin",
-    "roles/cloudbuild.builds.editor",
-    "roles/cloudfunctions.admin",
-    "roles/cloudkms.admin",
-    "roles/cloudscheduler.admin",
-    "roles/cloudsql.admin",
-    "roles/cloudtasks.queueAdmin",
-    "roles/compute.loadBalancerAdmin",
-    "roles/compute.networkAdmin",
-    "roles/compute.securityAdmin",
-    "roles/containeranalysis.notes.editor",
-    "roles/iam.roleAdmin",
-    "roles/iam.serviceAccountAdmin",
-    "roles/logging.admin",
-    "roles/monitoring.admin",
-    "roles/pubsub.admin",
-    "roles/resourcemanager.projectIamAdmin",
-    "roles/run.admin",
-    "roles/servicenetworking.networksAdmin",
-    "roles/serviceusage.serviceUsageAdmin",
-    "roles/storage.admin",
-    "roles/vpcaccess.admin",
+    "roles/artifactregistry.reader",
+    "roles/bigquery.metadataViewer",
+    "roles/binaryauthorization.attestorsViewer",
+    "roles/binaryauthorization.policyViewer",
+    "roles/browser",
+    "roles/cloudbuild.builds.viewer",
+    "roles/cloudfunctions.viewer",
+    "roles/cloudkms.viewer",
+    "roles/cloudquotas.viewer",
+    "roles/cloudscheduler.viewer",
+    "roles/cloudsql.viewer",
+    "roles/cloudtasks.viewer",
+    "roles/compute.viewer",
+    "roles/containeranalysis.notes.viewer",
+    "roles/iam.roleViewer",
+    "roles/iam.securityReviewer",
+    "roles/logging.viewer",
+    "roles/monitoring.viewer",
+    "roles/pubsub.viewer",
+    "roles/run.viewer",
+    "roles/serviceusage.serviceUsageConsumer",
+    "roles/storage.bucketViewer",
+    "roles/vpcaccess.viewer",
   ]
 
   validation {
-    condition     = length(setintersection(var.planner_roles, ["roles/owner", "roles/editor", "roles/viewer"])) == 0
-    error_message = "The planner is neither owner, editor nor viewer: name the services it changes."
+    condition     = alltrue([for role in var.planner_roles : can(regex("([vV]iewer|[rR]eader|Reviewer|browser|Consumer)$", role)) && !contains(["roles/viewer"], role)])
+    error_message = "The planner reads, service by service: it is given no role that changes anything, nor that of a viewer of all."
   }
 }
