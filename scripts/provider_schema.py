@@ -122,7 +122,9 @@ class Generated:
         attributes: dict[str, Any] = {}
         blocks: dict[str, Any] = {}
         for attribute, kind in self._simple(body):
-            mode = "computed" if attribute not in settable or attribute == "id" else "optional"
+            # The id of a resource is offered for setting, but never taken.
+            is_decided = attribute not in settable or (attribute == "id" and not struct)
+            mode = "computed" if is_decided else "optional"
             if mode == "optional" and attribute in required:
                 mode = "required"
             attributes[attribute] = [kind, mode]
