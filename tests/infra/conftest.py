@@ -27,3 +27,9 @@ def all_knowing() -> Iterator[Offline]:
 def sample(offline: Offline) -> Path:
     """Return a copy of a small piece of HCL that is valid."""
     return offline.copy(SAMPLE)
+
+
+@pytest.fixture(scope="session")
+def infra(offline: Offline) -> Path:
+    """Return a copy of infra/, for tests that leave it as it is."""
+    return offline.copy()
