@@ -6,10 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import audobon
+
+if TYPE_CHECKING:
+    from fakes.cloud import FakeCloud
 
 StartPython = Callable[..., "subprocess.Popen[str]"]
 
@@ -40,3 +44,19 @@ def start_python() -> Iterator[StartPython]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeCloud"]:
+    """A Google Cloud in effigy on loopback, which this process and those it starts speak to.
+
+    Its clock is `cloud.clock`, which only moves when it is turned.
+    """
+    # Few tests need it, and Google's packages are slow to import.
+    from fakes.clock import TurnedClock
+    from fakes.cloud import FakeCloud
+
+    with FakeCloud(clock=TurnedClock()) as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud

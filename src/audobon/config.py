@@ -18,6 +18,8 @@ from audobon.settings import Settings
 _PREFIX = "AUDOBON_"
 # No setting: it is read where it is needed, and never shown.
 _PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
+# No settings either: they belong to a shell in which a person tries the cloud, and never to a file.
+_ENDPOINT = _PREFIX + "GCP_ENDPOINT_"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
@@ -64,6 +66,16 @@ def keyrings_folder() -> Path:
 def passphrase_from_environment() -> str:
     """Return the keyring's passphrase as the environment has it; empty when it has none."""
     return os.environ.get(_PASSPHRASE, "")
+
+
+def endpoint_variable(api: str) -> str:
+    """Return the variable that says where an API of Google Cloud is spoken to."""
+    return _ENDPOINT + api.upper()
+
+
+def cloud_endpoint(api: str) -> str:
+    """Return where an API of Google Cloud is spoken to as the environment has it; empty when it has not."""
+    return os.environ.get(endpoint_variable(api), "")
 
 
 def default_folder() -> Path:
@@ -116,6 +128,8 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, value in _read_file(file, is_required=path is not None).items():
         found[name] = (value, str(file))
     for variable, text in sorted(os.environ.items()):
+        if variable.startswith(_ENDPOINT):
+            continue
         if variable.startswith(_PREFIX) and variable not in (_PREFIX + "CONFIG", _PASSPHRASE):
             section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
             found[f"{section}.{rest}"] = (text, variable)

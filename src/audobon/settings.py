@@ -150,6 +150,31 @@ class DataSettings(msgspec.Struct, frozen=True):
     project: str = ""
 
 
+class CloudSettings(msgspec.Struct, frozen=True):
+    """The project's Google Cloud side; nothing of it is touched while nothing is set.
+
+    project               its id
+    region, second_region where work is done, and where the second copy of backups lies
+    bucket, backup_bucket names of the buckets for what is stored, and for backups
+    kms_key               what protects keyrings: projects/…/locations/…/keyRings/…/cryptoKeys/…
+    tasks_queue_prefix    what the names of its queues in Cloud Tasks begin with
+    service_url           where the worker service answers: https://…
+    service_account       as whom tasks are delivered to it: …@….iam.gserviceaccount.com
+    database_instance     of Cloud SQL: project:region:instance
+    """
+
+    project: str = ""
+    region: str = "us-central1"
+    second_region: str = ""
+    bucket: str = ""
+    backup_bucket: str = ""
+    kms_key: str = ""
+    tasks_queue_prefix: str = "audobon"
+    service_url: str = ""
+    service_account: str = ""
+    database_instance: str = ""
+
+
 class LogSettings(msgspec.Struct, frozen=True):
     """What is written to the log.
 
@@ -174,3 +199,4 @@ class Settings(msgspec.Struct, frozen=True):
     backup: BackupSettings = BackupSettings()
     logs: LogSettings = LogSettings()
     data: DataSettings = DataSettings()
+    cloud: CloudSettings = CloudSettings()
