@@ -1,6 +1,7 @@
 """Documents inside the HCL, read as strictly as Google's own types read them."""
 
 import json
+import re
 from typing import Any
 
 from google.cloud.devtools.cloudbuild_v1 import Build
@@ -9,6 +10,8 @@ from google.cloud.monitoring_dashboard_v1 import Dashboard
 from google.cloud.monitoring_v3 import AlertPolicy, NotificationChannel, UptimeCheckConfig
 from google.protobuf import json_format
 from shim.schema import Block, read_schema
+
+_OWN_METRIC = re.compile(r"logging\.googleapis\.com/user/([A-Za-z0-9_./-]+)")
 
 # What only Terraform knows of a resource.
 _TERRAFORMS = {
@@ -70,3 +73,29 @@ def _plain(block: Block, value: dict[str, Any]) -> dict[str, Any]:
         else:
             plain[name] = [_plain(inner, each or {}) for each in given]
     return plain
+
+
+def read_all(plan: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return every document of a plan as a message, by type; raises ParseError for the first wrong one."""
+    read: dict[str, list[Any]] = {}
+    for each in plan["resource_changes"]:
+        after = each["change"]["after"]
+        if each["type"] == "google_monitoring_dashboard":
+            read.setdefault(each["type"], []).append(dashboard(after["dashboard_json"]))
+        elif each["type"] in RESOURCES and each["mode"] == "managed":
+            read.setdefault(each["type"], []).append(message_of(each["type"], after))
+    return read
+
+
+def metrics(plan: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the metrics of ours that a plan makes, and those that its alerts and charts ask for."""
+    made = {
+        each["change"]["after"]["name"]
+        for each in plan["resource_changes"]
+        if each["type"] == "google_logging_metric"
+    }
+    asking = ("google_monitoring_alert_policy", "google_monitoring_dashboard")
+    text = "".join(
+        json.dumps(each["change"]["after"]) for each in plan["resource_changes"] if each["type"] in asking
+    )
+    return made, set(_OWN_METRIC.findall(text))
