@@ -109,11 +109,30 @@ def text_of(made: dict[str, Any]) -> str:
 
 
 def plan_stage(offline: Offline, infra: Path, stage: str) -> dict[str, Any]:
-    """Return the plan of a stage in a copy of infra/, with the settings that the tests use."""
+    """Return the plan of a stage in a copy of infra/, with everything in it that can be made."""
     folder = infra / "stages" / stage
     prepared = offline.prepare(folder)
     assert prepared.status == 0, prepared.text
-    return offline.plan(folder, f"-var-file={HERE / 'settings' / f'{stage}.tfvars.json'}")
+    values = folder / "values.json"
+    values.write_text(json.dumps(_values(folder, stage)), encoding="utf-8")
+    return offline.plan(folder, f"-var-file={values}")
+
+
+def _values(folder: Path, stage: str) -> dict[str, Any]:
+    """Return what whoever applies a stage says, beside the settings that lie there."""
+    settings = json.loads((folder / "settings.auto.tfvars.json").read_text(encoding="utf-8"))["settings"]
+    project = f"audobon-{stage}"
+    images = f"us-central1-docker.pkg.dev/{project}/audobon-images"
+    return {
+        "project": project,
+        "addresses": {"operators": "operators@example.org"},
+        "domain": f"{stage}.example.org",
+        "has_signing_key": True,
+        "billing_account": "000000-000000-000000",
+        "repository": f"projects/{project}/locations/us-central1/connections/source/repositories/audobon",
+        "images": {name: f"{images}/worker-{name}@sha256:{'0' * 64}" for name in settings["services"]},
+        "sources": {name: f"{name}/{'0' * 64}.zip" for name in settings["functions"]},
+    }
 
 
 def main() -> None:

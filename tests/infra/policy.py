@@ -27,7 +27,9 @@ def faults(plan: dict[str, Any], *, stage: str, is_whole: bool = True) -> list[F
         rego.add_module(path.name, path.read_text(encoding="utf-8"))
     asked = {"stage": stage, "is_whole": is_whole, "resource_changes": plan["resource_changes"]}
     rego.set_input_term(json.dumps(asked))
-    answer = json.loads(str(rego.query("x = data.audobon.deny")))
+    answered = rego.query("x = data.audobon.deny")
+    assert answered.ok(), "the rules themselves fail: two ways to one value, or a value of another type"
+    answer = json.loads(str(answered))
     found = answer["bindings"]["x"]
     return sorted(Fault(each["rule"], each["address"], each["why"]) for each in found)
 
