@@ -32,7 +32,10 @@ _CLASS = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _SIMPLE = re.compile(r"get (\w+)\(\) \{\s+return (cdktf\.Fn\.tolist\()?this\.(\w+)\('(\w+)'\)")
-_MEMBER = re.compile(r'this\._(\w+) = new (cdktf\.)?(\w+)\(this, "(\w+)"(?:, (true|false))?\)')
+_MEMBER = re.compile(
+    r"required: (true|false)\s+"
+    r'this\._\w+ = new (cdktf\.)?(\w+)\(this, "(\w+)"(?:, (true|false))?\)'
+)
 _TO_HCL = re.compile(
     r"^function (\w+)ToHclTerraform\(struct\) \{(.*?)^\}|^    synthesizeHclAttributes\(\) \{(.*?)^    \}",
     re.MULTILINE | re.DOTALL,
@@ -118,24 +121,23 @@ class Generated:
         body = self.classes[name][1]
         settable = self.settable.get(struct, {})
         enumerations = self.enumerations.get(config.lower(), {})
-        required = {tf for tf, getter in self._names(body) if not self._may_be_left_out(body, getter)}
         attributes: dict[str, Any] = {}
         blocks: dict[str, Any] = {}
-        for attribute, kind in self._simple(body):
-            mode = "computed" if attribute not in settable or attribute == "id" else "optional"
-            if mode == "optional" and attribute in required:
-                mode = "required"
-            attributes[attribute] = [kind, mode]
+        for getter, attribute, kind in self._simple(body):
+            # The id of a resource is offered for setting, but never taken.
+            is_decided = attribute not in settable or (attribute == "id" and not struct)
+            must = f" reset{getter[0].upper()}{getter[1:]}(" not in body
+            attributes[attribute] = [kind, "computed" if is_decided else "required" if must else "optional"]
             if attribute in enumerations:
                 attributes[attribute].append(enumerations[attribute])
-        for _, external, stored, attribute, is_set in _MEMBER.findall(body):
+        for must_be, external, stored, attribute, is_set in _MEMBER.findall(body):
             if external:
                 attributes[attribute] = [_MEMBER_TYPES[stored], "computed"]
                 continue
             element = stored.removesuffix("List").removesuffix("OutputReference")
             inner = self.block(f"{element}OutputReference", struct=element.lower(), config=element)
             is_block, hcl_kind, _ = settable.get(attribute, (False, "", ""))
-            least = 1 if attribute in required else 0
+            least = 1 if must_be == "true" else 0
             if is_block:
                 many = stored.endswith("List")
                 nesting = "single" if hcl_kind == "struct" else "set" if is_set == "true" else "list"
@@ -153,24 +155,14 @@ class Generated:
                 attributes[attribute] = [_STORED_TYPES[stored], "optional"]
         return {"attributes": dict(sorted(attributes.items())), "blocks": dict(sorted(blocks.items()))}
 
-    def _simple(self, body: str) -> Iterator[tuple[str, Any]]:
+    def _simple(self, body: str) -> Iterator[tuple[str, str, Any]]:
         for getter, wrapped, method, attribute in _SIMPLE.findall(body):
             if method == "interpolationForAttribute":
                 continue
             kind = _SIMPLE_TYPES.get(method)
             if kind is None:
                 raise NotUnderstood(f"{getter} is read by {method}")
-            yield attribute, ["set", kind[1]] if wrapped else kind
-
-    def _names(self, body: str) -> Iterator[tuple[str, str]]:
-        """Yield every attribute with the name that the class gives it."""
-        for getter, _, _, attribute in _SIMPLE.findall(body):
-            yield attribute, getter
-        for getter, _, _, attribute, _ in _MEMBER.findall(body):
-            yield attribute, getter
-
-    def _may_be_left_out(self, body: str, getter: str) -> bool:
-        return f" reset{getter[0].upper()}{getter[1:]}(" in body
+            yield getter, attribute, ["set", kind[1]] if wrapped else kind
 
 
 def object_type(block: Block) -> Any:

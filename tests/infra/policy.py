@@ -1,7 +1,6 @@
 """Hold a plan against the rules in infra/checks/policy."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import regopy
@@ -21,18 +20,21 @@ class Fault(NamedTuple):
         return f"{self.address} {self.why} ({self.rule})"
 
 
-def faults(plan: dict[str, Any], *, stage: str, folder: Path = POLICY) -> list[Fault]:
-    """Return every fault of a plan of one stage, in order of rules."""
+def faults(plan: dict[str, Any], *, stage: str, is_whole: bool = True) -> list[Fault]:
+    """Return every fault of a plan for a stage, in order of rules; `is_whole` if it is all of that stage."""
     rego = regopy.Interpreter()
-    for path in sorted(folder.glob("*.rego")):
+    for path in sorted(POLICY.glob("*.rego")):
         rego.add_module(path.name, path.read_text(encoding="utf-8"))
-    rego.set_input_term(json.dumps({"stage": stage, "resource_changes": plan["resource_changes"]}))
-    answer = json.loads(str(rego.query("x = data.audobon.deny")))
+    asked = {"stage": stage, "is_whole": is_whole, "resource_changes": plan["resource_changes"]}
+    rego.set_input_term(json.dumps(asked))
+    answered = rego.query("x = data.audobon.deny")
+    assert answered.ok(), "the rules themselves fail: two ways to one value, or a value of another type"
+    answer = json.loads(str(answered))
     found = answer["bindings"]["x"]
     return sorted(Fault(each["rule"], each["address"], each["why"]) for each in found)
 
 
-def rules(folder: Path = POLICY) -> set[str]:
+def rules() -> set[str]:
     """Return the names of all rules."""
-    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.rego"))
+    text = "".join(path.read_text(encoding="utf-8") for path in POLICY.glob("*.rego"))
     return {part.split('"')[0] for part in text.split('deny contains fault("')[1:]}

@@ -9,6 +9,7 @@ deny contains fault("sinks-write-as-themselves", sink, "writes as an identity th
 }
 
 deny contains fault("reads-and-writes-are-audited", {"address": "the plan"}, sprintf("does not audit %s", [kind])) if {
+	input.is_whole
 	some kind in {"ADMIN_READ", "DATA_READ", "DATA_WRITE"}
 	not is_audited(kind)
 }

@@ -4,6 +4,7 @@ package audobon
 import rego.v1
 
 deny contains fault("there-is-a-budget", {"address": "the plan"}, "spends without a budget") if {
+	input.is_whole
 	count(of("google_billing_budget")) == 0
 }
 

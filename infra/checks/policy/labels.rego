@@ -5,11 +5,14 @@ import rego.v1
 
 needed := {"app", "stage", "managed_by"}
 
-labels_of(after) := after.labels if is_object(after.labels)
-
-labels_of(after) := after.user_labels if is_object(after.user_labels)
-
-labels_of(after) := after.settings[0].user_labels if is_object(after.settings[0].user_labels)
+# Where both are, labels means something else.
+labels_of(after) := after.user_labels if {
+	is_object(after.user_labels)
+} else := after.settings[0].user_labels if {
+	is_object(after.settings[0].user_labels)
+} else := after.labels if {
+	is_object(after.labels)
+}
 
 bears_labels(after) if "labels" in object.keys(after)
 
@@ -17,14 +20,10 @@ bears_labels(after) if "user_labels" in object.keys(after)
 
 bears_labels(after) if "user_labels" in object.keys(after.settings[0])
 
-# These have a field of the name that means something else.
-without_labels := {"google_monitoring_notification_channel", "google_logging_metric"}
-
 deny contains fault("labels-are-there", resource, sprintf("lacks the label %s", [label])) if {
 	some resource in input.resource_changes
 	resource.mode == "managed"
 	bears_labels(resource.change.after)
-	not resource.type in without_labels
 	some label in needed
 	not has_label(resource.change.after, label)
 }

@@ -1,4 +1,5 @@
-# What the rules share. Their input is a plan as `terraform show -json` writes it, and the stage it is for.
+# What the rules share. Their input is a plan as `terraform show -json` writes it, with the stage it is for, and
+# whether it is all of that stage.
 package audobon
 
 import rego.v1

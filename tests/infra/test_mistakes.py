@@ -1,0 +1,73 @@
+"""The checks of infra/ have teeth: mistakes are made in a copy of it, and each is found by its check."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import embedded
+import pytest
+from google.protobuf import json_format
+from inventory import plan_stage
+from mistakes import Mistake, all_mistakes, made, mistakes
+from offline import Offline
+from policy import Fault, faults
+
+
+def flat(text: str) -> str:
+    return " ".join(re.sub(r"[╷│╵]", "", text).split())
+
+
+def named(mistake: Mistake) -> str:
+    return mistake.name
+
+
+@pytest.mark.parametrize("mistake", mistakes("format"), ids=named)
+def test_the_form_is_checked(offline: Offline, infra: Path, mistake: Mistake) -> None:
+    with made(infra, mistake):
+        result = offline.run(infra, "fmt", "-check", "-diff", "-recursive", "-no-color")
+
+    assert result.status != 0
+    assert mistake.said in flat(result.text)
+
+
+@pytest.mark.parametrize("mistake", mistakes("invalid"), ids=named)
+def test_what_the_provider_does_not_know_is_invalid(offline: Offline, infra: Path, mistake: Mistake) -> None:
+    folder = infra / Path(mistake.file).parent
+    assert offline.prepare(folder).status == 0
+
+    with made(infra, mistake):
+        result = offline.validate(folder)
+
+    assert result.status == 1
+    assert mistake.said in flat(result.errors)
+
+
+@pytest.fixture(scope="module")
+def found(all_knowing: Offline) -> Iterator[set[Fault]]:
+    """Return what the rules find in a plan of production with all mistakes at once."""
+    infra = all_knowing.copy()
+    with made(infra, *mistakes("against_the_rules")):
+        return set(faults(plan_stage(all_knowing, infra, "production"), stage="production"))
+
+
+@pytest.mark.parametrize("mistake", mistakes("against_the_rules"), ids=named)
+def test_what_breaks_our_rules_is_found(found: set[Fault], mistake: Mistake) -> None:
+    assert mistake.said in {fault.rule for fault in found}
+
+
+@pytest.mark.parametrize("mistake", mistakes("unreadable"), ids=named)
+def test_a_document_that_google_could_not_read_is_found(all_knowing: Offline, mistake: Mistake) -> None:
+    infra = all_knowing.copy()
+
+    with made(infra, mistake):
+        plan = plan_stage(all_knowing, infra, "production")
+
+    with pytest.raises((json_format.ParseError, AssertionError), match=mistake.said):
+        embedded.read_all(plan)
+
+
+def test_there_are_thirty_mistakes_and_more() -> None:
+    names = [mistake.name for mistake in all_mistakes()]
+
+    assert len(set(names)) == len(names)
+    assert len(names) >= 30
