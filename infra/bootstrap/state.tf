@@ -28,7 +28,6 @@ resource "google_kms_crypto_key_iam_member" "storage" {
 }
 
 resource "google_storage_bucket" "state" {
-  #checkov:skip=CKV_GCP_62:Access is in the audit log; a bucket for access logs would have to be made before this one.
   project                     = var.project
   name                        = "${var.project}-${var.prefix}-state"
   location                    = upper(var.region)

@@ -1,7 +1,6 @@
 # Who read and wrote which object, as Cloud Storage itself writes it down.
 
 resource "google_storage_bucket" "access_logs" {
-  #checkov:skip=CKV_GCP_62:This is where access is logged to; a bucket that logs to itself grows by its own lines.
   project                     = var.project
   name                        = "${var.project}-${var.prefix}-access-logs"
   location                    = upper(var.access_logs.location)
