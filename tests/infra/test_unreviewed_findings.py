@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offline import INFRA, Offline
+from offline import INFRA
 from scanner import Scan, scan, skips
 
 pytestmark = pytest.mark.checkov
@@ -63,9 +63,10 @@ def test_every_review_has_a_reason_and_a_day_and_is_still_needed(scans: dict[str
     assert {skip.finding for skip in skips()} - found == set()
 
 
-def test_a_bucket_open_to_the_world_is_found(offline: Offline, tmp_path: Path) -> None:
+def test_a_bucket_open_to_the_world_is_found(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(
-        'resource "google_storage_bucket_iam_member" "x" {\n  bucket = "x"\n  role = "x"\n  member = "allUsers"\n}\n',
+        'resource "google_storage_bucket_iam_member" "x" {\n  bucket = "x"\n  role = "x"\n'
+        '  member = "allUsers"\n}\n',
         encoding="utf-8",
     )
 
