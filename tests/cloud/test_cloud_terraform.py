@@ -20,7 +20,7 @@ from audobon.errors import (
     QuotaExceeded,
 )
 
-# As Terraform, its google provider and Google's APIs write it.
+# In the words of Terraform, its provider and Google; put together, not recorded in a real project.
 COMPLAINTS = {
     name: text
     for name, _, text in (
