@@ -57,8 +57,8 @@ def test_a_mistake_is_shown_with_its_line(offline: Offline, sample: Path) -> Non
 
     said = offline.validate(sample).errors
 
-    assert 'on main.tf line 61, in resource "google_cloud_run_v2_service" "worker":' in said
-    assert '61:   ingress  = "INTERNAL"' in said
+    assert 'on main.tf line 62, in resource "google_cloud_run_v2_service" "worker":' in said
+    assert '62:   ingress  = "INTERNAL"' in said
 
 
 def test_what_google_decides_is_unknown_in_a_plan(offline: Offline, sample: Path) -> None:
