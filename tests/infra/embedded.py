@@ -13,16 +13,8 @@ from shim.schema import Block, read_schema
 
 _OWN_METRIC = re.compile(r"logging\.googleapis\.com/user/([A-Za-z0-9_./-]+)")
 
-# What only Terraform knows of a resource.
-_TERRAFORMS = {
-    "id",
-    "project",
-    "timeouts",
-    "deletion_policy",
-    "force_delete",
-    "terraform_labels",
-    "effective_labels",
-}
+# What only Terraform knows of a resource, or Google but not yet its published types.
+_NOT_SENT = {"project", "timeouts", "log_check_failures"}
 
 RESOURCES: dict[str, Any] = {
     "google_logging_metric": LogMetric,
@@ -39,11 +31,9 @@ def strict(kind: Any, document: dict[str, Any]) -> Any:
 
 def message_of(type_name: str, after: dict[str, Any]) -> Any:
     """Return a planned resource as the message that it is sent to Google as."""
-    block = read_schema()["resources"][type_name]
-    said = _plain(block, after)
-    return strict(
-        RESOURCES[type_name], {name: value for name, value in said.items() if name not in _TERRAFORMS}
-    )
+    said = _plain(read_schema()["resources"][type_name], after)
+    sent = {name: value for name, value in said.items() if name not in _NOT_SENT}
+    return strict(RESOURCES[type_name], sent)
 
 
 def dashboard(text: str) -> Any:

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -21,6 +22,10 @@ from typing import Any, NamedTuple, Self
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 INFRA = ROOT / "infra"
+
+Plan = dict[str, Any]
+# How a test has something run beside itself.
+Begin = Callable[..., "Future[Any]"]
 
 # A stage keeps its state in a bucket; here it lies beside the copy.
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
@@ -125,9 +130,12 @@ class Offline:
 
     def prepare(self, folder: Path) -> Result:
         """Fetch the modules of a folder, which all lie beside it; needed once before the others."""
-        if any(folder.glob("*_override.tf")):
-            return self.run(folder, "init", "-no-color", "-backend=true")
-        return self.run(folder, "get", "-no-color")
+        text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
+        if "\n  backend " in text:
+            return self.run(folder, "init", "-no-color")
+        if "\nmodule " in text:
+            return self.run(folder, "get", "-no-color")
+        return Result(0, "", "")
 
     def validate(self, folder: Path) -> Result:
         """Hold the HCL of a folder against Terraform's rules and the provider's schema."""
@@ -137,10 +145,10 @@ class Offline:
         """Run the .tftest.hcl files of a module."""
         return self.run(folder, "test", "-no-color")
 
-    def plan(self, folder: Path, *arguments: str) -> dict[str, Any]:
+    def plan(self, folder: Path, *arguments: str) -> Plan:
         """Return the plan of a folder as JSON; raises AssertionError with what Terraform said."""
         self._must(folder, "plan", "-no-color", "-lock=false", "-out=plan.out", *arguments)
-        plan: dict[str, Any] = json.loads(self._must(folder, "show", "-json", "plan.out").output)
+        plan: Plan = json.loads(self._must(folder, "show", "-json", "plan.out").output)
         return plan
 
     def _must(self, folder: Path, *arguments: str) -> Result:

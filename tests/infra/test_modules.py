@@ -1,11 +1,11 @@
 """Every folder of HCL by itself: its form, its validity, its own tests, its README."""
 
 import re
-from pathlib import Path
+from concurrent.futures import Future
 
 import pytest
 import tables
-from offline import INFRA, Offline
+from offline import INFRA, Begin, Offline, Result
 from provider_types import surplus_types
 
 FOLDERS = tables.folders()
@@ -24,27 +24,41 @@ def test_all_hcl_has_the_form_that_terraform_gives_it(offline: Offline) -> None:
     assert (result.status, result.text) == (0, "")
 
 
+@pytest.fixture(scope="module")
+def runs(offline: Offline, begin: Begin) -> dict[str, "Future[tuple[Result, Result | None]]"]:
+    """Have each folder validated, and each module tested."""
+    infra = offline.copy()
+
+    def run(name: str) -> tuple[Result, Result | None]:
+        prepared = offline.prepare(infra / name)
+        if prepared.status:
+            return prepared, None
+        return offline.validate(infra / name), offline.test(infra / name) if name in MODULES else None
+
+    return {name: begin(run, name) for name in NAMES}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_is_valid(offline: Offline, infra: Path, name: str) -> None:
-    prepared = offline.prepare(infra / name)
-    assert prepared.status == 0, prepared.text
+def test_a_folder_is_valid(runs: dict[str, "Future[tuple[Result, Result | None]]"], name: str) -> None:
+    validated, _ = runs[name].result()
 
-    result = offline.validate(infra / name)
-
-    assert result.text.strip() == "Success! The configuration is valid."
+    assert validated.text.strip() == "Success! The configuration is valid."
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_passes_its_own_tests(offline: Offline, infra: Path, name: str) -> None:
+def test_a_module_passes_its_own_tests(
+    runs: dict[str, "Future[tuple[Result, Result | None]]"], name: str
+) -> None:
     written = sum(
         len(re.findall(r'^run "', path.read_text(encoding="utf-8"), re.MULTILINE))
         for path in (INFRA / name / "tests").glob("*.tftest.hcl")
     )
     assert written > 0
 
-    result = offline.test(infra / name)
+    _, tested = runs[name].result()
 
-    assert f"Success! {written} passed, 0 failed." in result.output, result.text
+    assert tested is not None
+    assert f"Success! {written} passed, 0 failed." in tested.output, tested.text
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,11 +1,8 @@
 """checkov on the HCL and on the plans: nothing found that nobody looked at, and nothing left unread."""
 
-import json
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from offline import INFRA
@@ -18,20 +15,6 @@ LEAST_IN_HCL = 150
 LEAST_IN_PLAN = 100
 
 WHERE = ["hcl", "production"]
-
-
-@pytest.fixture(scope="module")
-def scans(
-    plans: dict[str, dict[str, Any]], infra: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Scan]]]:
-    """Scan the HCL and the plan of production, side by side."""
-    plan = tmp_path_factory.mktemp("plan") / "production.json"
-    plan.write_text(json.dumps(plans["production"]), encoding="utf-8")
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            "hcl": pool.submit(scan, "--directory", str(infra), "--framework", "terraform"),
-            "production": pool.submit(scan, "--file", str(plan), "--framework", "terraform_plan"),
-        }
 
 
 @pytest.mark.parametrize("where", WHERE)

@@ -1,5 +1,6 @@
 """The committed schema of the provider, and the same as the protocol wants it."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ Block = dict[str, Any]
 FILLED_IN = {"project", "region", "zone"}
 
 
-def read_schema(path: Path = SCHEMA) -> dict[str, Any]:
+@functools.cache
+def read_schema() -> dict[str, Any]:
     """Return the schema: configuration, resources and data_sources, each made of blocks.
 
     A block has attributes (name -> [type, "required" or "optional" or "computed", values?]) and blocks
     (name -> [nesting, least, most, block]); most is 0 where there is no limit.
     """
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
     return found
 
 
