@@ -36,7 +36,7 @@ run "the_guard_knows_attacks_and_counts" {
   command = plan
 
   assert {
-    condition     = length([for rule in google_compute_security_policy.this.rule : rule if rule.action == "deny(403)"]) == 9
+    condition     = length([for rule in google_compute_security_policy.this.rule : rule if rule.action == "deny(403)"]) == 3
     error_message = "The guard does not refuse all attacks that are known."
   }
 
