@@ -12,7 +12,7 @@ resource "google_kms_crypto_key" "state" {
   name                       = "${var.prefix}-state"
   key_ring                   = google_kms_key_ring.state.id
   purpose                    = "ENCRYPT_DECRYPT"
-  rotation_period            = "${90 * local.day_seconds}s"
+  rotation_period            = "7776000s" # 90 days
   destroy_scheduled_duration = "${30 * local.day_seconds}s"
   labels                     = local.labels
 

@@ -65,13 +65,105 @@ resource "google_sql_database_instance" "this" {
       disallow_username_substring = true
     }
 
-    dynamic "database_flags" {
-      for_each = local.flags
+    # What PostgreSQL writes down. Statements may name people's data, so of them only those are kept that change tables.
+    database_flags {
+      name  = "cloudsql.iam_authentication"
+      value = "on"
+    }
 
-      content {
-        name  = database_flags.key
-        value = database_flags.value
-      }
+    database_flags {
+      name  = "cloudsql.enable_pgaudit"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "pgaudit.log"
+      value = "ddl,role"
+    }
+
+    database_flags {
+      name  = "log_connections"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_disconnections"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_checkpoints"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_lock_waits"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_temp_files"
+      value = "0"
+    }
+
+    database_flags {
+      name  = "log_hostname"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_duration"
+      value = "on"
+    }
+
+    database_flags {
+      name  = "log_statement"
+      value = "ddl"
+    }
+
+    database_flags {
+      name  = "log_min_messages"
+      value = "error"
+    }
+
+    database_flags {
+      name  = "log_min_error_statement"
+      value = "error"
+    }
+
+    database_flags {
+      name  = "log_min_duration_statement"
+      value = "-1"
+    }
+
+    database_flags {
+      name  = "log_error_verbosity"
+      value = "default"
+    }
+
+    database_flags {
+      name  = "log_executor_stats"
+      value = "off"
+    }
+
+    database_flags {
+      name  = "log_parser_stats"
+      value = "off"
+    }
+
+    database_flags {
+      name  = "log_planner_stats"
+      value = "off"
+    }
+
+    database_flags {
+      name  = "log_statement_stats"
+      value = "off"
+    }
+
+    database_flags {
+      name  = "idle_in_transaction_session_timeout"
+      value = "600000"
     }
   }
 

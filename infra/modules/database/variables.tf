@@ -21,7 +21,7 @@ variable "labels" {
 variable "version_name" {
   description = "Version of PostgreSQL in Cloud SQL's words."
   type        = string
-  default     = "POSTGRES_17"
+  default     = "POSTGRES_18"
 
   validation {
     condition     = can(regex("^POSTGRES_(1[7-9]|2[0-9])$", var.version_name))
@@ -126,10 +126,4 @@ variable "is_protected" {
   description = "Whether it can be destroyed only after this was taken back, by Terraform as well as by anybody else."
   type        = bool
   default     = true
-}
-
-variable "flags" {
-  description = "Flags of PostgreSQL beside those that say what is logged, or instead of them."
-  type        = map(string)
-  default     = {}
 }

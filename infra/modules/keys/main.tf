@@ -14,7 +14,7 @@ resource "google_kms_crypto_key" "this" {
   name                          = "${var.prefix}-${each.key}"
   key_ring                      = google_kms_key_ring.this[each.value.location].id
   purpose                       = "ENCRYPT_DECRYPT"
-  rotation_period               = "${var.rotation_days * local.day_seconds}s"
+  rotation_period               = "7776000s" # 90 days
   destroy_scheduled_duration    = "${var.destroy_days * local.day_seconds}s"
   skip_initial_version_creation = false
   labels                        = var.labels

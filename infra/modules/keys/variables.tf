@@ -55,17 +55,6 @@ variable "users" {
   }
 }
 
-variable "rotation_days" {
-  description = "After so many days a key gets a new primary version."
-  type        = number
-  default     = 90
-
-  validation {
-    condition     = var.rotation_days >= 1 && var.rotation_days <= 90
-    error_message = "Keys are rotated at least every 90 days."
-  }
-}
-
 variable "destroy_days" {
   description = "For so many days a destroyed version can be brought back."
   type        = number

@@ -42,11 +42,10 @@ resource "google_compute_backend_service" "this" {
 resource "google_compute_backend_bucket" "delivery" {
   count = var.delivery == null ? 0 : 1
 
-  project              = var.project
-  name                 = "${var.prefix}-delivery"
-  bucket_name          = var.delivery.bucket
-  enable_cdn           = true
-  edge_security_policy = google_compute_security_policy.edge.id
+  project     = var.project
+  name        = "${var.prefix}-delivery"
+  bucket_name = var.delivery.bucket
+  enable_cdn  = true
 
   cdn_policy {
     cache_mode                   = "CACHE_ALL_STATIC"

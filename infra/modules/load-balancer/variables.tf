@@ -70,17 +70,6 @@ variable "requests_per_minute" {
   }
 }
 
-variable "refused_regions" {
-  description = "Regions from which finished books cannot be fetched, by two letters (ISO 3166)."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for region in var.refused_regions : can(regex("^[A-Z]{2}$", region))])
-    error_message = "A region has two capital letters."
-  }
-}
-
 variable "log_sampling" {
   description = "Share of the requests that are logged, 0 to 1."
   type        = number

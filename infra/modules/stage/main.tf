@@ -23,14 +23,13 @@ module "access" {
 module "keys" {
   source = "../keys"
 
-  project       = module.project.project
-  prefix        = local.prefix
-  labels        = module.project.labels
-  keys          = var.settings.keys
-  agents        = module.project.agents
-  rotation_days = var.settings.key_rotation_days
-  destroy_days  = var.settings.key_destroy_days
-  signing       = { location = local.region }
+  project      = module.project.project
+  prefix       = local.prefix
+  labels       = module.project.labels
+  keys         = var.settings.keys
+  agents       = module.project.agents
+  destroy_days = var.settings.key_destroy_days
+  signing      = { location = local.region }
   users = {
     for name, user in var.settings.key_users : name => {
       key     = user.key

@@ -100,8 +100,7 @@ variable "settings" {
       role    = string
       account = string
     }))
-    key_rotation_days = number
-    key_destroy_days  = number
+    key_destroy_days = number
 
     flow_sampling = number
 

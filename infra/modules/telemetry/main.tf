@@ -14,14 +14,13 @@ resource "google_monitoring_notification_channel" "people" {
 resource "google_monitoring_uptime_check_config" "this" {
   count = var.domain == null ? 0 : 1
 
-  project            = var.project
-  display_name       = "Audobon ${var.stage}: the door"
-  timeout            = "10s"
-  period             = "60s"
-  checker_type       = "STATIC_IP_CHECKERS"
-  selected_regions   = ["USA", "EUROPE", "ASIA_PACIFIC"]
-  log_check_failures = true
-  user_labels        = var.labels
+  project          = var.project
+  display_name     = "Audobon ${var.stage}: the door"
+  timeout          = "10s"
+  period           = "60s"
+  checker_type     = "STATIC_IP_CHECKERS"
+  selected_regions = ["USA", "EUROPE", "ASIA_PACIFIC"]
+  user_labels      = var.labels
 
   http_check {
     path         = "/health"

@@ -67,12 +67,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
     },
     "builder": {
         "duty": "Builds, tests and signs images; deploys nothing.",
-        "project_roles": [
-            "roles/binaryauthorization.attestorsViewer",
-            "roles/containeranalysis.notes.attacher",
-            "roles/containeranalysis.occurrences.editor",
-            "roles/logging.logWriter",
-        ],
+        "project_roles": ["own:attester", "roles/logging.logWriter"],
         "acts_as": [],
     },
     "deployer": {
@@ -136,6 +131,18 @@ ROLES: dict[str, dict[str, Any]] = {
             "run.services.update",
             "run.workerpools.get",
             "run.workerpools.update",
+        ],
+    },
+    "attester": {
+        "title": "attests",
+        "description": "Says of an image that it was built and tested, in the attestor's name.",
+        "permissions": [
+            "binaryauthorization.attestors.get",
+            "containeranalysis.notes.attachOccurrence",
+            "containeranalysis.notes.get",
+            "containeranalysis.occurrences.create",
+            "containeranalysis.occurrences.get",
+            "containeranalysis.occurrences.list",
         ],
     },
     "operation_watcher": {

@@ -9,7 +9,6 @@ from audobon.settings import Settings
 from audobon.storage.lifecycle_rules import as_json, default_rules
 from audobon.telemetry.logs import Category
 
-KEY_ROTATION_DAYS = 90
 KEY_DESTROY_DAYS = 30
 ACCESS_LOG_DAYS = 90
 BACKUP_RETENTION_DAYS = 7

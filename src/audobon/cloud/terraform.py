@@ -31,6 +31,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Errors stand in a frame; the first line in it says what, the others where and why.
 _ERROR = re.compile(r"^[\s│╷╵|]*Error: (.+)$", re.MULTILINE)
 
+_FRAME = re.compile(r"[│╷╵|]")
+
 Listener = Callable[[str], None]
 
 
@@ -168,8 +170,10 @@ def failure(doing: str, output: str) -> AudobonError:
     lines = [line for line in output.splitlines() if line.strip()]
     words = first[1].strip() if first else (lines[-1].strip() if lines else "it ended without a word")
     message = f"{doing}: {words}"
+    # What comes before tells of what went well, in the same words.
+    complaint = " ".join(_FRAME.sub(" ", output[first.start() :] if first else output).split())
     for kind, pattern, hint in _CAUSES:
-        if pattern.search(output):
+        if pattern.search(complaint):
             return kind(message, hint=hint)
     return CloudMisconfigured(message, hint="Terraform's own words above say where")
 
@@ -201,7 +205,7 @@ _CAUSES = (
     _cause(
         CloudConflict,
         r"Error acquiring the state lock",
-        "somebody else is applying; when nobody is, the words above name the lock: terraform force-unlock",
+        "somebody else is applying; if nobody is, the words above name the lock: terraform force-unlock",
     ),
     _cause(CloudConflict, r"Saved plan is stale", "plan anew: audobon cloud plan"),
     _cause(

@@ -7,7 +7,6 @@ from audobon.cloud.duties import ACCOUNTS, DATABASE_USERS, GRANTS, KEY_USERS, RO
 from audobon.cloud.kept import (
     ACCESS_LOG_DAYS,
     KEY_DESTROY_DAYS,
-    KEY_ROTATION_DAYS,
     buckets,
     database,
     keys,
@@ -93,7 +92,6 @@ def stage_settings(settings: Settings, stage: Stage) -> dict[str, Any]:
         "grants": GRANTS,
         "keys": keys(places),
         "key_users": KEY_USERS,
-        "key_rotation_days": KEY_ROTATION_DAYS,
         "key_destroy_days": KEY_DESTROY_DAYS,
         "flow_sampling": stage.flow_sampling,
         "buckets": buckets(settings, stage, places),

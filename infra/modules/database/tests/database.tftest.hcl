@@ -52,19 +52,6 @@ run "accounts_log_in_by_identity" {
   }
 }
 
-run "a_flag_can_be_added_and_replaced" {
-  command = plan
-
-  variables {
-    flags = { max_connections = "200", log_duration = "off" }
-  }
-
-  assert {
-    condition     = { for flag in google_sql_database_instance.this.settings[0].database_flags : flag.name => flag.value if contains(["max_connections", "log_duration"], flag.name) } == { max_connections = "200", log_duration = "off" }
-    error_message = "The flags are not those asked for."
-  }
-}
-
 run "a_stage_to_throw_away_is_not_protected" {
   command = plan
 

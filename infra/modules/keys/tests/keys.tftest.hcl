@@ -69,16 +69,6 @@ run "images_are_signed_when_asked" {
   }
 }
 
-run "refuses_to_renew_keys_once_a_year" {
-  command = plan
-
-  variables {
-    rotation_days = 365
-  }
-
-  expect_failures = [var.rotation_days]
-}
-
 run "refuses_administrators_of_keys" {
   command = plan
 

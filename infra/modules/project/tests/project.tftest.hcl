@@ -23,7 +23,7 @@ run "labels_tell_the_stage" {
   command = plan
 
   assert {
-    condition     = output.labels == tomap({ team = "comics", app = "audobon", stage = "production", managed_by = "terraform" })
+    condition     = jsonencode(output.labels) == jsonencode({ app = "audobon", managed_by = "terraform", stage = "production", team = "comics" })
     error_message = "The labels are not those asked for and ours."
   }
 }
