@@ -14,7 +14,7 @@ from shim.schema import Block, read_schema
 _OWN_METRIC = re.compile(r"logging\.googleapis\.com/user/([A-Za-z0-9_./-]+)")
 
 # What only Terraform knows of a resource, or Google but not yet its published types.
-_NOT_SENT = {"project", "timeouts", "log_check_failures"}
+_NOT_SENT = {"project", "timeouts", "force_delete", "log_check_failures"}
 
 RESOURCES: dict[str, Any] = {
     "google_logging_metric": LogMetric,

@@ -78,7 +78,7 @@ def test_what_breaks_our_rules_is_found(found: set[Fault], mistake: Mistake) -> 
 def test_a_document_that_google_could_not_read_is_found(all_knowing: Offline, mistake: Mistake) -> None:
     plan = plan_with(all_knowing, [mistake])
 
-    with pytest.raises((json_format.ParseError, AssertionError), match=mistake.said):
+    with pytest.raises(json_format.ParseError, match=mistake.said):
         embedded.read_all(plan)
 
 

@@ -1,6 +1,7 @@
 """Every rule bites: one value of a sound plan is spoilt, and that rule names the resource."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -203,6 +204,11 @@ ADDED: list[tuple[str, str, dict[str, Any]]] = [
         {"labels": {"data": "audit"}, "retention_policy": [{"is_locked": False}]},
     ),
 ]
+# Which of a type is meant, where not all are alike.
+IS_MEANT: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "google_compute_url_map": lambda after: bool(after["default_url_redirect"]),
+    "google_kms_crypto_key": lambda after: after["purpose"] == "ENCRYPT_DECRYPT",
+}
 MISSING = [("there-is-a-budget", BUDGET), ("reads-and-writes-are-audited", "google_project_iam_audit_config")]
 
 
@@ -246,7 +252,7 @@ def test_a_spoilt_value_is_named(
         each
         for each in plan["resource_changes"]
         if each["type"] == type_name
-        and (type_name != "google_compute_url_map" or each["change"]["after"]["default_url_redirect"])
+        and IS_MEANT.get(type_name, bool)(each["change"]["after"])
         and spoil(each["change"]["after"], path.split("."), new)
     )
 

@@ -14,16 +14,19 @@ labels_of(after) := after.user_labels if {
 	is_object(after.labels)
 }
 
-bears_labels(after) if "labels" in object.keys(after)
+bears_labels(resource) if resource.change.after.effective_labels
 
-bears_labels(after) if "user_labels" in object.keys(after)
-
-bears_labels(after) if "user_labels" in object.keys(after.settings[0])
+bears_labels(resource) if resource.type in {
+	"google_monitoring_alert_policy",
+	"google_monitoring_notification_channel",
+	"google_monitoring_uptime_check_config",
+	"google_sql_database_instance",
+}
 
 deny contains fault("labels-are-there", resource, sprintf("lacks the label %s", [label])) if {
 	some resource in input.resource_changes
 	resource.mode == "managed"
-	bears_labels(resource.change.after)
+	bears_labels(resource)
 	some label in needed
 	not has_label(resource.change.after, label)
 }

@@ -1,5 +1,5 @@
 # What the rules share. Their input is a plan as `terraform show -json` writes it, with the stage it is for, and
-# whether it is all of that stage.
+# whether it is all of that stage. What nobody said is left out of it: there is no null and no empty list.
 package audobon
 
 import rego.v1
