@@ -48,7 +48,8 @@ SPOILT: list[Spoilt] = [
     # storage
     ("one-kind-of-rights", BUCKET, "uniform_bucket_level_access", False),
     ("not-for-the-public", BUCKET, "public_access_prevention", "inherited"),
-    ("keeps-versions", BUCKET, "versioning", []),
+    ("keeps-versions", BUCKET, "retention_policy", []),
+    ("versions-or-a-term", BUCKET, "versioning", [{"enabled": True}]),
     ("says-its-soft-delete", BUCKET, "soft_delete_policy", []),
     ("not-emptied-by-a-plan", BUCKET, "force_destroy", True),
     ("old-versions-end", BUCKET, "lifecycle_rule", []),

@@ -15,7 +15,18 @@ deny contains fault("not-for-the-public", bucket, "could be made public") if {
 
 deny contains fault("keeps-versions", bucket, "loses what is overwritten") if {
 	some bucket in of("google_storage_bucket")
-	not first(bucket.change.after, "versioning").enabled == true
+	not keeps_something(bucket)
+}
+
+keeps_something(bucket) if first(bucket.change.after, "versioning").enabled == true
+
+# Within its term nothing can be overwritten; Cloud Storage keeps versions or a term, not both.
+keeps_something(bucket) if first(bucket.change.after, "retention_policy").retention_period > 0
+
+deny contains fault("versions-or-a-term", bucket, "asks for versions and for a term, which Cloud Storage does not give together") if {
+	some bucket in of("google_storage_bucket")
+	first(bucket.change.after, "versioning").enabled == true
+	first(bucket.change.after, "retention_policy").retention_period > 0
 }
 
 deny contains fault("says-its-soft-delete", bucket, "leaves the time to bring deleted objects back to chance") if {
@@ -34,6 +45,8 @@ deny contains fault("not-emptied-by-a-plan", bucket, "would be destroyed with wh
 
 deny contains fault("old-versions-end", bucket, "keeps old versions for ever") if {
 	some bucket in of("google_storage_bucket")
+	# Backups are removed by who may prune them, and by nothing else.
+	not is_of(bucket, "backup")
 	not ends_something(bucket)
 }
 

@@ -45,15 +45,16 @@ resource "google_storage_bucket" "audit" {
   storage_class               = "NEARLINE"
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  force_destroy               = false
+  force_destroy               = var.is_disposable
   labels                      = merge(var.labels, { data = "audit" })
 
   encryption {
     default_kms_key_name = var.storage_key
   }
 
+  # Cloud Storage keeps versions or a term for all objects, not both.
   versioning {
-    enabled = true
+    enabled = var.is_disposable
   }
 
   soft_delete_policy {
@@ -61,9 +62,13 @@ resource "google_storage_bucket" "audit" {
   }
 
   # Locked, nobody can shorten it, not even the owner of the project. That is for production alone: it is for ever.
-  retention_policy {
-    retention_period = var.keep_days * local.day_seconds
-    is_locked        = var.is_locked
+  dynamic "retention_policy" {
+    for_each = var.is_disposable ? [] : [var.keep_days]
+
+    content {
+      retention_period = retention_policy.value * local.day_seconds
+      is_locked        = var.is_locked
+    }
   }
 
   logging {

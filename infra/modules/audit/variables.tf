@@ -59,6 +59,12 @@ variable "is_locked" {
   type        = bool
 }
 
+variable "is_disposable" {
+  description = "Whether the log for years is destroyed with the stage; then it is kept, but not unchangeable."
+  type        = bool
+  default     = false
+}
+
 variable "logging_key" {
   description = "Id of the key of Cloud Logging's bucket, known once Cloud Logging may use it."
   type        = string

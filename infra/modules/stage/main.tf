@@ -129,18 +129,22 @@ module "build" {
 module "compute" {
   source = "../compute"
 
-  project                  = module.project.project
-  project_number           = module.project.number
-  region                   = local.region
-  prefix                   = local.prefix
-  labels                   = module.project.labels
-  images                   = var.images
-  services                 = var.settings.services
-  pools                    = var.settings.pools
-  jobs                     = var.settings.jobs
-  accounts                 = module.access.accounts
-  worker_account           = module.access.accounts["worker"]
-  callers                  = { invoker = module.access.accounts["invoker"] }
+  project        = module.project.project
+  project_number = module.project.number
+  region         = local.region
+  prefix         = local.prefix
+  labels         = module.project.labels
+  images         = var.images
+  services       = var.settings.services
+  pools          = var.settings.pools
+  jobs           = var.settings.jobs
+  accounts       = module.access.accounts
+  worker_account = module.access.accounts["worker"]
+  # Cloud Tasks by its account; and, where there is a name to look at, Google's checker that looks.
+  callers = merge(
+    { invoker = module.access.accounts["invoker"] },
+    var.domain == null ? {} : { checker = module.project.agents["monitoring"] },
+  )
   deployer_role            = module.access.roles["deployer"]
   audiences                = var.domain == null ? [] : ["https://${var.domain}"]
   environment              = local.environment
@@ -220,18 +224,19 @@ module "telemetry" {
 module "audit" {
   source = "../audit"
 
-  project     = module.project.project
-  region      = local.region
-  prefix      = local.prefix
-  stage       = var.settings.stage
-  labels      = merge(module.project.labels, { room = "audit" })
-  log_days    = var.settings.audit.log_days
-  keep_days   = var.settings.audit.keep_days
-  is_locked   = var.settings.audit.is_locked
-  logging_key = module.keys.keys["logs"]
-  storage_key = module.keys.keys["storage"]
-  access_logs = module.storage.access_logs
-  channels    = module.telemetry.channels
+  project       = module.project.project
+  region        = local.region
+  prefix        = local.prefix
+  stage         = var.settings.stage
+  labels        = merge(module.project.labels, { room = "audit" })
+  log_days      = var.settings.audit.log_days
+  keep_days     = var.settings.audit.keep_days
+  is_locked     = var.settings.audit.is_locked
+  is_disposable = var.settings.is_disposable
+  logging_key   = module.keys.keys["logs"]
+  storage_key   = module.keys.keys["storage"]
+  access_logs   = module.storage.access_logs
+  channels      = module.telemetry.channels
 }
 
 module "costs" {

@@ -27,8 +27,9 @@ resource "google_storage_bucket" "this" {
     default_kms_key_name = each.value.kms_key
   }
 
+  # Cloud Storage keeps versions or a term for all objects, not both; within the term nothing is replaced anyway.
   versioning {
-    enabled = true
+    enabled = each.value.retention_days == null
   }
 
   # What is deleted stays, and is paid for, for so long. Nothing for what holds copies of people's data for an hour.
@@ -77,14 +78,18 @@ resource "google_storage_bucket" "this" {
   }
 
   # Versions that were replaced or deleted go after a while; without this they would be paid for for ever.
-  lifecycle_rule {
-    action {
-      type = "Delete"
-    }
+  dynamic "lifecycle_rule" {
+    for_each = each.value.retention_days == null ? [each.value.noncurrent_days] : []
 
-    condition {
-      days_since_noncurrent_time = each.value.noncurrent_days
-      with_state                 = "ARCHIVED"
+    content {
+      action {
+        type = "Delete"
+      }
+
+      condition {
+        days_since_noncurrent_time = lifecycle_rule.value
+        with_state                 = "ARCHIVED"
+      }
     }
   }
 }

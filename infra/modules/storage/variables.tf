@@ -18,7 +18,8 @@ variable "buckets" {
     The buckets by what lies in them. location: a region, or such as US with the two regions in regions.
     lifecycle_rules: as Cloud Storage writes them in JSON. soft_delete_days: for so long what was deleted can be
     brought back; 0 for not at all. noncurrent_days: for so long older versions stay. retention_days: nothing younger
-    can be deleted or replaced, by anybody; is_locked makes that final, also for the owner.
+    can be deleted or replaced, by anybody, and so there are no older versions; is_locked makes that final, also for
+    the owner.
   EOT
   type = map(object({
     location         = string

@@ -64,7 +64,7 @@ resource "google_monitoring_alert_policy" "above" {
     auto_close = "86400s"
   }
 
-  depends_on = [google_logging_metric.counted, google_logging_metric.measured]
+  depends_on = [google_logging_metric.counted, google_logging_metric.measured, google_logging_metric.database_backup]
 }
 
 # What tells by its silence: a backup that nobody made raises no error.

@@ -28,6 +28,21 @@ resource "google_logging_metric" "counted" {
   label_extractors = { for label in each.value.labels : label => "EXTRACT(jsonPayload.${label})" }
 }
 
+# Cloud SQL's own daily backups are told of in the audit log alone.
+resource "google_logging_metric" "database_backup" {
+  project     = var.project
+  name        = "${var.prefix}/database/backup-failed"
+  description = "Daily backups of the database that failed"
+  filter      = "${local.instance} AND log_id(\"cloudaudit.googleapis.com/system_event\") AND protoPayload.methodName = \"cloudsql.instances.automatedBackup\" AND protoPayload.metadata.windowStatus = (\"STATUS_FAILED\" OR \"STATUS_ATTEMPT_FAILED\")"
+
+  metric_descriptor {
+    metric_kind  = "DELTA"
+    value_type   = "INT64"
+    unit         = "1"
+    display_name = "Daily backups of the database that failed"
+  }
+}
+
 resource "google_logging_metric" "measured" {
   for_each = local.measured
 

@@ -121,6 +121,14 @@ locals {
       comparison = "COMPARISON_LT", threshold = 1, minutes = 5
       advice     = "In production another zone takes over within minutes. Else: docs/runbooks/database-damaged.md."
     }
+    database_backup_failed = {
+      room      = "database", severity = "CRITICAL"
+      what      = "the database's daily backup failed"
+      filter    = "${local.instance} AND metric.type = \"${local.own}/database/backup-failed\""
+      aligner   = "ALIGN_DELTA", reducer = "REDUCE_SUM"
+      threshold = 0
+      advice    = "Make one by hand (`gcloud sql backups create`), and see the instance's operations for the reason."
+    }
     backup_failed = {
       room      = "backup", severity = "CRITICAL"
       what      = "a backup, a verification or a drill failed"

@@ -149,6 +149,7 @@ def _quotas(stage: Stage, places: Locations) -> dict[str, dict[str, Any]]:
             # source: Cloud Run's page of quotas; L4 cards without a second zone, by region. Not tried yet.
             "quota": "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion",
             "dimensions": {"region": places.region},
-            "value": stage.gpu,
+            # Cloud Run wants three times as many while a new revision takes over.
+            "value": 3 * stage.gpu,
         }
     }

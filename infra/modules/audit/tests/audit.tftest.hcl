@@ -36,14 +36,15 @@ run "outside_of_production_nothing_is_for_ever" {
   command = plan
 
   variables {
-    stage     = "development"
-    log_days  = 30
-    keep_days = 30
-    is_locked = false
+    stage         = "development"
+    log_days      = 30
+    keep_days     = 30
+    is_locked     = false
+    is_disposable = true
   }
 
   assert {
-    condition     = google_storage_bucket.audit.retention_policy[0].is_locked == false && google_logging_project_bucket_config.audit.locked == false
+    condition     = length(google_storage_bucket.audit.retention_policy) == 0 && google_storage_bucket.audit.force_destroy && google_logging_project_bucket_config.audit.locked == false
     error_message = "A stage that is thrown away would leave a bucket for ever."
   }
 }

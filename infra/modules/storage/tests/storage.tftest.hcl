@@ -35,8 +35,8 @@ run "nobody_outside_reads_anything" {
   }
 
   assert {
-    condition     = alltrue([for bucket in google_storage_bucket.this : bucket.versioning[0].enabled && bucket.force_destroy == false && bucket.logging[0].log_bucket == "audobon-sample-audobon-access-logs"])
-    error_message = "A bucket keeps no versions, could be destroyed with what lies in it, or logs no access."
+    condition     = alltrue([for bucket in google_storage_bucket.this : bucket.versioning[0].enabled == (length(bucket.retention_policy) == 0) && bucket.force_destroy == false && bucket.logging[0].log_bucket == "audobon-sample-audobon-access-logs"])
+    error_message = "A bucket keeps neither versions nor a term, could be destroyed with what lies in it, or logs no access."
   }
 
   assert {
