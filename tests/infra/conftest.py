@@ -92,5 +92,5 @@ def scans(
 
 @pytest.fixture(scope="session", autouse=True)
 def _begin_the_longest_first(request: pytest.FixtureRequest) -> None:
-    if any(item.get_closest_marker("checkov") for item in request.session.items):
+    if any("scans" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("scans")

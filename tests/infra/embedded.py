@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-from google.cloud.devtools.cloudbuild_v1 import Build
 from google.cloud.logging_v2.types import LogMetric
 from google.cloud.monitoring_dashboard_v1 import Dashboard
 from google.cloud.monitoring_v3 import AlertPolicy, NotificationChannel, UptimeCheckConfig
@@ -39,11 +38,6 @@ def message_of(type_name: str, after: dict[str, Any]) -> Any:
 def dashboard(text: str) -> Any:
     """Return the text of a dashboard as a message."""
     return strict(Dashboard, json.loads(text))
-
-
-def build(document: dict[str, Any]) -> Any:
-    """Return a file of Cloud Build as a message."""
-    return strict(Build, document)
 
 
 def _plain(block: Block, value: dict[str, Any]) -> dict[str, Any]:

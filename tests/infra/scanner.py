@@ -33,7 +33,7 @@ class Scan(NamedTuple):
     passed: int
     resources: int
     unread_files: int
-    skipped_in_files: set[Finding]
+    silenced: set[Finding]
     failed: dict[Finding, str]
 
 
@@ -75,7 +75,7 @@ def _read(report: dict[str, Any]) -> Scan:
         passed=summary["passed"],
         resources=summary["resource_count"],
         unread_files=summary["parsing_errors"],
-        skipped_in_files={_finding(each) for each in results.get("skipped_checks", [])},
+        silenced={_finding(each) for each in results.get("skipped_checks", [])},
         failed={_finding(each): each["check_name"] for each in results.get("failed_checks", [])},
     )
 

@@ -12,6 +12,8 @@ from mistakes import Mistake, all_mistakes, made, mistakes
 from offline import Begin, Offline, Plan, Result
 from policy import Fault, faults
 
+pytestmark = pytest.mark.infra
+
 
 def flat(text: str) -> str:
     return " ".join(re.sub(r"[╷│╵]", "", text).split())

@@ -8,6 +8,8 @@ import tables
 from offline import INFRA, Begin, Offline, Result
 from provider_types import surplus_types
 
+pytestmark = pytest.mark.infra
+
 FOLDERS = tables.folders()
 NAMES = [folder.relative_to(INFRA).as_posix() for folder in FOLDERS]
 MODULES = [name for name in NAMES if name.startswith("modules/")]

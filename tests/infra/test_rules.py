@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from policy import Fault, faults, rules
 
+pytestmark = pytest.mark.infra
+
 Spoilt = tuple[str, str, str, Any]
 
 RUN = "google_cloud_run_v2_service"

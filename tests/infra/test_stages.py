@@ -11,6 +11,8 @@ from inventory import INVENTORIES, inventory, plan_stage, stages, text_of
 from offline import Begin, Offline, Plan
 from policy import faults
 
+pytestmark = pytest.mark.infra
+
 NAMES = [path.name for path in stages()]
 
 
