@@ -76,13 +76,13 @@ def loss(folder: Path, mode: str, kills: int) -> dict[str, Any]:
         connection.execute("CREATE TABLE row (writer TEXT, number INTEGER, at REAL, filling BLOB)")
     lost_rows, lost_seconds, acknowledged = 0, [], 0
     for turn in range(kills):
-        acks = [folder / f"{name}{turn}.acknowledged" for name in "ab"]
+        acks = {name: folder / f"{name}{turn}.acknowledged" for name in "ab"}
         running = []
-        for ack in acks:
+        for name, ack in acks.items():
             with ack.open("wb") as out:
-                command = [sys.executable, str(PROCESSES), "write", str(folder), ack.stem, mode, "0.1"]
+                command = [sys.executable, str(PROCESSES), "write", str(folder), name, mode, "0.1"]
                 running.append(subprocess.Popen(command, stdout=out))
-        while any(ack.stat().st_size < 400 for ack in acks):
+        while any(ack.stat().st_size < 400 for ack in acks.values()):
             time.sleep(0.01)
         time.sleep(draw.random() * 0.6)
         for process in running:
@@ -93,14 +93,12 @@ def loss(folder: Path, mode: str, kills: int) -> dict[str, Any]:
         keys = open_keys(folder, unlock_folder=folder / "keyrings")
         restore_database(own_copy(folder), keys, folder / "restored.db", overwrite=True)
         keys.close()
-        for ack in acks:
+        for name, ack in acks.items():
             lines = ack.read_text().split("\n")[:-1]
             acknowledged += len(lines)
             with closing(connect(folder / "restored.db")) as connection:
-                row = connection.execute(
-                    "SELECT max(number) FROM row WHERE writer = ?", (ack.stem,)
-                ).fetchone()
-            missing = lines[row[0] or 0 :]
+                row = connection.execute("SELECT max(number) FROM row WHERE writer = ?", (name,)).fetchone()
+            missing = [line for line in lines if int(line.split()[0]) > (row[0] or 0)]
             lost_rows += len(missing)
             lost_seconds.append(killed_at - float(missing[0].split()[1]) if missing else 0.0)
     lost_seconds.sort()

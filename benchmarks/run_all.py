@@ -17,8 +17,15 @@ ALL = (
     "resources",
     "prefetch",
     "result_cache",
+    "storage",
+    "scrub",
+    "backup",
+    "erasure",
     "keys",
+    "database",
     "postgres_recovery",
+    "database_peers",
+    "scale",
 )
 
 

@@ -1,7 +1,7 @@
 """Processes for the tests of shipping to start and kill: writers, and a shipper.
 
 `python shipping_processes.py write FOLDER NAME MODE` commits rows and prints the number of each once it is
-acknowledged; `ship FOLDER` ships every 50 ms.
+acknowledged, going on where an earlier one of that name ended; `ship FOLDER` ships every 50 ms.
 """
 
 import os
@@ -27,7 +27,8 @@ def write(folder: Path, name: str, mode: str, seconds: float) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS row (writer TEXT, number INTEGER, at REAL, filling BLOB)")
     if mode != "off":
         ContinuousShipping(path, lambda: shipper(folder), mode=mode, seconds=seconds).attach(connection)  # type: ignore[arg-type]
-    number = 0
+    query = "SELECT coalesce(max(number), 0) FROM row WHERE writer = ?"
+    (number,) = connection.execute(query, (name,)).fetchone()
     while True:
         number += 1
         with transaction(connection):

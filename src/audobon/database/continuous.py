@@ -116,7 +116,10 @@ class ContinuousShipping:
     def _look_and_ship(self) -> bool:
         """Ship what is new; tell whether that worked. raises AlreadyRunning."""
         try:
-            return not self._opened().has_news() or self._ship(waits=False)
+            if not self._opened().has_news():
+                return True
+            self._opened().get_ready()
+            return self._ship(waits=False)
         except AlreadyRunning:
             raise
         except (AudobonError, sqlite3.Error, OSError) as error:

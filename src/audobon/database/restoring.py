@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, suppress
 from datetime import datetime
@@ -21,12 +20,12 @@ from audobon.atomic import (
 )
 from audobon.database.generations import Chosen, Position, check_follows, choose
 from audobon.database.shipped import Info, ShippedObject, naming
+from audobon.database.syncing_ahead import SyncingAhead
 from audobon.database.wal_format import FRAME_HEADER_BYTES
 from audobon.errors import Corrupt, CorruptBackup, ObjectNotFound
 from audobon.keys.service import Keys
 from audobon.storage.port import ObjectStore
 
-_SYNC_EVERY_BYTES = 64 << 20
 _HELD_BYTES = 64 << 20
 _TRIES = 3
 
@@ -69,9 +68,16 @@ def restore_database(
         clear_leftovers(into)
         try:
             with temporary.open("xb+", buffering=0) as file:
-                building = _Building(store, keys, file)
-                broken_off = building.build(to, as_far_as_possible=as_far_as_possible)
-                _check_while_syncing(temporary, file)
+                syncing = SyncingAhead(file.fileno())
+                building = _Building(store, keys, file, syncing)
+                try:
+                    broken_off = building.build(to, as_far_as_possible=as_far_as_possible)
+                    syncing.begin_last()
+                    faults = faults_of(temporary)
+                finally:
+                    syncing.finish()
+                if faults:
+                    raise CorruptBackup(f"the restored database is damaged: {'; '.join(faults)}")
             # A log that lies there belongs to the file that was.
             for name in (f"{into}-wal", f"{into}-shm"):
                 Path(name).unlink(missing_ok=True)
@@ -96,10 +102,11 @@ def restore_database(
 class _Building:
     """A database file that is being put together."""
 
-    def __init__(self, store: ObjectStore, keys: Keys, file: IO[bytes]) -> None:
+    def __init__(self, store: ObjectStore, keys: Keys, file: IO[bytes], syncing: SyncingAhead) -> None:
         self._store = store
         self._keys = keys
         self._file = file.fileno()
+        self._syncing = syncing
         self.info: Info
         self.commit = 0
         self.segments = 0
@@ -149,15 +156,13 @@ class _Building:
     def _write_snapshot(self, name: str) -> None:
         with self._opened(name) as file:
             shipped = ShippedObject(file, self._keys, name)
-            at = synced = 0
+            at = 0
             for data in shipped.plain():
                 # Zeros need no room: a hole in the file reads as such.
                 if data[:64].strip(b"\0") or data.count(0) != len(data):
                     _write_all(self._file, data, at)
                 at += len(data)
-                if at - synced >= _SYNC_EVERY_BYTES:
-                    _start_writing_back(self._file, synced, at - synced)
-                    synced = at
+                self._syncing.wrote(len(data))
             if at != shipped.info.pages * shipped.info.page_bytes:
                 raise CorruptBackup(f"{name} of the shipped database is not whole")
             os.ftruncate(self._file, at)
@@ -252,28 +257,6 @@ def _frames(shipped: ShippedObject) -> Iterator[tuple[int, int, bytes]]:
         raise Corrupt("it ends within a frame")
 
 
-def _check_while_syncing(path: Path, file: IO[bytes]) -> None:
-    """Raise CorruptBackup unless the database is sound; it is on the disk then."""
-    failures: list[OSError] = []
-
-    def sync() -> None:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            failures.append(error)
-
-    syncing = threading.Thread(target=sync)
-    syncing.start()
-    try:
-        faults = faults_of(path)
-    finally:
-        syncing.join()
-    if failures:
-        raise failures[0]
-    if faults:
-        raise CorruptBackup(f"the restored database is damaged: {'; '.join(faults)}")
-
-
 def faults_of(path: Path) -> list[str]:
     """Return what is wrong inside a database file that nobody has open; at most ten lines."""
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
@@ -300,9 +283,3 @@ def _write_all(descriptor: int, data: bytes, at: int) -> None:
     while view:
         count = os.pwrite(descriptor, view, at)
         view, at = view[count:], at + count
-
-
-def _start_writing_back(descriptor: int, at: int, count: int) -> None:
-    """Have the system begin to write, so that the sync at the end finds less to do."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, at, count, os.POSIX_FADV_DONTNEED)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from audobon.clock import Clock, utc_now
+from audobon.database import wal_checksums
 from audobon.database.checkpoints import TURN_FRAMES, Checkpoints
 from audobon.database.compacting import compact_shipped
 from audobon.database.generations import Position, generations, latest_info
@@ -140,6 +141,13 @@ class Shipper:
             or not state.has_snapshot
             or state.place != LogPlace(index.salts, index.frames, index.checksum)
         )
+
+    def get_ready(self) -> None:
+        """Load what it takes to ship what there is, before others are kept from shipping."""
+        index, state = self._checkpoints.log.index(), self._states.read()
+        if index is not None:
+            is_begun = state is not None and state.place.salts == index.salts
+            wal_checksums.get_ready(index.frames - (state.place.frame if state and is_begun else 0))
 
     def _hold(self, reader: Connection) -> tuple[HeldCommit, ShippingState] | None:
         """Hold the last commit, shipped, with a reader; None when no snapshot is due."""

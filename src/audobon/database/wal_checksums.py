@@ -17,6 +17,8 @@ _MASK = 0xFFFFFFFF
 # So many frames, at once or one after the other, and loading numpy (0.1 s, 20 MB) saves more than it costs.
 _MANY_FRAMES = 64
 _MANY_FRAMES_IN_ALL = 1000
+# So many are worth it even to one who did not `get_ready`.
+_TOO_MANY_FRAMES = 1000
 _SALTED_WORDS = 2
 
 _summed_slowly = 0
@@ -26,6 +28,12 @@ class Frame(tuple[int, int, Checksum]):
     """Number of its page, pages of the database when it ends a commit (else 0), and its checksum."""
 
     __slots__ = ()
+
+
+def get_ready(frames: int) -> None:
+    """Load what so many frames are summed with; to be called while nobody waits for them."""
+    if frames >= _MANY_FRAMES or _summed_slowly >= _MANY_FRAMES_IN_ALL:
+        import numpy  # noqa: F401
 
 
 def sound_frames(
@@ -63,7 +71,7 @@ def _sums(raw: memoryview, page_bytes: int, byte_order: str) -> list[tuple[int, 
     global _summed_slowly
     frame_bytes = FRAME_HEADER_BYTES + page_bytes
     count = len(raw) // frame_bytes
-    if count >= _MANY_FRAMES or _summed_slowly >= _MANY_FRAMES_IN_ALL or "numpy" in sys.modules:
+    if count >= _TOO_MANY_FRAMES or "numpy" in sys.modules:
         return _sums_at_once(raw, frame_bytes, byte_order)
     _summed_slowly += count
     firsts, seconds = _factors((page_bytes >> 2) + _SALTED_WORDS)
