@@ -1,4 +1,4 @@
-"""What is kept in the cloud, and for how long: buckets with their classes and rules, keys, logs, backups."""
+"""What is kept in the cloud, and for how long: buckets with their rules, keys, logs, backups."""
 
 import math
 from typing import Any, get_args

@@ -258,7 +258,7 @@ class Cloud:
 
 
 def refuse_destroying(stage: StageName, project: str, *, is_sure: bool, project_said: str | None) -> None:
-    """Raise Denied when production would be taken away without somebody being sure and naming its project."""
+    """Raise Denied when production would go without somebody being sure and naming its project."""
     if project_said is not None and project_said != project:
         raise Denied(f"the project is {project}, not {project_said}: nothing was taken away")
     if stage == "production" and not (is_sure and project_said):

@@ -1,4 +1,4 @@
-"""The settings as Terraform's variables: one source for what the engine and the infrastructure both know."""
+"""The settings as Terraform's variables: one source for what engine and infrastructure both know."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What runs in the cloud: the worker service by size, pools, jobs by the clock, functions; and the queues."""
+"""What runs in the cloud: the worker service by size, pools, jobs, functions; and the queues."""
 
 import math
 from typing import Any
@@ -68,7 +68,7 @@ def services(stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def pools(stage: Stage) -> dict[str, dict[str, Any]]:
-    """Return the workers that nobody calls: the dispatcher, and those for work longer than a call may be."""
+    """Return what nobody calls: the dispatcher, and workers for what takes longer than a call may."""
     return {
         "dispatcher": {
             "description": "Releases tasks into Cloud Tasks by rank.",
