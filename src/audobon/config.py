@@ -105,6 +105,11 @@ def spool_folder() -> Path:
     return _home("XDG_CACHE_HOME", "~/.cache") / "audobon" / "buckets"
 
 
+def environment_of_programs(**more: str) -> dict[str, str]:
+    """Return the environment that a program of somebody else's is started with: this one, and more."""
+    return {**os.environ, **more}
+
+
 def default_folder() -> Path:
     """Return the data folder used when none is set."""
     return _home("XDG_DATA_HOME", "~/.local/share") / "audobon"
