@@ -9,7 +9,7 @@ OUTPUT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-queue storm-queue storm-storage setup lock cards samples clean
+.PHONY: help run test check infra format bench bench-queue storm-queue storm-storage setup lock cards samples cloud-fake clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ check: $(VENV)/.test ## Format, lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config .importlinter
+
+infra: $(VENV)/.test $(VENV)/.infra ## Hold infra/ against the provider's schema, our rules and checkov; no account, no network
+	$(BIN)/python -m pytest tests/infra -m "" $(ARGS)
 
 format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff format .
@@ -47,6 +50,9 @@ setup: $(VENV)/.test ## Create the environment with everything but the peers
 cards: $(VENV)/.test ## Measure the models anew and rewrite their cards
 	$(BIN)/python benchmarks/admit_models.py $(ARGS)
 
+cloud-fake: $(VENV)/.test ## Run a Google Cloud in effigy on this machine, and print the variables that lead there
+	@PYTHONPATH=tests $(BIN)/python -m fakes $(ARGS)
+
 samples: $(VENV)/.run ## Draw the sample comic anew
 	$(BIN)/python samples/draw.py
 
@@ -54,13 +60,16 @@ lock: ## Pin the dependencies anew
 	sh scripts/lock.sh
 
 clean: ## Remove the environments and caches; what you made in out/ stays
-	rm -rf $(VENV) .venv-peers build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-infra .venv-peers build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh run && touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh test && touch $@
+
+$(VENV)/.infra: $(VENV)/.test requirements/infra.txt
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh infra && touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh bench && touch $@

@@ -13,6 +13,7 @@ ALL = (
     "quality",
     "draft",
     "queue",
+    "dispatch",
     "engine",
     "resources",
     "prefetch",

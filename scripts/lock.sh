@@ -11,6 +11,6 @@ pin() {
         --no-emit-find-links --no-emit-trusted-host --no-header "$@"
 }
 pin pyproject.toml -o requirements/run.txt
-for name in build test bench; do
+for name in build test infra bench; do
     pin "requirements/$name.in" -o "requirements/$name.txt"
 done

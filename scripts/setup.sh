@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates .venv and installs one set of pinned dependencies: run, test or bench.
+# Creates .venv and installs one set of pinned dependencies: run, test, infra or bench.
 set -eu
 set_name=$1
 python=${PYTHON:-python3}
@@ -33,6 +33,12 @@ run)
 test)
     echo "installing the pinned dependencies of the tests"
     pip install --require-hashes -r requirements/test.txt
+    ;;
+infra)
+    # The scanner of the infrastructure wants other versions of what we use, so it lives apart.
+    echo "installing the pinned checks of infra/ into .venv-infra"
+    .venv/bin/python -m venv .venv-infra
+    .venv-infra/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/infra.txt
     ;;
 bench)
     # The peers bring another build of OpenCV, so they live apart.

@@ -6,10 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import audobon
+
+if TYPE_CHECKING:
+    from fakes.cloud import FakeCloud
 
 StartPython = Callable[..., "subprocess.Popen[str]"]
 
@@ -17,6 +21,19 @@ StartPython = Callable[..., "subprocess.Popen[str]"]
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="audobon-tests-")
 
 _SOURCE = str(Path(audobon.__file__).parents[1])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell what `live` means."""
+    config.addinivalue_line("markers", "live: speaks to real Google Cloud, which costs; by `-m live` alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what speaks to real Google Cloud, unless it was asked for by name."""
+    if "live" not in config.option.markexpr:
+        live = [item for item in items if item.get_closest_marker("live") is not None]
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if item not in live]
 
 
 @pytest.fixture
@@ -40,3 +57,19 @@ def start_python() -> Iterator[StartPython]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeCloud"]:
+    """A Google Cloud in effigy on loopback, which this process and those it starts speak to.
+
+    Its clock is `cloud.clock`, which only moves when it is turned.
+    """
+    # Few tests need it, and Google's packages are slow to import.
+    from fakes.clock import TurnedClock
+    from fakes.cloud import FakeCloud
+
+    with FakeCloud(clock=TurnedClock()) as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud

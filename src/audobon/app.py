@@ -45,6 +45,7 @@ from audobon.telemetry.recorder import ResourceRecorder
 from audobon.telemetry.resources import ResourceMonitor
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.backup.service import Backups
     from audobon.data.service import DataRoom
     from audobon.recovery.service import Recovery
@@ -99,7 +100,7 @@ class App:
         from audobon.data.certificate import KeepTimes
         from audobon.data.service import DataRoom
 
-        def places() -> list[Path]:
+        def places() -> "list[Location]":
             return [place.path for place in Places(self.folder, self.settings.backup.places).list()]
 
         return DataRoom(
@@ -242,7 +243,9 @@ def keyring_protectors(settings: Settings, *, ask: Ask | None = ask_at_terminal)
     passphrase = Passphrase(
         given=passphrase_from_environment(), file=Path(file).expanduser() if file else None, ask=ask
     )
-    return HereProtectors(keyrings_folder(), passphrase, wanted=settings.keys.protector)
+    return HereProtectors(
+        keyrings_folder(), passphrase, wanted=settings.keys.protector, cloud_key=settings.cloud.kms_key
+    )
 
 
 def _limits(settings: Settings) -> JobLimits:

@@ -13,15 +13,39 @@ from typing import Any
 import msgspec
 
 from audobon.errors import InvalidInput, Misconfigured
-from audobon.settings import Settings
+from audobon.settings import CRYPTO_KEY, Settings
 
 _PREFIX = "AUDOBON_"
 # No setting: it is read where it is needed, and never shown.
 _PASSPHRASE = _PREFIX + "KEYS_PASSPHRASE"
+# No settings either: they belong to a shell in which a person tries the cloud, and never to a file.
+_ENDPOINT = _PREFIX + "GCP_ENDPOINT_"
+# As in PATH, but gs://BUCKET stays together.
+_PLACES_PARTED = re.escape(os.pathsep) + r"(?!//)"
 _MOST_BYTES = 1 << 60
 _LARGEST_NUMBER = 1_000_000
 _MOST_WORKERS = 64
 _KINDS = ("page", "result", "other", "user")
+_PROTECTORS = ("auto", "secret-store", "passphrase", "unlock-file", "cloud-kms")
+_REGION = r"[a-z]+-[a-z]+\d+"
+_BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+_BUCKET_PLACE = f"gs://{_BUCKET}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+# What Google takes for a name: the pattern, and how a right one looks.
+_CLOUD_NAMES = {
+    "project": (r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "my-project"),
+    "region": (_REGION, "us-central1"),
+    "second_region": (_REGION, "europe-west1"),
+    "bucket": (_BUCKET, "my-project-audobon"),
+    "backup_bucket": (_BUCKET, "my-project-audobon-backup"),
+    "kms_key": (CRYPTO_KEY, "projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY"),
+    "tasks_queue_prefix": (r"[A-Za-z0-9-]{1,60}", "audobon"),
+    "service_url": (
+        r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/\S*)?",
+        "https://…run.app",
+    ),
+    "service_account": (r"[^\s@]+@[^\s@]+", "worker@PROJECT.iam.gserviceaccount.com"),
+    "database_instance": (r"[^\s:]+(:[^\s:]+)?:[^\s:]+:[^\s:]+", "PROJECT:REGION:NAME"),
+}
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -64,6 +88,26 @@ def keyrings_folder() -> Path:
 def passphrase_from_environment() -> str:
     """Return the keyring's passphrase as the environment has it; empty when it has none."""
     return os.environ.get(_PASSPHRASE, "")
+
+
+def endpoint_variable(api: str) -> str:
+    """Return the variable that says where an API of Google Cloud is spoken to."""
+    return _ENDPOINT + api.upper()
+
+
+def cloud_endpoint(api: str) -> str:
+    """Return where an API of Google Cloud is spoken to as the environment has it; empty when it has not."""
+    return os.environ.get(endpoint_variable(api), "")
+
+
+def spool_folder() -> Path:
+    """Return where that lies which is on its way into buckets; while nothing is, it may be deleted."""
+    return _home("XDG_CACHE_HOME", "~/.cache") / "audobon" / "buckets"
+
+
+def environment_of_programs(**more: str) -> dict[str, str]:
+    """Return the environment that a program of somebody else's is started with: this one, and more."""
+    return {**os.environ, **more}
 
 
 def default_folder() -> Path:
@@ -116,6 +160,8 @@ def _gather(path: Path | None) -> tuple[dict[str, tuple[Any, str]], list[str]]:
     for name, value in _read_file(file, is_required=path is not None).items():
         found[name] = (value, str(file))
     for variable, text in sorted(os.environ.items()):
+        if variable.startswith(_ENDPOINT):
+            continue
         if variable.startswith(_PREFIX) and variable not in (_PREFIX + "CONFIG", _PASSPHRASE):
             section, _, rest = variable.removeprefix(_PREFIX).lower().partition("_")
             found[f"{section}.{rest}"] = (text, variable)
@@ -157,13 +203,13 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
             name = f"{section.name}.{field.name}"
             if name in found:
                 value, origin = found[name]
-                if field.type == tuple[Path, ...] and isinstance(value, str):
-                    value = [part for part in value.split(os.pathsep) if part]
                 if name == "storage.keep_days" and isinstance(value, str):
                     value = _as_table(value)
                 try:
+                    if name == "backup.places":
+                        value = _as_places(value)
                     values[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_as_path)
-                except msgspec.ValidationError as error:
+                except (msgspec.ValidationError, ValueError) as error:
                     faults.append(f"{origin}: {name}: {error}")
         sections[section.name] = section.type(**values)
     settings = Settings(**sections)
@@ -174,6 +220,15 @@ def _build(found: dict[str, tuple[Any, str]], unknown: list[str]) -> Settings:
     if faults:
         raise Misconfigured("; ".join(faults), hint="audobon config show")
     return settings
+
+
+def _as_places(value: Any) -> Any:
+    """Return places as a list: folders as whole paths, buckets as they are; no list stays as it is."""
+    if isinstance(value, str):
+        value = [part for part in re.split(_PLACES_PARTED, value) if part]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return value
+    return [each if each.startswith("gs://") else str(_as_path(Path, each)) for each in value]
 
 
 def _as_table(text: str) -> Any:
@@ -215,8 +270,12 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("ship_seconds", "keep_days"):
         if not 0 < getattr(settings.database, name) <= _LARGEST_NUMBER:
             faults.append(f"database.{name} must lie above 0 and not above {_LARGEST_NUMBER}")
-    if settings.keys.protector not in ("auto", "secret-store", "passphrase", "unlock-file"):
-        faults.append("keys.protector must be auto, secret-store, passphrase or unlock-file")
+    if settings.keys.protector not in _PROTECTORS:
+        faults.append(f"keys.protector must be {', '.join(_PROTECTORS[:-1])} or {_PROTECTORS[-1]}")
+    for name, (pattern, example) in _CLOUD_NAMES.items():
+        text = getattr(settings.cloud, name)
+        if text and re.fullmatch(pattern, text) is None:
+            faults.append(f"cloud.{name} must look like {example}")
     if re.search(r"://[^/@]*:[^/@]*@|password=", settings.database.postgres_url):
         faults.append("database.postgres_url must not hold a password: put it into ~/.pgpass")
     for kind, days in settings.storage.keep_days.items():
@@ -241,6 +300,9 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_days"):
         if not 0 <= getattr(settings.backup, name) <= _LARGEST_NUMBER:
             faults.append(f"backup.{name} must lie between 0 and {_LARGEST_NUMBER}")
+    for place in settings.backup.places:
+        if place.startswith("gs://") and not re.fullmatch(_BUCKET_PLACE, place):
+            faults.append(f"backup.places: {place} is not written like gs://my-bucket/audobon")
     if settings.logs.level not in ("debug", "info", "warning", "error"):
         faults.append("logs.level must be debug, info, warning or error")
     for name, value in msgspec.to_builtins(settings.pictures).items():

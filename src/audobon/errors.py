@@ -12,7 +12,8 @@ AudobonError
 │   ├── UnsafeModel
 │   └── UnknownOperation
 ├── Misconfigured
-│   └── NewerFormat
+│   ├── NewerFormat
+│   └── CloudMisconfigured
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── ModelNotFound
@@ -25,7 +26,8 @@ AudobonError
 │   ├── JobNotFound
 │   ├── QueueNotFound
 │   ├── TaskNotFound
-│   └── ScheduleNotFound
+│   ├── ScheduleNotFound
+│   └── CloudNotFound
 ├── Conflict
 │   ├── OutputExists
 │   ├── ObjectExists
@@ -34,16 +36,20 @@ AudobonError
 │   ├── ClockBehind
 │   ├── AlreadyRunning
 │   ├── LeaseLost
-│   └── QueueDrained
+│   ├── QueueDrained
+│   └── CloudConflict
 ├── Denied
-│   └── WrongPassphrase
+│   ├── WrongPassphrase
+│   └── CloudDenied
 ├── Exhausted
 │   ├── MemoryTooSmall
 │   ├── DiskFull
 │   ├── DeadlineExceeded
-│   └── Cancelled
+│   ├── Cancelled
+│   └── QuotaExceeded
 ├── Unavailable
-│   └── WorkerDied
+│   ├── WorkerDied
+│   └── CloudUnavailable
 ├── Corrupt
 │   ├── CorruptModel
 │   ├── CorruptBlob
@@ -137,6 +143,12 @@ class NewerFormat(Misconfigured):
     code = "newer_format"
 
 
+class CloudMisconfigured(Misconfigured):
+    """Google Cloud cannot do it as the project or the request stands: an API is off, a name is wrong."""
+
+    code = "cloud_misconfigured"
+
+
 class NotFound(AudobonError):
     """The thing named does not exist."""
 
@@ -215,6 +227,12 @@ class ScheduleNotFound(NotFound):
     code = "schedule_not_found"
 
 
+class CloudNotFound(NotFound):
+    """Google Cloud has no resource of this name, or hides it."""
+
+    code = "cloud_not_found"
+
+
 class Conflict(AudobonError):
     """The request contradicts the present state."""
 
@@ -269,6 +287,12 @@ class QueueDrained(Conflict):
     code = "queue_drained"
 
 
+class CloudConflict(Conflict):
+    """Google Cloud has it in another state than was asked for: it exists, or somebody was faster."""
+
+    code = "cloud_conflict"
+
+
 class Denied(AudobonError):
     """The system or a policy does not allow it."""
 
@@ -279,6 +303,12 @@ class WrongPassphrase(Denied):
     """The passphrase, or the recovery words, do not open it; or none was given."""
 
     code = "wrong_passphrase"
+
+
+class CloudDenied(Denied):
+    """Google Cloud does not know who asks, or does not allow it."""
+
+    code = "cloud_denied"
 
 
 class Exhausted(AudobonError):
@@ -311,6 +341,12 @@ class Cancelled(Exhausted):
     code, retry = "cancelled", False
 
 
+class QuotaExceeded(Exhausted):
+    """A quota of Google Cloud is used up for now."""
+
+    code = "quota_exceeded"
+
+
 class Unavailable(AudobonError):
     """A part that is needed does not answer."""
 
@@ -321,6 +357,12 @@ class WorkerDied(Unavailable):
     """A process doing the work ended without a result."""
 
     code = "worker_died"
+
+
+class CloudUnavailable(Unavailable):
+    """Google Cloud does not answer, or the network to it does not carry."""
+
+    code = "cloud_unavailable"
 
 
 class Corrupt(AudobonError):

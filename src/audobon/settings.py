@@ -4,6 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+CRYPTO_KEY = r"projects/[^/]+/locations/[^/]+/keyRings/[\w-]{1,63}/cryptoKeys/[\w-]{1,63}"
+"""What the name of a key of Cloud KMS looks like, as a regular expression."""
+
 
 class StorageSettings(msgspec.Struct, frozen=True):
     """Where Audobon keeps what it needs.
@@ -43,7 +46,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True):
 class KeySettings(msgspec.Struct, frozen=True):
     """How the keyring is protected.
 
-    protector        of a keyring that is made: auto, secret-store, passphrase or unlock-file
+    protector        of a keyring that is made: auto, secret-store, passphrase, unlock-file or cloud-kms
     passphrase_file  its first line is the passphrase; empty: AUDOBON_KEYS_PASSPHRASE, or asked
     """
 
@@ -125,13 +128,13 @@ class CacheSettings(msgspec.Struct, frozen=True):
 class BackupSettings(msgspec.Struct, frozen=True):
     """Where backups go and how long they are kept.
 
-    places           folders, best on other disks; in a variable, parted as in PATH
+    places           folders, best on other disks, or gs://BUCKET/PREFIX; in a variable, parted as in PATH
     max_hours        an older newest backup raises the alarm
     max_drill_hours  so does an older last drill
     keep_last, keep_daily, keep_weekly, keep_monthly, keep_days   what `audobon backup prune` leaves
     """
 
-    places: tuple[Path, ...] = ()
+    places: tuple[str, ...] = ()
     max_hours: float = 26.0
     max_drill_hours: float = 26.0
     keep_last: int = 3
@@ -148,6 +151,31 @@ class DataSettings(msgspec.Struct, frozen=True):
     """
 
     project: str = ""
+
+
+class CloudSettings(msgspec.Struct, frozen=True):
+    """The project's Google Cloud side; nothing of it is touched while nothing is set.
+
+    project               its id
+    region, second_region where work is done, and where the second copy of backups lies
+    bucket, backup_bucket names of the buckets for what is stored, and for backups
+    kms_key               what protects keyrings: projects/…/locations/…/keyRings/…/cryptoKeys/…
+    tasks_queue_prefix    what the names of its queues in Cloud Tasks begin with
+    service_url           where the worker service answers: https://…
+    service_account       as whom tasks are delivered to it: …@….iam.gserviceaccount.com
+    database_instance     of Cloud SQL: project:region:instance
+    """
+
+    project: str = ""
+    region: str = "us-central1"
+    second_region: str = ""
+    bucket: str = ""
+    backup_bucket: str = ""
+    kms_key: str = ""
+    tasks_queue_prefix: str = "audobon"
+    service_url: str = ""
+    service_account: str = ""
+    database_instance: str = ""
 
 
 class LogSettings(msgspec.Struct, frozen=True):
@@ -174,3 +202,4 @@ class Settings(msgspec.Struct, frozen=True):
     backup: BackupSettings = BackupSettings()
     logs: LogSettings = LogSettings()
     data: DataSettings = DataSettings()
+    cloud: CloudSettings = CloudSettings()

@@ -1,6 +1,6 @@
 """The storm: kills by the hundred, power cuts in effigy, and a report of what they cost.
 
-run.py [--kills 500] [--cuts 300] [--seed N] [--only light|product|power]
+run.py [--kills 500] [--cuts 300] [--tasks 10000] [--seed N] [--only light|product|power|cloud [--keep]]
 Ends with status 1 when anything acknowledged was lost, published twice, or is stuck.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cloud_storm import CloudStorm
 from light_storm import LightStorm
 from power_cut import cut_power
 from product_storm import ProductStorm
@@ -31,14 +32,17 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--cuts", type=int, default=300)
+    parser.add_argument("--tasks", type=int, default=10_000, help="that go through the cloud")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    parser.add_argument("--only", choices=["light", "product", "power"])
+    parser.add_argument("--only", choices=["light", "product", "power", "cloud"])
+    parser.add_argument("--keep", action="store_true", help="with --only: keep the report of that part too")
     asked = parser.parse_args()
     product_kills = round(asked.kills * _PRODUCT_SHARE)
     parts: dict[str, Callable[[Path], dict[str, Any] | None]] = {
         "light": lambda folder: LightStorm(folder, kills=asked.kills - product_kills, seed=asked.seed).run(),
         "product": lambda folder: ProductStorm(folder, kills=product_kills, seed=asked.seed).run(),
         "power": lambda folder: cut_power(folder, cuts=asked.cuts, tasks=_POWER_TASKS, seed=asked.seed),
+        "cloud": lambda folder: CloudStorm(folder, tasks=asked.tasks, seed=asked.seed).run(),
     }
     print(f"seed {asked.seed}")
     report: dict[str, Any] = {"seed": asked.seed}
@@ -56,6 +60,8 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"  kept for a look: {folder}")
+    if asked.keep and asked.only is not None:
+        _save(report, RESULTS.with_name(f"queue-{asked.only}.json"))
     if asked.only is None:
         report["noticed_when_broken"] = noticed = _teeth(asked.seed)
         for breaking, count in noticed.items():
@@ -63,11 +69,15 @@ def main() -> int:
         if not all(noticed.values()):
             print("\nthe storm does not notice a broken queue: its findings mean nothing")
             return 1
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        _save(report, RESULTS)
     faults = sum(_faults(found) for found in report.values() if isinstance(found, dict) and "wrong" in found)
     print(f"\n{'nothing was lost, published twice or stuck' if faults == 0 else f'{faults} FAULTS'}")
     return int(faults > 0)
+
+
+def _save(report: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def _teeth(seed: int) -> dict[str, int]:
@@ -80,6 +90,9 @@ def _teeth(seed: int) -> dict[str, int]:
         cut = cut_power(Path(folder), cuts=60, tasks=100, seed=seed, breaking="unsynced")
         if cut is not None:
             noticed["acknowledged before the disk"] = _faults(cut)
+    with tempfile.TemporaryDirectory(prefix="audobon-storm-") as folder:
+        found = CloudStorm(Path(folder), tasks=500, seed=seed, breaking="unfenced").run()
+        noticed["every delivery is taken up"] = _faults(found)
     return noticed
 
 

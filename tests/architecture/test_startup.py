@@ -10,7 +10,10 @@ import pytest
 
 from audobon.database.service import Database
 
-HEAVY = {"onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr", "psycopg"}
+HEAVY = {
+    "onnxruntime", "onnx", "cv2", "numpy", "PIL", "sqlalchemy", "alembic", "rich", "rapidocr", "psycopg",
+    "google", "grpc", "requests",
+}  # fmt: skip
 
 
 def imported_by(*arguments: str, **variables: object) -> set[str]:

@@ -3,10 +3,15 @@
 import io
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from queue_desk import Desk
+
+if TYPE_CHECKING:
+    from fakes.cloud import FakeCloud
 
 SECRET = "correct horse battery"
 
@@ -201,7 +206,44 @@ def test_a_protector_that_nobody_knows_is_a_fault_of_the_settings(
     monkeypatch.setenv("AUDOBON_KEYS_PROTECTOR", "a-dog")
     code, _, err = run(desk, "keys", "status")
     assert code == 3
-    assert "keys.protector must be auto, secret-store, passphrase or unlock-file" in err
+    assert "keys.protector must be auto, secret-store, passphrase, unlock-file or cloud-kms" in err
+
+
+CRYPTO_KEY = "projects/p/locations/us-central1/keyRings/audobon/cryptoKeys/keyrings"
+
+
+def test_a_keyring_is_locked_by_cloud_kms_and_a_disabled_version_says_how_to_enable_it(
+    desk: Desk, cloud: "FakeCloud", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # gRPC reckons deadlines by the time of day.
+    desk.now = datetime.now(UTC).timestamp()
+    version = cloud.kms.make_key(CRYPTO_KEY) + "/cryptoKeyVersions/1"
+    monkeypatch.setenv("AUDOBON_CLOUD_KMS_KEY", CRYPTO_KEY)
+    ask = ("keys", "protect", "--with", "cloud-kms")
+    would = "the keyring would be protected by cloud-kms; before: unlock-file\n"
+    assert run(desk, *ask, "--dry-run") == (0, "", would)
+    assert cloud.calls == []
+    assert run(desk, *ask) == (0, "", "the keyring is protected by cloud-kms; before: unlock-file\n")
+    _, out, _ = run(desk, "keys", "status")
+    assert "protected by  cloud-kms, version 1\n" in out
+    assert f"locked by     {version}\n" in out
+    cloud.kms.disable(version)
+    assert run(desk, "keys", "status") == (
+        3,
+        "",
+        f"error: {version}, which unlocks the keyring, cannot be used: it is DISABLED\n"
+        f"hint: gcloud kms keys versions enable {version}\n",
+    )
+
+
+def test_without_a_key_in_the_settings_a_keyring_is_not_locked_by_cloud_kms(desk: Desk) -> None:
+    assert run(desk, "keys", "protect", "--with", "cloud-kms") == (
+        3,
+        "",
+        "error: no key of Cloud KMS is set\n"
+        "hint: cloud.kms_key = projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY\n",
+    )
+    assert json.loads(run(desk, "keys", "status", "--json")[1])["protector"] == "unlock-file"
 
 
 def test_a_damaged_keystore_ends_status_with_its_own_code(desk: Desk) -> None:

@@ -6,8 +6,8 @@ from queue_of_pages import TurnedClock
 from audobon.compute.clock_watch import ClockWatch
 from audobon.compute.restarts import Restarts
 from audobon.compute.stopping import Stalls, Stopping
-from audobon.compute.vanished import Vanished, boot_id
 from audobon.queue.tasks import Owner, StopRequest
+from audobon.queue.vanished import Vanished, boot_id
 
 
 @pytest.fixture

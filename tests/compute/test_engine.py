@@ -13,13 +13,13 @@ from queue_of_pages import POOL, TurnedClock, add_pages, queue_of_pages
 from audobon.compute.engine import Engine
 from audobon.compute.engine_news import News
 from audobon.compute.engine_settings import EngineSettings
-from audobon.compute.vanished import boot_id
 from audobon.errors import AlreadyRunning, Unavailable
 from audobon.pages.picture_limits import PictureLimits
 from audobon.queue.embedded import SqliteQueue
 from audobon.queue.figures import PoolFigures
 from audobon.queue.rules import QueueRules
 from audobon.queue.tasks import Claimant, Needs, NewTask, Owner
+from audobon.queue.vanished import boot_id
 from audobon.telemetry.logs import Log
 
 MB = 1 << 20

@@ -100,7 +100,7 @@ def test_a_section_of_another_shape_is_refused(home: Path, text: str) -> None:
 def test_all_faults_are_named_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         home,
-        "[memory]\nshare = 2\nbudget = 'lots'\n[models]\nthreads = 'many'\ndevice = 'tpu'\n[colour]\nx = 1\n",
+        "[memory]\nshare = 2\nbudget = 'lots'\n[models]\nthreads = 'many'\ndevice = 'tpu'\n[qq]\nx = 1\n",
     )
     monkeypatch.setenv("AUDOBON_ARCHIVES_MAX_ENTRIES", "0")
     monkeypatch.setenv("AUDOBON_LOGS_LEVEL", "loud")
@@ -108,7 +108,7 @@ def test_all_faults_are_named_at_once(home: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(Misconfigured) as caught:
         load()
     assert caught.value.message.split("; ") == [
-        f"{path}: unknown setting colour.x",
+        f"{path}: unknown setting qq.x",
         f"{path}: models.threads: Expected `int`, got `str`",
         "memory.share must lie above 0 and not above 1",
         "memory.budget: 'lots' is not an amount of memory",
@@ -200,3 +200,34 @@ def test_less_than_a_megabyte_is_taken_for_a_forgotten_unit(text: str, count: in
         parse_bytes(text)
     assert caught.value.message == f"{text.strip()} is only {count} bytes"
     assert caught.value.hint == "write it like 400MB or 1.5GB"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("project", "My Project"),
+        ("region", "europe"),
+        ("bucket", "gs://pages"),
+        ("kms_key", "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"),
+        ("service_url", "http://worker.example.net"),
+        ("service_account", "worker"),
+        ("database_instance", "production"),
+    ],
+)
+def test_a_name_that_google_would_not_take_is_a_fault(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(f"AUDOBON_CLOUD_{name.upper()}", text)
+    with pytest.raises(Misconfigured, match=f"cloud.{name} must look like"):
+        load()
+
+
+def test_names_that_google_takes_are_taken(home: Path) -> None:
+    write(
+        home,
+        '[cloud]\nproject = "example.com:my-project-1"\nregion = "europe-west10"\nbucket = "pages.x.com"\n'
+        'kms_key = "projects/p/locations/global/keyRings/r/cryptoKeys/k"\n'
+        'service_url = "http://127.0.0.1:8080/tasks"\nservice_account = "w@p.iam.gserviceaccount.com"\n'
+        'database_instance = "example.com:my-project-1:us-central1:production"\n',
+    )
+    assert load().cloud.region == "europe-west10"

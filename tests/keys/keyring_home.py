@@ -56,12 +56,14 @@ class Home:
         self.unlock_folder = folder / "keyrings"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.backend: MemoryBackend | None = None
+        self.cloud_key = ""
 
     def protectors(self, passphrase: str = "", *, wanted: str = "auto") -> CheapProtectors:
         return CheapProtectors(
             self.unlock_folder,
             Passphrase(given=passphrase),
             wanted=wanted,
+            cloud_key=self.cloud_key,
             find_store=lambda: self.backend,
         )
 

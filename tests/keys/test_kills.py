@@ -19,6 +19,7 @@ from audobon.keys.service import PERSONAL, Keys
 StartPython = Callable[..., "subprocess.Popen[str]"]
 
 WORDS = "correct horse battery"
+CRYPTO_KEY = "projects/p/locations/us-central1/keyRings/audobon/cryptoKeys/keyrings"
 
 KILLED = """
 import json, os, signal, sys
@@ -141,6 +142,13 @@ def _protect(case: Case) -> None:
         keys.protect("passphrase", passphrase=Passphrase(given=WORDS))
 
 
+def _lock(case: Case) -> None:
+    case.home.cloud_key = CRYPTO_KEY
+    keys = case.home.open(WORDS)
+    if keys.status().protector != "cloud-kms":
+        keys.protect("cloud-kms")
+
+
 def _import(case: Case) -> None:
     import_recovery(
         case.home.folder,
@@ -151,7 +159,14 @@ def _import(case: Case) -> None:
     )
 
 
-ACTS = {"rotate": _rotate, "rewrap": _rewrap, "erase": _erase, "protect": _protect, "import": _import}
+ACTS = {
+    "rotate": _rotate,
+    "rewrap": _rewrap,
+    "erase": _erase,
+    "protect": _protect,
+    "lock": _lock,
+    "import": _import,
+}
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +179,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_a_kill_at_any_step_loses_nothing(
-    act: str, template: Path, tmp_path: Path, start_python: StartPython, monkeypatch: pytest.MonkeyPatch
+    act: str,
+    template: Path,
+    tmp_path: Path,
+    start_python: StartPython,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setattr(rotation, "_BATCH", 8)
+    if act == "lock":
+        request.getfixturevalue("cloud").kms.make_key(CRYPTO_KEY)
     for count in range(1, 200):
         case = Case(tmp_path / str(count))
         shutil.rmtree(case.home.folder)
@@ -199,10 +221,11 @@ def _assert_settled(case: Case, keys: Keys, act: str) -> None:
     assert not case.home.keystore.with_name("keystore.db-journal").exists()
     if act == "rewrap":
         assert status.rewrapped == 20
-    if act == "protect":
-        assert status.protector == "passphrase"
+    if act in ("protect", "lock"):
+        protector = {"protect": "passphrase", "lock": "cloud-kms"}[act]
+        assert status.protector == protector
         names = [path.name for path in case.home.unlock_folder.iterdir()]
-        assert [name.split(".")[1] for name in names if name != case.facts["of_template"]] == ["passphrase"]
+        assert [name.split(".")[1] for name in names if name != case.facts["of_template"]] == [protector]
 
 
 def test_the_check_has_teeth(template: Path, tmp_path: Path) -> None:

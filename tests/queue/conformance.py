@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from conformance_adding import Adding
-from conformance_handout import HandingOut
+from conformance_handout import HandingOut, PreferringWarm
 from conformance_limits import Limiting
 from conformance_looking import Looking
 from conformance_memory import CountingMemory
@@ -37,6 +37,7 @@ OpenQueue = Callable[[], Queue]
 class QueueConformance(
     Adding,
     HandingOut,
+    PreferringWarm,
     Foretelling,
     CountingMemory,
     Limiting,

@@ -98,40 +98,6 @@ class HandingOut:
             found += names(leases)
         assert found == expected
 
-    def test_a_model_in_memory_goes_first_for_as_long_as_its_bonus(
-        self, queue: Queue, clock: TurnedClock
-    ) -> None:
-        queue.configure(QueueRules(name="batch", warm_bonus_seconds=30.0))
-        add(queue, new_task("cold", model="cold"))
-        clock.seconds += 29
-        add(queue, new_task("warm", model="warm"))
-        clock.seconds += 2
-        add(queue, new_task("too late", model="warm"))
-        warm = frozenset({"warm"})
-        assert claimed_names(queue, models=warm) == ["warm", "cold", "too late"]
-
-    def test_a_stream_for_the_model_in_memory_passes_another_task_over_for_its_bonus_at_most(
-        self, queue: Queue, clock: TurnedClock
-    ) -> None:
-        queue.configure(QueueRules(name="batch", warm_bonus_seconds=30.0))
-        add(queue, new_task("cold", model="cold"))
-        began = clock.seconds
-        while True:
-            add(queue, new_task("warm", model="warm"))
-            if names(claim(queue, models=frozenset({"warm"}))) == ["cold"]:
-                break
-            clock.seconds += 1
-            assert clock.seconds - began <= 31
-
-    def test_the_bonus_holds_for_a_batch_too(self, queue: Queue, clock: TurnedClock) -> None:
-        queue.configure(QueueRules(name="batch", warm_bonus_seconds=2.5))
-        for number in range(4):
-            add(queue, new_task(f"cold {number}", model="cold"), new_task(f"warm {number}", model="warm"))
-            clock.seconds += 1
-        found = names(claim(queue, limit=8, models=frozenset({"warm"})))
-        order = sorted(range(8), key=lambda index: (index // 2 - 2.5 * (index % 2), index))
-        assert found == [f"{('cold', 'warm')[index % 2]} {index // 2}" for index in order]
-
     def test_a_worker_gets_only_kinds_it_can_do(self, queue: Queue) -> None:
         add(queue, new_task("page", kind="page"), new_task("prune", kind="prune"))
         assert claimed_names(queue, kinds=frozenset()) == []
@@ -212,3 +178,41 @@ class HandingOut:
         add(queue, "a", "b")
         clock.seconds -= 3600
         assert claimed_names(queue) == ["a", "b"]
+
+
+class PreferringWarm:
+    """claim, where a worker holds models in memory."""
+
+    def test_a_model_in_memory_goes_first_for_as_long_as_its_bonus(
+        self, queue: Queue, clock: TurnedClock
+    ) -> None:
+        queue.configure(QueueRules(name="batch", warm_bonus_seconds=30.0))
+        add(queue, new_task("cold", model="cold"))
+        clock.seconds += 29
+        add(queue, new_task("warm", model="warm"))
+        clock.seconds += 2
+        add(queue, new_task("too late", model="warm"))
+        warm = frozenset({"warm"})
+        assert claimed_names(queue, models=warm) == ["warm", "cold", "too late"]
+
+    def test_a_stream_for_the_model_in_memory_passes_another_task_over_for_its_bonus_at_most(
+        self, queue: Queue, clock: TurnedClock
+    ) -> None:
+        queue.configure(QueueRules(name="batch", warm_bonus_seconds=30.0))
+        add(queue, new_task("cold", model="cold"))
+        began = clock.seconds
+        while True:
+            add(queue, new_task("warm", model="warm"))
+            if names(claim(queue, models=frozenset({"warm"}))) == ["cold"]:
+                break
+            clock.seconds += 1
+            assert clock.seconds - began <= 31
+
+    def test_the_bonus_holds_for_a_batch_too(self, queue: Queue, clock: TurnedClock) -> None:
+        queue.configure(QueueRules(name="batch", warm_bonus_seconds=2.5))
+        for number in range(4):
+            add(queue, new_task(f"cold {number}", model="cold"), new_task(f"warm {number}", model="warm"))
+            clock.seconds += 1
+        found = names(claim(queue, limit=8, models=frozenset({"warm"})))
+        order = sorted(range(8), key=lambda index: (index // 2 - 2.5 * (index % 2), index))
+        assert found == [f"{('cold', 'warm')[index % 2]} {index // 2}" for index in order]

@@ -69,6 +69,11 @@ def get(store: ObjectStore, name: str) -> bytes:
         return file.read()
 
 
+def mend(store: ObjectStore, name: str) -> None:
+    with store.replacing(name) as file:
+        file.write(b"mended")
+
+
 def names(listed: Iterator[ObjectInfo]) -> list[str]:
     return [info.name for info in listed]
 
@@ -324,6 +329,55 @@ class ObjectStoreConformance:
             is_over.set()
             mover.join()
 
+    @pytest.mark.parametrize("tier", TIERS)
+    def test_an_object_is_mended_in_one_stroke(
+        self, store: ObjectStore, tier: Tier, kept: Callable[[], int]
+    ) -> None:
+        put(store, "page/one.pack", b"damaged", "nearline")
+        with store.replacing("page/one.pack", tier=tier) as file:
+            file.write(b"mended")
+            file.seek(0)
+            assert file.read() == b"mended"
+            assert get(store, "page/one.pack") == b"damaged"
+        assert get(store, "page/one.pack") == b"mended"
+        assert [(info.name, info.tier) for info in store.list()] == [("page/one.pack", tier)]
+        with store.replacing("page/two.pack") as file:
+            file.write(b"new")
+        assert (get(store, "page/two.pack"), kept()) == (b"new", 2)
+
+    def test_mending_that_fails_leaves_the_object_as_it_was(
+        self, store: ObjectStore, kept: Callable[[], int]
+    ) -> None:
+        def fail() -> None:
+            with store.replacing("page/one.pack") as file:
+                file.write(b"half")
+                raise KeyboardInterrupt
+
+        put(store, "page/one.pack", b"damaged")
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert (get(store, "page/one.pack"), kept()) == (b"damaged", 1)
+
+    def test_what_the_living_write_is_not_taken_for_abandoned(self, store: ObjectStore) -> None:
+        with store.create("page/one.pack") as file:
+            file.write(b"half")
+            file.flush()
+            store.clear_abandoned()
+            file.write(b"whole")
+        assert get(store, "page/one.pack") == b"halfwhole"
+
+    def test_what_the_dead_wrote_is_cleared(
+        self, store: ObjectStore, opening: str, start_python: StartPython, kept: Callable[[], int]
+    ) -> None:
+        writer = start_python(STOPS_WITHIN.format(opening=opening))
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        writer.kill()
+        writer.wait()
+        assert kept() == 1
+        store.clear_abandoned()
+        assert kept() == 0
+
     def test_who_may_only_read_writes_nothing(self, open_store: OpenStore) -> None:
         put(open_store(), "page/one.pack")
         store = open_store("read")
@@ -333,6 +387,7 @@ class ObjectStoreConformance:
             lambda: put(store, "page/two.pack"),
             lambda: store.delete("page/one.pack"),
             lambda: store.set_tier("page/one.pack", "archive"),
+            lambda: mend(store, "page/one.pack"),
             lambda: store.clear_unfinished(before=0),
         ):
             with pytest.raises(Denied):
@@ -345,6 +400,7 @@ class ObjectStoreConformance:
         for deed in (
             lambda: store.delete("page/one.pack"),
             lambda: store.set_tier("page/one.pack", "archive"),
+            lambda: mend(store, "page/one.pack"),
             lambda: store.clear_unfinished(before=0),
         ):
             with pytest.raises(Denied):

@@ -7,15 +7,16 @@ import blake3
 import msgspec
 
 from audobon.atomic import disk_errors, make_private_folder, write_bytes
-from audobon.errors import Conflict, Corrupt, NotFound
+from audobon.backup.locations import Location, parse_location
+from audobon.errors import AudobonError, Conflict, Corrupt, NotFound
 
 PLACES_FILE = "places.json"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A folder for backups; `origin` is where it is named: "settings" or "added"."""
+    """Where backups go; `origin` is where it is named: "settings" or "added"."""
 
-    path: Path
+    path: Location
     origin: str
 
 
@@ -29,17 +30,17 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Places:
     """The places of a data folder; those added by command stand in places.json."""
 
-    def __init__(self, folder: Path, configured: Iterable[Path]) -> None:
+    def __init__(self, folder: Path, configured: Iterable[str]) -> None:
         self._path = folder / PLACES_FILE
-        self._configured = [path.absolute() for path in configured]
+        self._configured = [parse_location(text).absolute() for text in configured]
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Location) -> None:
         """Note a place for good; one that is known already stays as it is."""
         path = path.absolute()
         if all(place.path != path for place in self.list()):
             self._write([*self._added(), path])
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: Location) -> None:
         """Forget a place; what lies there stays. raises NotFound, Conflict when the settings name it."""
         path = path.absolute()
         if path in self._configured:
@@ -49,7 +50,7 @@ class Places:
             raise NotFound(f"{path} is no place for backups", hint="audobon backup list")
         self._write([each for each in added if each != path])
 
-    def _added(self) -> list[Path]:
+    def _added(self) -> list[Location]:
         with disk_errors(self._path):
             try:
                 data = self._path.read_bytes()
@@ -59,14 +60,14 @@ class Places:
             found = msgspec.json.decode(data, type=_File)
             if found.check not in ("", _check(found.places)):
                 raise ValueError("another check")
-            return [Path(text) for text in found.places]
-        except ValueError as error:
+            return [parse_location(text) for text in found.places]
+        except (ValueError, AudobonError) as error:
             raise Corrupt(
                 f"{self._path} is not as it was written",
                 hint="move it away, and add the places again: audobon backup add PATH",
             ) from error
 
-    def _write(self, paths: list[Path]) -> None:
+    def _write(self, paths: list[Location]) -> None:
         with disk_errors(self._path):
             make_private_folder(self._path.parent)
         texts = [str(path) for path in paths]

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
 from typing import IO
 
 import blake3
 import msgspec
 
-from audobon.atomic import disk_errors
 from audobon.backup.files import small_files
+from audobon.backup.locations import Location, open_store
 from audobon.backup.manifest import FOLDER, Manifest, Pruning, object_name
 from audobon.backup.repository import (
     CARD,
@@ -42,7 +41,6 @@ from audobon.errors import (
 )
 from audobon.ids import new_id
 from audobon.keys.service import Keys
-from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.port import ObjectStore
 
 _PIECE_BYTES = 1 << 20
@@ -215,7 +213,7 @@ def copy_out(repository: Repository, name: str, digest: str | None, make: Make) 
             raise CorruptBackup(f"{repository.path / name} is not as it was written")
 
 
-def mend_card(path: Path, keys: Keys) -> bool:
+def mend_card(path: Location, keys: Keys) -> bool:
     """Write the card of a place anew when it is damaged or gone; tell whether it was.
 
     Only where a manifest bears the signature of these keys.
@@ -229,7 +227,7 @@ def mend_card(path: Path, keys: Keys) -> bool:
         raise
     except NewerFormat:
         # A flipped bit in its format does not make it a newer one: that would be signed.
-        with FolderObjectStore({"standard": path}, rights="read").open(CARD) as file:
+        with open_store(path, rights="read").open(CARD) as file:
             if known is None or is_signed(file.read(), RepositoryCard, public_key=keys.public_signing_key):
                 raise
     except AudobonError as error:
@@ -242,13 +240,13 @@ def mend_card(path: Path, keys: Keys) -> bool:
     card = RepositoryCard(
         id=known.repository, keystore_id=keys.id, public_key=keys.public_signing_key, created_at=known.at
     )
-    with disk_errors(path), FolderObjectStore({"standard": path}).replacing(CARD) as file:
+    with open_store(path, rights="full").replacing(CARD) as file:
         file.write(signed(card, keys))
     return True
 
 
-def _known_manifest(path: Path, keys: Keys) -> Manifest | None:
-    store = FolderObjectStore({"standard": path}, rights="read")
+def _known_manifest(path: Location, keys: Keys) -> Manifest | None:
+    store = open_store(path, rights="read")
     for info in store.list(f"{FOLDER}/"):
         with suppress(AudobonError), store.open(info.name) as file:
             manifest = opened(file.read(), Manifest, public_key=keys.public_signing_key, name=info.name)

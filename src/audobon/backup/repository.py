@@ -2,13 +2,15 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import blake3
 import msgspec
 
 from audobon.atomic import disk_errors
+from audobon.backup import bucket_turns
+from audobon.backup.locations import Location, lock_file, open_store
 from audobon.backup.manifest import FOLDER, Manifest, PackEntry, Pruning, object_name
 from audobon.backup.signed import Document, Signer, opened, signed, unproved
 from audobon.errors import (
@@ -24,7 +26,7 @@ from audobon.ids import new_id
 from audobon.keys.service import Keys
 from audobon.processes import FileLock
 from audobon.storage.embedded import FolderObjectStore
-from audobon.storage.port import Rights
+from audobon.storage.port import ObjectStore, Rights
 
 CARD = "repository.json"
 PACKS = "packs/"
@@ -60,24 +62,38 @@ class Stored(msgspec.Struct, frozen=True):
 class Repository:
     """The objects of a place, with the rights that were asked for.
 
-    path    the folder
+    path    where it is
     card    who it is; `demand_owner` proves whose, and so does `open_repository` when it has keys
     """
 
-    def __init__(self, path: Path, card: RepositoryCard, rights: Rights) -> None:
+    def __init__(self, path: Location, card: RepositoryCard, store: ObjectStore, rights: Rights) -> None:
         self.path = path
         self.card = card
-        self.store = FolderObjectStore({"standard": path}, rights=rights)
+        self.store = store
+        self._rights = rights
 
     @contextmanager
     def using(self, *, alone: bool = False) -> Iterator[None]:
         """Keep objects from being removed meanwhile; alone: keep everybody else from adding any.
 
-        raises  AlreadyRunning when it cannot be had alone now
+        raises  AlreadyRunning when it cannot be had alone now; of a bucket, also while another machine has it
+                alone
         """
         purpose = "work with the backups of this place" if alone else "removing old backups"
-        with FileLock(self.path / ".lock", purpose=purpose, wait=not alone, shared=not alone):
+        lock = FileLock(lock_file(self.path), purpose=purpose, wait=not alone, shared=not alone)
+        with lock, self._turn(alone=alone):
             yield
+
+    def _turn(self, *, alone: bool) -> AbstractContextManager[None]:
+        """Return what keeps other machines away: of a folder the lock does."""
+        if isinstance(self.path, Path):
+            return nullcontext()
+        if alone:
+            return bucket_turns.alone(open_store(self.path, rights="full"))
+        if self._rights == "read":
+            bucket_turns.refuse_while_alone(self.store)
+            return nullcontext()
+        return bucket_turns.adding(self.store)
 
     def demand_owner(self, keys: Keys) -> None:
         """Refuse a repository of other keys. raises ForeignRepository."""
@@ -176,6 +192,10 @@ class Repository:
         self.write(object_name(manifest.number), data)
         return Stored(manifest, blake3.blake3(data).hexdigest())
 
+    def file_of(self, name: str) -> Path | None:
+        """Return the file that an object is; None where it is none of this machine. raises ObjectNotFound."""
+        return self.store.path(name) if isinstance(self.store, FolderObjectStore) else None
+
     def newest_keystore(self) -> str | None:
         """Return the name of the newest export of the keystore; None when there is none."""
         return max((info.name for info in self.store.list(KEYSTORES)), default=None)
@@ -197,25 +217,16 @@ def pruning_name(pruning_id: str, data: bytes) -> str:
     return f"{PRUNINGS}{pruning_id}-{blake3.blake3(data).hexdigest(8)}.json"
 
 
-def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Repository:
+def open_repository(path: Location, keys: Keys | None, *, rights: Rights) -> Repository:
     """Return the repository of a place.
 
     keys    whose it must be; None: nobody's yet, its card is taken as it is
     raises  Unavailable when the place is not there, ForeignRepository, NewerFormat, CorruptBackup
     """
-    name = path / CARD
-    with disk_errors(name):
-        if not path.is_dir():
-            raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
-        try:
-            data = name.read_bytes()
-        except FileNotFoundError:
-            raise Unavailable(
-                f"{path} holds no backups: it has no {CARD}",
-                hint=f"is its disk mounted? To begin backups there: audobon backup add {path}",
-            ) from None
+    store = open_store(path, rights=rights)
+    name, data = path / CARD, _read_card(path, store)
     card = unproved(data, RepositoryCard, name=f"{name}")
-    repository = Repository(path, card, rights)
+    repository = Repository(path, card, store, rights)
     if keys is not None:
         repository.demand_owner(keys)
     # Where the keys are not known yet: whoever changed a bit of it did not sign it anew.
@@ -223,27 +234,55 @@ def open_repository(path: Path, keys: Keys | None, *, rights: Rights) -> Reposit
     return repository
 
 
-def initialise(path: Path, keys: Keys, *, at: float) -> tuple[Repository, bool]:
+def _read_card(path: Location, store: ObjectStore) -> bytes:
+    if isinstance(path, Path):
+        with disk_errors(path):
+            if not path.is_dir():
+                raise Unavailable(f"the place {path} is not there", hint="is its disk connected and mounted?")
+    try:
+        with store.open(CARD) as file:
+            return file.read()
+    except ObjectNotFound:
+        raise Unavailable(
+            f"{path} holds no backups: it has no {CARD}",
+            hint=f"is its disk mounted? To begin backups there: audobon backup add {path}",
+        ) from None
+
+
+def initialise(path: Location, keys: Keys, *, at: float) -> tuple[Repository, bool]:
     """Make a place a repository of these keys; return it, and whether it was none before.
 
     at      UTC seconds
     raises  Conflict when something else lies there, ForeignRepository, Denied, DiskFull
     """
-    with disk_errors(path):
-        if (path / CARD).exists():
-            return open_repository(path, keys, rights="create"), False
-        if path.exists() and not path.is_dir():
-            raise Conflict(f"{path} is a file", hint="name a folder")
-        if path.is_dir() and any(not each.name.startswith((".", "lost+found")) for each in path.iterdir()):
-            raise Conflict(f"{path} holds other files", hint="name an empty folder, or a new one")
-        path.mkdir(parents=True, exist_ok=True)
+    store = open_store(path, rights="create")
+    if _has_card(path, store):
+        return open_repository(path, keys, rights="create"), False
+    if isinstance(path, Path):
+        with disk_errors(path):
+            if path.exists() and not path.is_dir():
+                raise Conflict(f"{path} is a file", hint="name a folder")
+            if path.is_dir() and any(
+                not each.name.startswith((".", "lost+found")) for each in path.iterdir()
+            ):
+                raise Conflict(f"{path} holds other files", hint="name an empty folder, or a new one")
+            path.mkdir(parents=True, exist_ok=True)
+    elif next(iter(store.list()), None) is not None:
+        raise Conflict(f"{path} holds other objects", hint="name another prefix")
     card = RepositoryCard(
         id=secrets.token_hex(8), keystore_id=keys.id, public_key=keys.public_signing_key, created_at=at
     )
     try:
-        with FolderObjectStore({"standard": path}, rights="create").create(CARD) as file:
+        with store.create(CARD) as file:
             file.write(signed(card, keys))
     except ObjectExists:
         # Another command was quicker; its card is as good.
         return open_repository(path, keys, rights="create"), False
-    return Repository(path, card, "create"), True
+    return Repository(path, card, store, "create"), True
+
+
+def _has_card(path: Location, store: ObjectStore) -> bool:
+    if isinstance(path, Path):
+        with disk_errors(path):
+            return (path / CARD).exists()
+    return any(info.name == CARD for info in store.list(CARD))

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from audobon.atomic import disk_errors, writing
-from audobon.backup.copying import at_once
+from audobon.backup.copying import at_once, copy_object
+from audobon.backup.manifest import PackEntry
 from audobon.backup.repository import PACKS, Repository
 from audobon.backup.restoring import Point, Restorer
 from audobon.backup.sealed_files import plain_path
@@ -19,6 +20,7 @@ from audobon.errors import BlobNotFound, JobNotFound, NotFound, ObjectNotFound, 
 from audobon.jobs.records import JobRecords
 from audobon.keys.service import Keys
 from audobon.sqlite import connect_to_look
+from audobon.storage.embedded import FolderObjectStore
 from audobon.storage.service import Storage
 
 # Each file is waited for until the disk has it; the disk serves those who wait together.
@@ -120,13 +122,19 @@ class PageRestorer:
 
     @contextmanager
     def _storage(self) -> Iterator[Storage]:
-        """Open the packs where they lie, through links, so that nothing can be written there."""
+        """Open the packs where they lie, through links, so that nothing can be written there.
+
+        Those of a bucket are brought here first.
+        """
         scratch = Path(tempfile.mkdtemp(prefix="audobon-"))
         try:
             for pack in self._point.packs:
                 # Asked for first: names that would lead elsewhere are refused by the store.
                 try:
-                    source = self._repository.store.path(PACKS + pack.name)
+                    source = self._repository.file_of(PACKS + pack.name)
+                    if source is None:
+                        self._bring(pack, scratch / "blobs")
+                        continue
                 except ObjectNotFound:
                     # What was asked for may lie in another.
                     continue
@@ -138,6 +146,16 @@ class PageRestorer:
                 yield storage
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _bring(self, pack: PackEntry, folder: Path) -> None:
+        copy_object(
+            self._repository.store,
+            PACKS + pack.name,
+            FolderObjectStore({"standard": folder}),
+            pack.name,
+            digest=pack.digest,
+            size_bytes=pack.size_bytes,
+        )
 
 
 def _writer(storage: Storage, into: Path) -> Callable[[Found], Path | None]:

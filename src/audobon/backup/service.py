@@ -9,6 +9,7 @@ import msgspec
 
 from audobon.atomic import disk_errors, make_private_folder, write_bytes
 from audobon.backup.drill import Drill, DrillReport, report_name
+from audobon.backup.locations import Location
 from audobon.backup.making import BackupMaker, Made
 from audobon.backup.memory import Memory
 from audobon.backup.places import Place, Places
@@ -62,26 +63,26 @@ class Backups:
         self.log = log
         self._limits = limits
 
-    def add(self, path: Path) -> bool:
+    def add(self, path: Location) -> bool:
         """Begin backups in a place, and note it for good; tell whether it held none before.
 
         raises  Conflict when other files lie there, it is another place by another name, or lies in the
                 data folder; ForeignRepository, Denied
         """
         path = path.absolute()
-        if path.resolve().is_relative_to(self.sources.folder.resolve()):
+        if isinstance(path, Path) and path.resolve().is_relative_to(self.sources.folder.resolve()):
             raise Conflict(
                 f"{path} lies in the data folder, and would be lost with it",
                 hint="name a folder on another disk",
             )
         repository, is_new = initialise(path, self.sources.keys, at=self.sources.clock())
         if (twin := self._twin(path, repository)) is not None:
-            raise Conflict(f"{path} is {twin} by another name", hint="two places are two folders")
+            raise Conflict(f"{path} is {twin} by another name", hint="two places are two folders, or buckets")
         self.places.add(path)
         return is_new
 
     def make(
-        self, *, place: Path | None = None, is_dry: bool = False, tell: Tell = tell_nobody
+        self, *, place: Location | None = None, is_dry: bool = False, tell: Tell = tell_nobody
     ) -> list[Made]:
         """Make a backup in every place, or in one; return what came of it where it went well.
 
@@ -107,7 +108,7 @@ class Backups:
         return self._everywhere(place, "backup failed", make)
 
     def verify(
-        self, *, place: Path | None = None, is_fast: bool = False, tell: Tell = tell_nobody
+        self, *, place: Location | None = None, is_fast: bool = False, tell: Tell = tell_nobody
     ) -> list[Verified]:
         """Look at every place, or at one, and return what was found; `refuse` raises when it is bad."""
 
@@ -135,7 +136,7 @@ class Backups:
 
         return self._everywhere(place, "verifying failed", verify)
 
-    def repair(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[Repaired]:
+    def repair(self, *, place: Location | None = None, tell: Tell = tell_nobody) -> list[Repaired]:
         """Mend every place, or one, from the data folder and the other places, and back up anew.
 
         What has no second copy is let go, and told. Needs the right to delete in the place.
@@ -183,7 +184,7 @@ class Backups:
     def prune(
         self,
         *,
-        place: Path | None = None,
+        place: Location | None = None,
         rules: KeepRules | None = None,
         is_dry: bool = True,
         tell: Tell = tell_nobody,
@@ -251,7 +252,7 @@ class Backups:
         return self._open(place, "read").readable()[0]
 
     @contextmanager
-    def holding(self, place: Path | None, name: str) -> Iterator[tuple[Repository, Stored]]:
+    def holding(self, place: Location | None, name: str) -> Iterator[tuple[Repository, Stored]]:
         """Find a backup and keep it from being pruned meanwhile.
 
         place   where to look; None: wherever it is found first
@@ -274,7 +275,7 @@ class Backups:
         with best[0].using():
             yield best
 
-    def drill(self, *, place: Path | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
+    def drill(self, *, place: Location | None = None, tell: Tell = tell_nobody) -> list[DrillReport]:
         """Restore from every place, or from one, for trial; return the reports, kept here and there."""
 
         def drill(each: Place) -> DrillReport:
@@ -342,7 +343,7 @@ class Backups:
         more = f", and {len(self.failures) - 1} more" if len(self.failures) > 1 else ""
         raise PartlyFailed(f"{first.place}: {first.message}{more}", hint=first.hint)
 
-    def _twin(self, path: Path, repository: Repository) -> Path | None:
+    def _twin(self, path: Location, repository: Repository) -> Location | None:
         """Return another place that is the same repository, or a copy of it; None: there is none."""
         for each in self.places.list():
             with suppress(AudobonError):
@@ -350,7 +351,9 @@ class Backups:
                     return each.path
         return None
 
-    def _everywhere(self, place: Path | None, event: str, act: Callable[[Place], _Result]) -> list[_Result]:
+    def _everywhere(
+        self, place: Location | None, event: str, act: Callable[[Place], _Result]
+    ) -> list[_Result]:
         self.failures = []
         results, errors = [], []
         for each in self._chosen(place):
@@ -364,7 +367,7 @@ class Backups:
             raise errors[0]
         return results
 
-    def _chosen(self, place: Path | None) -> list[Place]:
+    def _chosen(self, place: Location | None) -> list[Place]:
         known = self.places.list()
         if not known:
             raise NotFound("there is no place for backups yet", hint="audobon backup add FOLDER")

@@ -1,9 +1,8 @@
 """How old the newest backup and the last drill of each place are, and whether that is too old."""
 
-from pathlib import Path
-
 import msgspec
 
+from audobon.backup.locations import Location
 from audobon.backup.memory import Memory
 from audobon.backup.repository import Repository
 
@@ -46,7 +45,7 @@ def standing(
     *,
     origin: str,
     now: float,
-    twin: Path | None = None,
+    twin: Location | None = None,
 ) -> Standing:
     """Return how a place stands. raises CorruptBackup, NewerFormat.
 

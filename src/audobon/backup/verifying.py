@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -321,7 +320,7 @@ def refuse(verified: Iterable[Verified]) -> None:
         return
     place, worst = min(found, key=lambda told: told[1].is_unreadable)
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    message = f"{Path(place) / worst.object}: {worst.what}{more}"
+    message = f"{place}/{worst.object}: {worst.what}{more}"
     if worst.is_unreadable:
         raise by_code(worst.code)(message, hint=_HINTS.get(worst.code))
     raise CorruptBackup(

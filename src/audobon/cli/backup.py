@@ -1,6 +1,5 @@
 """`audobon backup`: copies in other places, and the proof that they can be restored."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,14 +7,16 @@ import click
 from audobon.cli.backup_restore import drill, restore
 from audobon.cli.backup_schedule import schedule
 from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
+from audobon.cli.locations import LOCATION
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.backup.service import Backups
     from audobon.backup.standing import Standing
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
-_place = click.argument("place", required=False, type=click.Path(path_type=Path))
+_place = click.argument("place", required=False, type=LOCATION)
 
 
 @click.group()
@@ -35,11 +36,14 @@ backup.add_command(drill)
 backup.add_command(schedule)
 
 
-@backup.command(short_help="Begin backups in a folder.")
-@click.argument("place", type=click.Path(path_type=Path))
+@backup.command(short_help="Begin backups in a folder or bucket.")
+@click.argument("place", type=LOCATION)
 @_json
-def add(place: Path, *, as_json: bool) -> None:
-    """Begin backups in a folder, best on another disk; it is made when it is not there."""
+def add(place: "Location", *, as_json: bool) -> None:
+    """Begin backups in a folder, best on another disk, or in a bucket: gs://BUCKET/PREFIX.
+
+    A folder is made when it is not there; a bucket must be there.
+    """
     backups = _backups()
     is_new = backups.add(place)
     if as_json:
@@ -52,9 +56,9 @@ def add(place: Path, *, as_json: bool) -> None:
 
 
 @backup.command(short_help="Forget a place; what lies there stays.")
-@click.argument("place", type=click.Path(path_type=Path))
+@click.argument("place", type=LOCATION)
 @_json
-def remove(place: Path, *, as_json: bool) -> None:
+def remove(place: "Location", *, as_json: bool) -> None:
     """Forget a place; what lies there stays."""
     _backups().places.remove(place)
     if as_json:
@@ -66,7 +70,7 @@ def remove(place: Path, *, as_json: bool) -> None:
 @_place
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be copied.")
 @_json
-def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
+def now(place: "Location | None", *, is_dry: bool, as_json: bool) -> None:
     """Make a backup in every place, or in PLACE; only what is not there yet is copied.
 
     May be stopped, and run beside anything else; the next one goes on with what was copied. Ends with status
@@ -99,10 +103,10 @@ def now(place: Path | None, *, is_dry: bool, as_json: bool) -> None:
 
 @backup.command("list", short_help="List the backups of every place, or of one.")
 @_place
-@click.option("--from", "source", type=click.Path(path_type=Path), help="On a fresh machine: this place.")
+@click.option("--from", "source", type=LOCATION, help="On a fresh machine: this place.")
 @click.option("--check", is_flag=True, help="End with status 10 when anything is late or missing.")
 @_json
-def list_backups(place: Path | None, *, source: Path | None, check: bool, as_json: bool) -> None:
+def list_backups(place: "Location | None", *, source: "Location | None", check: bool, as_json: bool) -> None:
     """List the backups of every place, or of PLACE, oldest first.
 
     added: what it had to copy. One that added far more than you worked on is worth a look.
@@ -116,6 +120,7 @@ def list_backups(place: Path | None, *, source: Path | None, check: bool, as_jso
         return
     import msgspec
 
+    from audobon.backup.locations import parse_location
     from audobon.backup.places import Place
     from audobon.backup.service import refuse_late
     from audobon.cli.backup_entries import HEADINGS, RIGHT, entry_of, row_of
@@ -129,7 +134,7 @@ def list_backups(place: Path | None, *, source: Path | None, check: bool, as_jso
     rows, listed = [], []
     for standing in standings:
         try:
-            history = backups.history(Place(Path(standing.place), standing.origin))
+            history = backups.history(Place(parse_location(standing.place), standing.origin))
         except AudobonError:
             # Why not is among its alarms.
             history = []
@@ -194,7 +199,9 @@ def status(*, as_json: bool) -> None:
     "--repair", "is_repair", is_flag=True, help="Mend first what the data folder or another place has."
 )
 @_json
-def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool) -> None:
+def verify(
+    place: "Location | None", *, is_fast: bool, read_data: bool, is_repair: bool, as_json: bool
+) -> None:
     """Prove that every place, or PLACE, holds its backups as they were written.
 
     Ends with status 9 when a bit is not as it was, with 3 when all that is amiss was written by a newer
@@ -248,7 +255,7 @@ def verify(place: Path | None, *, is_fast: bool, read_data: bool, is_repair: boo
 @click.option("--keep-days", type=click.FloatRange(min=0), help="All that are younger than so many days.")
 @click.option("--yes", is_flag=True, help="Remove; without it, only tell what would go.")
 @_json
-def prune(place: Path | None, *, yes: bool, as_json: bool, **keep: float | None) -> None:
+def prune(place: "Location | None", *, yes: bool, as_json: bool, **keep: float | None) -> None:
     """Remove the backups of every place, or of PLACE, that no rule keeps; the settings have the rules.
 
     Never the last whole backup. Without --yes nothing is removed. Needs the right to delete in the place,

@@ -1,6 +1,5 @@
 """Backups as they are listed: for programs and for people, of this machine and of a place alone."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from audobon.cli.terminal import print_json, say
 from audobon.errors import BackupNotFound
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.backup.manifest import Manifest
 
 HEADINGS = ("id", "made", "age", "size", "added", "jobs", "state")
@@ -65,7 +65,7 @@ def _state(manifest: "Manifest") -> str:
     return "whole" if manifest.is_whole else "older keys"
 
 
-def list_without_keys(place: Path, *, as_json: bool) -> None:
+def list_without_keys(place: "Location", *, as_json: bool) -> None:
     """List the backups of a place whose keyring is not here: their lists are signed, not secret.
 
     raises  Unavailable, BackupNotFound

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from audobon.cli.backup_words import RunningLine, amount_of, print_failures, warn_of_words
+from audobon.cli.locations import LOCATION
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
     from audobon.app import App
+    from audobon.backup.locations import Location
     from audobon.backup.repository import Repository
     from audobon.backup.restoring import Point, Restored, Restorer
     from audobon.backup.sources import Tell
@@ -21,13 +23,13 @@ _path = click.Path(path_type=Path)
 
 @click.command(short_help="Bring back everything, a job, or a file.")
 @click.argument("backup_id", metavar="[ID]", default="latest")
-@click.option("--place", type=_path, help="Take it from this place.  [default: where the newest is]")
+@click.option("--place", type=LOCATION, help="Take it from this place.  [default: where the newest is]")
 @click.option("--at", metavar="TIME", help="As it was at an instant, such as 2026-01-31T18:00.")
 @click.option("--into", type=_path, help="Restore into this folder, which must be new or empty.")
 @click.option("--in-place", "in_place", is_flag=True, help="Replace the data folder; it is kept beside.")
 @click.option("--job", "job_id", metavar="ID", help="Only what belongs to this job.")
 @click.option("--file", "name", metavar="NAME|KEY", help="Only this file, the newest of its name.")
-@click.option("--from", "source", type=_path, help="On a fresh machine: the place to restore from.")
+@click.option("--from", "source", type=LOCATION, help="On a fresh machine: the place to restore from.")
 @click.option("--recovery-words-file", "words_file", type=_path, help="With --from; else they are asked.")
 @click.option("--as-far-as-possible", "is_lenient", is_flag=True, help="All that is whole; status 10.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be restored.")
@@ -35,13 +37,13 @@ _path = click.Path(path_type=Path)
 def restore(
     backup_id: str,
     *,
-    place: Path | None,
+    place: "Location | None",
     at: str | None,
     into: Path | None,
     in_place: bool,
     job_id: str | None,
     name: str | None,
-    source: Path | None,
+    source: "Location | None",
     words_file: Path | None,
     is_lenient: bool,
     is_dry: bool,
@@ -112,9 +114,9 @@ def restore(
 
 
 @click.command(short_help="Restore for trial, and prove what came back.")
-@click.argument("place", required=False, type=_path)
+@click.argument("place", required=False, type=LOCATION)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def drill(place: Path | None, *, as_json: bool) -> None:
+def drill(place: "Location | None", *, as_json: bool) -> None:
     """Restore from every place, or from PLACE, by the recovery words alone, and prove what came back.
 
     Tells how much would be lost (RPO) and how long a restore takes (RTO). Ends with status 9 when anything
@@ -187,7 +189,7 @@ def _settle(app: "App", folder: Path) -> None:
 
 
 def _of_fresh_machine(
-    app: "App", source: Path, words_file: Path | None, tell: "Tell", *, is_lenient: bool
+    app: "App", source: "Location", words_file: Path | None, tell: "Tell", *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.atomic import disk_errors
@@ -209,7 +211,7 @@ def _of_fresh_machine(
 
 
 def _of_this_machine(
-    app: "App", place: Path | None, backup_id: str, tell: "Tell", stack: ExitStack, *, is_lenient: bool
+    app: "App", place: "Location | None", backup_id: str, tell: "Tell", stack: ExitStack, *, is_lenient: bool
 ) -> "tuple[Repository, Restorer]":
     from audobon.app import keyring_protectors
     from audobon.backup.keyrings import from_folder

@@ -3,12 +3,16 @@
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from audobon.cli.database_shipped import as_json_option, megabytes, place_option, store_of
 from audobon.cli.terminal import print_json, printable, say
 from audobon.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from audobon.backup.locations import Location
 
 
 @click.command(short_help="Write the database as it was at a time or after a commit.")
@@ -28,7 +32,7 @@ def restore(
     target: str,
     overwrite: bool,
     as_far_as_possible: bool,
-    place: Path | None,
+    place: "Location | None",
     as_json: bool,
 ) -> None:
     """Write the database as it was, checked, into a file, or in the place of the one in use.

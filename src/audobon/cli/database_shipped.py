@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from audobon.cli.locations import LOCATION
 from audobon.cli.terminal import print_json, printable, say
 from audobon.errors import AudobonError, Corrupt
 
 if TYPE_CHECKING:
     from audobon.app import App
+    from audobon.backup.locations import Location
     from audobon.storage.port import ObjectStore
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; instants are UTC seconds.")
 place_option = click.option(
     "--from",
     "place",
-    metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
-    help='Use the copy in another place: the folder that holds "wal".',
+    metavar="PLACE",
+    type=LOCATION,
+    help='Use the copy in another place: the folder, or gs://BUCKET/PREFIX, that holds "wal".',
 )
 
 
@@ -87,7 +89,7 @@ def status(*, as_json: bool) -> None:
 @click.command(short_help="Check the database and every byte of its copy.")
 @place_option
 @as_json_option
-def check(*, place: Path | None, as_json: bool) -> None:
+def check(*, place: "Location | None", as_json: bool) -> None:
     """Check the database, and read every byte of its copy.
 
     Ends with status 9 when something is damaged or missing.
@@ -133,7 +135,7 @@ def check(*, place: Path | None, as_json: bool) -> None:
 @click.command(short_help="List what the database can be restored to.")
 @place_option
 @as_json_option
-def points(*, place: Path | None, as_json: bool) -> None:
+def points(*, place: "Location | None", as_json: bool) -> None:
     """List the stretches of time and commits the database can be restored to, newest first.
 
     Each commit from the first to the last of a stretch can be restored.
@@ -173,7 +175,7 @@ def _copies_at_places(app: "App") -> list[_CopyAtPlace]:
     found = []
     for place in Places(app.folder, app.settings.backup.places).list():
         name = str(place.path)
-        if not place.path.is_dir():
+        if isinstance(place.path, Path) and not place.path.is_dir():
             found.append(_CopyAtPlace(name, failure="it is not there"))
             continue
         try:
@@ -186,12 +188,12 @@ def _copies_at_places(app: "App") -> list[_CopyAtPlace]:
     return found
 
 
-def store_of(place: Path | None, folder: Path) -> "ObjectStore":
+def store_of(place: "Location | None", folder: Path) -> "ObjectStore":
     """Return the store that holds the copy: of another place, or the data folder's own."""
+    from audobon.backup.locations import open_store
     from audobon.database.copies import own_copy
-    from audobon.storage.embedded import FolderObjectStore
 
-    return own_copy(folder) if place is None else FolderObjectStore({"standard": place}, rights="read")
+    return own_copy(folder) if place is None else open_store(place, rights="read")
 
 
 def megabytes(count: int) -> str:

@@ -105,7 +105,7 @@ def rewrap(*, is_dry: bool, as_json: bool) -> None:
 @click.option(
     "--with",
     "protector",
-    type=click.Choice(["passphrase", "secret-store", "unlock-file"]),
+    type=click.Choice(["passphrase", "secret-store", "unlock-file", "cloud-kms"]),
     required=True,
     help="What protects it from now on.",
 )
@@ -120,7 +120,8 @@ def rewrap(*, is_dry: bool, as_json: bool) -> None:
 def protect(protector: str, passphrase_file: Path | None, *, is_dry: bool, as_json: bool) -> None:
     """Change what protects the keyring; what protected it before opens nothing any more.
 
-    With `--with passphrase` on a keyring that has one, its passphrase is changed.
+    With `--with passphrase` on a keyring that has one, its passphrase is changed. With `--with cloud-kms` the
+    key of Google's Cloud KMS that `cloud.kms_key` names locks it: without the network nothing opens it then.
     """
     import msgspec
 
@@ -180,6 +181,7 @@ def _in_words(status: "KeyringStatus") -> list[tuple[str, str]]:
     return [
         ("keyring", status.id),
         ("protected by", f"{status.protector}, version {status.kek_version}"),
+        *([("locked by", status.cloud_version)] if status.cloud_version else []),
         ("tenant key", f"version {status.tenant_version}, of {_day(status.rotated_at)}"),
         ("subjects", f"{status.subjects}, with {_count(status.subject_versions, 'key')}"),
         ("erased", f"{status.erased}, {status.ledger_entries} in the ledger"),

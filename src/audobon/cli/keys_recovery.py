@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audobon.cli.locations import LOCATION
 from audobon.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.keys.importing import Imported
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FILE_OR_PLACE = click.Path(path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _WORDS = click.option(
     "--words-file", metavar="FILE", type=_FILE, help="Read the words from a file instead of asking."
@@ -68,10 +69,10 @@ def export_recovery(
 
 
 @click.command("check-recovery", short_help="Prove that the words you have open a recovery file.")
-@click.argument("file", metavar="[PLACE|FILE]", type=_FILE_OR_PLACE, required=False)
+@click.argument("file", metavar="[PLACE|FILE]", type=LOCATION, required=False)
 @_WORDS
 @_JSON
-def check_recovery(file: Path | None, words_file: Path | None, *, as_json: bool) -> None:
+def check_recovery(file: "Location | None", words_file: Path | None, *, as_json: bool) -> None:
     """Prove that the words you have open a recovery file, changing nothing.
 
     A recovery file, or the newest in a place for backups; without it the newest of all places. While no
@@ -89,23 +90,23 @@ def check_recovery(file: Path | None, words_file: Path | None, *, as_json: bool)
 
         data = open_app().keys.export_for_recovery()
     else:
-        data = _read(chosen)
+        data = chosen.data
     found = look_into(words, data)
     if as_json:
         print_json(found)
         return
     what = f"the words open keyring {found.id}: {_held(found)}"
-    say(what if chosen in (None, file) else f"{what}, in {chosen}")
+    say(what if chosen is None or chosen.where == str(file) else f"{what}, in {chosen.where}")
 
 
 @click.command("import-recovery", short_help="Make the keyring from a recovery file and the words.")
-@click.argument("file", metavar="[PLACE|FILE]", type=_FILE_OR_PLACE, required=False)
+@click.argument("file", metavar="[PLACE|FILE]", type=LOCATION, required=False)
 @_WORDS
 @click.option("--overwrite", is_flag=True, help="Replace a sound keyring too; it is kept beside.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only look whether the words open the file.")
 @_JSON
 def import_recovery(
-    file: Path | None, words_file: Path | None, *, overwrite: bool, is_dry: bool, as_json: bool
+    file: "Location | None", words_file: Path | None, *, overwrite: bool, is_dry: bool, as_json: bool
 ) -> None:
     """Make the keyring of this data folder from a recovery file and the 24 words.
 
@@ -122,7 +123,7 @@ def import_recovery(
     settings = load()
     chosen = recovery_file(file, settings)
     words = _words(words_file)
-    data = _read(chosen)
+    data = chosen.data
     if is_dry:
         found = importing.look_into(words, data)
     else:
@@ -134,7 +135,7 @@ def import_recovery(
         print_json(found)
         return
     verb = "would import" if is_dry else "imported"
-    source = "" if chosen == file else f", from {chosen}"
+    source = "" if chosen.where == str(file) else f", from {chosen.where}"
     say(f"{verb} keyring {found.id}: {_held(found)}{source}")
     if found.replaced is not None:
         say(f"the keystore that was here is kept: {found.replaced}")
@@ -146,13 +147,6 @@ def _held(found: "Imported") -> str:
     from audobon.cli.queue_words import counted
 
     return f"{counted(found.subjects, 'subject')}, {counted(found.subject_keys, 'key')}"
-
-
-def _read(file: Path) -> bytes:
-    from audobon.atomic import disk_errors
-
-    with disk_errors(file):
-        return file.read_bytes()
 
 
 def _words(file: Path | None) -> str:

@@ -12,6 +12,7 @@ from audobon import __version__
 from audobon.cli.backup import backup
 from audobon.cli.cache import cache
 from audobon.cli.check import check
+from audobon.cli.cloud import cloud
 from audobon.cli.config import config
 from audobon.cli.data import data
 from audobon.cli.database import database
@@ -57,8 +58,8 @@ def audobon() -> None:
 
 
 for command in (
-    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, recovery, logs,
-    check, doctor, resources, config,
+    run, plan, up, jobs, queue_group, models, cache, storage, data, keys, database, backup, recovery, cloud,
+    logs, check, doctor, resources, config,
 ):  # fmt: skip
     audobon.add_command(command)
 

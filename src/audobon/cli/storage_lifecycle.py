@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audobon.cli.storage_lifecycle_bucket import apply_to_bucket
 from audobon.cli.terminal import complain, is_terminal, print_json, printable, say
 from audobon.errors import InvalidInput
 
@@ -28,6 +29,9 @@ def lifecycle() -> None:
     The rules are those of Cloud Storage, in its own JSON; see docs/reference/lifecycle.md. They act on whole
     packs, when `run` is called or a schedule of the kind run-lifecycle comes round.
     """
+
+
+lifecycle.add_command(apply_to_bucket)
 
 
 @lifecycle.command(short_help="Show the rules, and what lies in each tier.")

@@ -8,13 +8,13 @@ from audobon.compute.engine_news import News, Tell
 from audobon.compute.engine_settings import POOL, EngineSettings
 from audobon.compute.restarts import Restarts
 from audobon.compute.stopping import Stalls, Stopping
-from audobon.compute.vanished import boot_id
 from audobon.compute.worker_messages import RECYCLE_STATUS, Hello, Order
 from audobon.compute.worker_process import WorkerProcess, status_in_words
 from audobon.errors import AudobonError, Corrupt, Denied, DiskFull, Misconfigured, Unavailable, WorkerDied
 from audobon.ids import new_id
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Owner
+from audobon.queue.vanished import boot_id
 
 _WORKER_MODULE = "audobon.jobs.worker"
 # Where the system cannot wait for several processes at once.

@@ -15,11 +15,11 @@ from audobon.compute.engine_news import News, Tell
 from audobon.compute.engine_settings import POOL, EngineSettings
 from audobon.compute.fence import fence_kind
 from audobon.compute.graphics_memory import GraphicsMemory
-from audobon.compute.vanished import Vanished, boot_id
 from audobon.errors import AudobonError
 from audobon.processes import FileLock, family, family_resident_bytes
 from audobon.queue.port import Queue
 from audobon.queue.tasks import Capacity
+from audobon.queue.vanished import Vanished, boot_id
 from audobon.telemetry.logs import Log
 
 _BEAT_SECONDS = 3.0

@@ -1,11 +1,11 @@
 """What an erasure does at the places that hold copies: the ledger first, then the keystore anew."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from audobon.backup.ledger_copies import bring_ledger
+from audobon.backup.locations import Location
 from audobon.backup.repository import KEYSTORES, PACKS, export_name, open_repository
 from audobon.clock import Clock
 from audobon.data.certificate import PlaceErased, Remains
@@ -35,7 +35,7 @@ class PlaceLook(msgspec.Struct, frozen=True):
 class ErasurePlaces:
     """The places of a data folder, for an erasure."""
 
-    def __init__(self, paths: Sequence[Path], keys: Keys, *, clock: Clock) -> None:
+    def __init__(self, paths: Sequence[Location], keys: Keys, *, clock: Clock) -> None:
         self._paths = paths
         self._keys = keys
         self._clock = clock
@@ -85,7 +85,7 @@ class ErasurePlaces:
                 continue
             place.pending = ""
 
-    def _renew(self, path: Path, place: PlaceErased) -> None:
+    def _renew(self, path: Location, place: PlaceErased) -> None:
         writer = open_repository(path, self._keys, rights="create")
         # Alone: a backup at work may be about to write an export that it made before.
         with writer.using(alone=True):
@@ -112,7 +112,7 @@ class ErasurePlaces:
             if look.packs
         ]
 
-    def _look(self, path: Path, subject: str) -> PlaceLook:
+    def _look(self, path: Location, subject: str) -> PlaceLook:
         try:
             repository = open_repository(path, self._keys, rights="read")
             packs = list(packs_of(repository.store, subject, below=PACKS))

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from audobon.backup.locations import Location
 from audobon.clock import utc_now
 from audobon.data.certificate import KeepTimes
 from audobon.data.erasing import Erased, Eraser
@@ -25,7 +26,7 @@ def finish_erasures(
     storage: Storage,
     cache: ResultCache,
     keys: Keys,
-    places: Sequence[Path],
+    places: Sequence[Location],
     keep_times: KeepTimes,
 ) -> list[Erased]:
     """Go on with all erasures that are not over; at once when there are none. raises as `Eraser.resume`."""

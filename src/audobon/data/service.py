@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from audobon.backup.locations import Location
 from audobon.clock import Clock, utc_now
 from audobon.data.certificate import Certificate, KeepTimes, read_certificate
 from audobon.data.erasing import Erased, Eraser, ErasurePreview
@@ -63,7 +64,7 @@ class DataRoom:
         storage: Storage,
         cache: ResultCache,
         keys: Keys,
-        places: Callable[[], Sequence[Path]],
+        places: Callable[[], Sequence[Location]],
         keep_times: KeepTimes,
         *,
         clock: Clock = utc_now,

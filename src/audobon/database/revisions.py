@@ -6,7 +6,7 @@ with the schema it makes (`oldest_code`); the database holds it in `schema_floor
 
 from audobon.errors import NewerFormat
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The revision this version works with; a test keeps it equal to the newest migration."""
 
 

@@ -191,6 +191,19 @@ task_event = Table(
 )
 Index("task_event_by_task", task_event.c.task_id, task_event.c.id)
 
+released_task = Table(
+    "released_task",
+    metadata,
+    Column("task_id", _COUNT, ForeignKey("task.id", ondelete="CASCADE"), primary_key=True),
+    Column("token", Integer, nullable=False, comment="of the task when it was released"),
+    Column("lane", Text, nullable=False, comment="the queue of Cloud Tasks it lies in"),
+    Column("url", Text, nullable=False, comment="of the worker service it is for"),
+    Column("name", Text, nullable=False, comment="its name there, drawn by lot"),
+    Column("released_at", Float, nullable=False),
+    Column("created_at", Float, comment="known to lie there since; NULL while in doubt"),
+    Column("taken_at", Float, comment="when it was delivered and taken up"),
+)
+
 schedule = Table(
     "schedule",
     metadata,

@@ -6,7 +6,7 @@ from audobon.keys.keystore import Keystore
 from audobon.keys.passphrase import Passphrase
 from audobon.keys.port import KeyEncryption
 
-Protector = Literal["unlock-file", "passphrase", "secret-store"]
+Protector = Literal["unlock-file", "passphrase", "secret-store", "cloud-kms"]
 """Where the key-encryption key lies."""
 
 

@@ -4,6 +4,7 @@ import msgspec
 
 from audobon.errors import AudobonError
 from audobon.keys import erasure
+from audobon.keys.gcp import CloudKeyFile
 from audobon.keys.ledger import Ledger
 from audobon.keys.ring import Ring
 
@@ -12,6 +13,7 @@ class KeyringStatus(msgspec.Struct, frozen=True):
     """How a keyring stands; instants are UTC seconds.
 
     rotated_at         when the tenant key was made
+    cloud_version      of the key of Cloud KMS that locks the topmost key; empty: none does
     subject_versions   versions of the keys of subjects, all together
     rewrapped          data keys that were wrapped anew and stand in the keystore
     words_exported_at  None: nobody ever asked for the recovery words
@@ -21,6 +23,7 @@ class KeyringStatus(msgspec.Struct, frozen=True):
     id: str
     protector: str
     kek_version: str
+    cloud_version: str
     tenant_version: int
     rotated_at: float
     subjects: int
@@ -48,6 +51,7 @@ def read_status(ring: Ring, ledger: Ledger) -> KeyringStatus:
             ring.store.id,
             ring.protector(),
             ring.kek().version,
+            kek.sealed_by if isinstance(kek := ring.kek(), CloudKeyFile) else "",
             tenant_version,
             rotated_at,
             subjects - erased,

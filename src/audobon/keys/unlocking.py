@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from audobon.errors import Misconfigured
+from audobon.keys.gcp import CloudKeyFile
 from audobon.keys.keystore import Keystore
 from audobon.keys.passphrase import Passphrase, PassphraseFile
 from audobon.keys.port import KeyEncryption
@@ -16,13 +17,15 @@ _PROTECTORS: dict[str, Protector] = {
     "unlock-file": "unlock-file",
     "passphrase": "passphrase",
     "secret-store": "secret-store",
+    "cloud-kms": "cloud-kms",
 }
 
 
 class HereProtectors:
     """The protectors of this machine.
 
-    wanted  for a keyring that is made: one of them, or auto
+    wanted     for a keyring that is made: one of them, or auto
+    cloud_key  the key of Cloud KMS that seals what is made; empty: there is none
     """
 
     def __init__(
@@ -31,11 +34,13 @@ class HereProtectors:
         passphrase: Passphrase,
         *,
         wanted: str = "auto",
+        cloud_key: str = "",
         find_store: Callable[[], Backend | None] = find_secret_store,
     ) -> None:
         self._folder = unlock_folder
         self.passphrase = passphrase
         self._wanted = wanted
+        self._cloud_key = cloud_key
         self._find_store = find_store
 
     def choose(self) -> Protector:
@@ -66,6 +71,8 @@ class HereProtectors:
         if protector == "passphrase":
             path = self._folder / f"{name}.passphrase.json"
             return PassphraseFile(path, self.passphrase, is_new=is_new)
+        if protector == "cloud-kms":
+            return CloudKeyFile(self._folder / f"{name}.cloud-kms.json", self._cloud_key, is_new=is_new)
         return UnlockFile(self._folder / f"{name}.json", is_new=is_new)
 
 

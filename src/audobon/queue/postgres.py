@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -38,10 +38,11 @@ _COPIED_FROM = 8
 _OWN_WAYS = {"transaction", "close", "wait", "wake"}
 
 Driver = TypeVar("Driver", bound="type[PostgresQueue]")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of the port that names PostgreSQL's errors, and is run again once where that is safe.
+def tried_again(method: Method) -> Method:
+    """Return a method that names PostgreSQL's errors, and is run again once where that is safe.
 
     It is when the transaction is known to be undone and was not the caller's: the connection was lost
     before the commit was asked for, or others were in the way.
@@ -66,12 +67,12 @@ def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             self._is_called = False
 
-    return call
+    return cast(Method, call)
 
 
 def _trying_again(driver: Driver) -> Driver:
     for name in Queue.__abstractmethods__ - _OWN_WAYS:
-        setattr(driver, name, _tried_again(getattr(driver, name)))
+        setattr(driver, name, tried_again(getattr(driver, name)))
     return driver
 
 

@@ -143,7 +143,7 @@ class SqlHandout(SqlStopping):
             return None
         queues = self._queues()
         served = {head.queue for head in heads if claimant.queues is None or head.queue in claimant.queues}
-        limited = sorted(name for name in served if _is_limited(queues[name].rules))
+        limited = sorted(name for name in served if is_limited(queues[name].rules))
         self._hold_still(claimant.pool, limited)
         if limited:
             queues = self._queues()
@@ -280,7 +280,8 @@ class SqlHandout(SqlStopping):
         return True
 
 
-def _is_limited(rules: QueueRules) -> bool:
+def is_limited(rules: QueueRules) -> bool:
+    """Tell whether a queue may have only so many tasks at work, or begun."""
     return rules.max_running is not None or rules.rate_per_second is not None
 
 

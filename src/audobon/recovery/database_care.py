@@ -1,7 +1,7 @@
 """Looks after the database: a damaged or lost one comes back from what was shipped of it."""
 
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audobon.database.copies import own_copy
 from audobon.database.generations import in_words
@@ -10,7 +10,9 @@ from audobon.recovery.database_mending import DatabaseMending, PutBack, Source
 from audobon.recovery.database_state import Doubt, examine
 from audobon.recovery.parts import Parts
 from audobon.recovery.told import Mended, Tell, mended
-from audobon.storage.embedded import FolderObjectStore
+
+if TYPE_CHECKING:
+    from audobon.backup.locations import Location
 
 _ASKED = "a person asked for it"
 
@@ -93,19 +95,17 @@ class DatabaseCare:
         return [own, *(Source(str(each.path), each.store) for each in self._parts.backups().repositories())]
 
     def restore(
-        self, place: Path | None, *, to: datetime | int | None, as_far_as_possible: bool
+        self, place: "Location | None", *, to: datetime | int | None, as_far_as_possible: bool
     ) -> tuple[PutBack, Mended]:
         """Put what a copy holds of an instant or a commit in the place of the database, which is kept.
 
-        place   the folder that holds "wal"; None: the own copy
+        place   that holds "wal"; None: the own copy
         raises  AlreadyRunning while an engine has the folder, Unavailable while others have the database
                 open, and as `database.restoring.restore_database`
         """
-        store = (
-            own_copy(self._parts.folder)
-            if place is None
-            else FolderObjectStore({"standard": place}, rights="read")
-        )
+        from audobon.backup.locations import open_store
+
+        store = own_copy(self._parts.folder) if place is None else open_store(place, rights="read")
         source = Source("its own copy" if place is None else str(place), store, is_own=place is None)
         put_back = self._mending().exactly(source, _ASKED, to=to, as_far_as_possible=as_far_as_possible)
         return put_back, self._restored(put_back, _ASKED)

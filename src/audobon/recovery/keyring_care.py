@@ -12,6 +12,7 @@ from audobon.recovery.recovery_words import WITH_FILE, Words
 from audobon.recovery.told import Tell, mended
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.backup.repository import Repository
     from audobon.keys.importing import Imported
 
@@ -73,7 +74,7 @@ class KeyringCare:
             for subject in learn_erasures(store, self._parts.keys):
                 note(mended("erased again", f"{subject} is erased: a ledger says so", subject=subject))
 
-    def _newest_export(self, why: str, words: Words) -> "tuple[Imported, Path]":
+    def _newest_export(self, why: str, words: Words) -> "tuple[Imported, Location]":
         """Import the newest export that the words open; return what it held, and its place.
 
         What is there of the old keyring is kept beside.

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audobon.atomic import clear_leftovers
@@ -21,6 +20,7 @@ from audobon.recovery.storage_care import StorageCare
 from audobon.recovery.told import Mended, RecoveryBook, Tell, mended
 
 if TYPE_CHECKING:
+    from audobon.backup.locations import Location
     from audobon.recovery.database_mending import PutBack
 
 _CLOCK_TOLERANCE_SECONDS = 2.0
@@ -80,11 +80,11 @@ class Recovery:
         return told
 
     def restore_database(
-        self, place: Path | None, *, to: datetime | int | None, as_far_as_possible: bool
+        self, place: "Location | None", *, to: datetime | int | None, as_far_as_possible: bool
     ) -> "PutBack":
         """Put what a copy holds of an instant or a commit in the place of the database, which is kept.
 
-        place   the folder that holds "wal"; None: the own copy
+        place   that holds "wal"; None: the own copy
         raises  AlreadyRunning while an engine has the folder, Unavailable while others have the database
                 open, and as `database.restoring.restore_database`
         """

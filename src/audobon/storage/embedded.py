@@ -12,7 +12,6 @@ from typing import IO
 from audobon.atomic import disk_errors, is_alive, sync_folder, temporary_beside, write_bytes
 from audobon.errors import (
     Denied,
-    InvalidInput,
     Misconfigured,
     ObjectExists,
     ObjectNotFound,
@@ -20,10 +19,9 @@ from audobon.errors import (
 )
 from audobon.processes import FileLock
 from audobon.storage.folder_files import NO_SECOND_NAMES, duplicate, files_below, make_folder
+from audobon.storage.object_names import demand_name, folder_of_prefix
 from audobon.storage.port import TIERS, ObjectInfo, ObjectStore, Rights, Tier
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199})*")
-_LONGEST_NAME = 500
 _LOCKS = 256
 _MARK = ".tier-of-audobon"
 
@@ -151,11 +149,7 @@ class FolderObjectStore(ObjectStore):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose names begin so; see the port."""
-        folder, slash, _ = prefix.rpartition("/")
-        if slash and not _NAME.fullmatch(folder):
-            raise InvalidInput(
-                f"no name of an object begins with {prefix!r}", hint="use letters, digits and /"
-            )
+        folder = folder_of_prefix(prefix)
         self._demand_attached()
         seen: dict[str, ObjectInfo] = {}
         # There and back: what moves while this looks is met on one of the two ways.
@@ -320,10 +314,7 @@ class FolderObjectStore(ObjectStore):
         return removed
 
     def _path(self, name: str, tier: Tier) -> Path:
-        # Names come from manifests and commands too: none may leave the folder.
-        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-            raise InvalidInput(f"{name!r} cannot name an object", hint="use letters, digits, . _ - and /")
-        return self._folders[tier] / name
+        return self._folders[tier] / demand_name(name)
 
 
 def tier_folders(standard: Path, others: Mapping[Tier, Path]) -> dict[Tier, Path]:

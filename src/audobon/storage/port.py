@@ -72,6 +72,18 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
+    def replacing(self, name: str, *, tier: Tier = "standard") -> AbstractContextManager[IO[bytes]]:
+        """Write an object anew, be there one or none; it changes at once, when the block ends well.
+
+        To mend what is damaged: whole objects never change. The file can be read and moved in.
+        raises  Denied without full rights
+        """
+
+    @abstractmethod
+    def clear_abandoned(self) -> None:
+        """Remove what killed processes of this machine left half written; whole objects are never touched."""
+
+    @abstractmethod
     def clear_unfinished(self, *, before: float) -> int:
         """Remove what broken-off writes left, begun before a UTC instant; return the bytes that came free.
 
