@@ -100,7 +100,7 @@ class World:
             storage=StorageSettings(folder=folder or self.data),
             database=DatabaseSettings(shipping=shipping),
             keys=KeySettings(protector="unlock-file"),
-            backup=BackupSettings(places=(self.place,)),
+            backup=BackupSettings(places=(str(self.place),)),
         )
         app = App(settings)
         try:

@@ -78,16 +78,16 @@ def test_every_command_works_with_a_bucket(audobon: Command, cloud: FakeCloud, t
     made = json.loads(audobon("backup", "now", "--json").stdout)
     assert (made["failures"], made["backups"][0]["place"]) == ([], PLACE)
     assert audobon("backup", "now").returncode == 0
-    (listed,) = json.loads(audobon("backup", "list", "--json").stdout)
-    assert (listed["standing"]["place"], len(listed["backups"])) == (PLACE, 2)
+    (listed,) = json.loads(audobon("backup", "list", "--json").stdout)["places"]
+    assert (listed["place"], len(listed["backups"])) == (PLACE, 2)
     verified = json.loads(audobon("backup", "verify", "--json").stdout)["places"][0]
-    assert (verified["faults"], verified["backups"]) == ([], 2)
+    assert (verified["faults"], verified["backup_count"]) == ([], 2)
     drilled = json.loads(audobon("backup", "drill", "--json").stdout)["drills"][0]
     assert [step["is_well"] for step in drilled["steps"]] == [True] * 6
     assert audobon("backup", "status").returncode == 0
     pruned = audobon(*PRUNE)
     assert (pruned.returncode, f"{PLACE}: {made['backups'][0]['id']} is gone\n" in pruned.stderr) == (0, True)
-    assert len(json.loads(audobon("backup", "list", "--json").stdout)[0]["backups"]) == 1
+    assert len(json.loads(audobon("backup", "list", "--json").stdout)["places"][0]["backups"]) == 1
     assert audobon("keys", "export-recovery", "--yes", "--output", words).returncode == 0
     restored = audobon("backup", "restore", "--into", tmp_path / "beside")
     assert restored.returncode == 0, restored.stderr
@@ -116,7 +116,7 @@ def test_a_fresh_machine_has_everything_again_from_a_bucket_and_the_words(
     assert done.returncode == 0, done.stderr
     assert fresh("backup", "now").returncode == 0
     assert fresh("backup", "verify").returncode == 0
-    assert len(json.loads(fresh("backup", "list", "--json").stdout)[0]["backups"]) == 2
+    assert len(json.loads(fresh("backup", "list", "--json").stdout)["places"][0]["backups"]) == 2
 
 
 def test_a_bucket_can_stand_in_the_settings_beside_folders(audobon: Command, cloud: FakeCloud) -> None:
@@ -141,7 +141,7 @@ def test_an_account_that_may_only_create_makes_proves_and_drills_but_prunes_noth
         assert done.returncode == 0, (command, done.stderr)
     refused = audobon(*PRUNE)
     assert (refused.returncode, "storage.objects.delete" in refused.stderr) == (6, True)
-    assert len(json.loads(audobon("backup", "list", "--json").stdout)[0]["backups"]) == 2
+    assert len(json.loads(audobon("backup", "list", "--json").stdout)["places"][0]["backups"]) == 2
     cloud.storage.allowed = READS
     assert audobon("backup", "verify").returncode == 0
     assert audobon("backup", "now").returncode == 6
@@ -183,7 +183,7 @@ def test_a_backup_that_lost_the_network_goes_on_with_what_is_there(desk: Desk, c
     with pytest.raises(CloudUnavailable):
         desk.backups.make()
     (standing,) = desk.backups.standings()
-    assert (standing.backups, PLACE in standing.alarms[0]) == (None, True)
+    assert (standing.backup_count, PLACE in standing.alarms[0]) == (None, True)
 
 
 def test_damage_in_a_bucket_is_found_and_mended(desk: Desk, cloud: FakeCloud) -> None:
