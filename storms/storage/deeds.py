@@ -21,6 +21,7 @@ from audobon.data.erasure_notes import NoteBook
 from audobon.database import migrate
 from audobon.database.copies import own_copy
 from audobon.database.restoring import faults_of, restore_database
+from audobon.database.revisions import SCHEMA_REVISION
 from audobon.database.service import Database
 from audobon.errors import AudobonError, KeyringLost
 from audobon.ids import new_id
@@ -355,7 +356,7 @@ def _prove_migrated(world: World, acknowledge: Acknowledge) -> None:
         revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
     if names != ["page.png"]:
         acknowledge(fault="lost", words=f"rows of a database that was migrated: {names}")
-    if revision != migrate.newest() or faults_of(path):
+    if revision != SCHEMA_REVISION or faults_of(path):
         acknowledge(fault="half", words=f"a migration: {revision}, {faults_of(path)}")
     for copy in folder.rglob("*.db"):
         if copy != path and faults_of(copy):
