@@ -243,6 +243,15 @@ def test_damage_anywhere_is_refused_or_told_on_reading(
         return
 
 
+def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = write_book(tmp_path / "book.cbz", ("1.png", b"page"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"1.png", b"\0.png"))
+    error = refusal(path)
+    assert isinstance(error, UnsafeArchive)
+    assert error.message == f"{path} holds a file without a name"
+
+
 def test_a_book_without_pages_is_not_found(tmp_path: Path) -> None:
     path = write_book(tmp_path / "book.cbz", ("readme.txt", b"hello"))
     error = refusal(path)

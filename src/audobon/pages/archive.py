@@ -72,7 +72,10 @@ class BookDocument:
     def __init__(self, path: Path, archive: zipfile.ZipFile, limits: ArchiveLimits) -> None:
         self._archive = archive
         self.left_out: list[str] = []
-        files = [item for item in archive.infolist() if not item.is_dir()]
+        # Python's `is_dir` looks at the last character of a name, and a damaged one may have none.
+        files = [item for item in archive.infolist() if not item.filename.endswith("/")]
+        if not all(item.filename for item in files):
+            raise UnsafeArchive(f"{path} holds a file without a name")
         if len(files) > limits.max_entries:
             raise UnsafeArchive(f"{path} holds {len(files)} files, more than {limits.max_entries}")
         self._files = {_safe_name(path, item): item for item in files}
