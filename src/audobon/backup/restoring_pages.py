@@ -61,7 +61,8 @@ class PageRestorer:
         for ordinal, key in results:
             path = f"results/{PurePosixPath(entries[ordinal].entry.name).with_suffix('')}"
             # 1.png and 1.jpg may be two pages.
-            path = f"{path}-{ordinal + 1}" if path in taken else path
+            while path in taken:
+                path = f"{path}-{ordinal + 1}"
             taken.add(path)
             found.append(Found(path, key))
         return found
