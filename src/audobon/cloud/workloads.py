@@ -8,9 +8,6 @@ from audobon.queue.dispatching import BANDS, Band, lane_name
 from audobon.queue.rules import default_rules
 from audobon.queue.tasks import CATEGORIES, Category
 
-IMAGES = ("small", "large", "gpu")
-"""The images, one for each size; pools and jobs run one of them."""
-
 SMALL = "small"
 """The size that the service is called by when nothing says another."""
 
