@@ -1,5 +1,6 @@
 """What an earlier Audobon wrote in clear is sealed once, wherever it is broken off, and read as before."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -85,6 +86,11 @@ def seen(tmp_path: Path) -> bytes:
     return b"".join(path.read_bytes() for path in tmp_path.glob("audobon.db*"))
 
 
+def is_clear(data: bytes) -> bool:
+    """Tell whether a word of ours can be read; "fox" alone stands by chance in one of 300 sealed files."""
+    return re.search(rb"fox-\d\.png|fox-9|/fox\.cbz|the fox", data) is not None
+
+
 def test_rows_are_told_alike_before_and_after_and_nothing_stays_readable(
     tmp_path: Path, connection: sqlite3.Connection, keys: Keys
 ) -> None:
@@ -92,12 +98,12 @@ def test_rows_are_told_alike_before_and_after_and_nothing_stays_readable(
     # The name that looks sealed can only be told from one that is when all others are sealed.
     connection.execute("UPDATE entry SET name = 'fox-3.png' WHERE ordinal = 2")
     before = told(connection, keys)
-    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (False, True)
+    assert (are_rows_sealed(connection), is_clear(seen(tmp_path))) == (False, True)
 
     assert seal_rows(connection, keys, tmp_path) == 10
 
     assert told(connection, keys) == before
-    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (True, False)
+    assert (are_rows_sealed(connection), is_clear(seen(tmp_path))) == (True, False)
     assert list((tmp_path / "locks").glob("job-*")) == []
     # Again there is nothing to do.
     assert seal_rows(connection, keys, tmp_path) == 0
@@ -150,7 +156,7 @@ def test_broken_off_anywhere_it_goes_on(
     assert (told(connection, keys), are_rows_sealed(connection)) == (before, False)
 
     seal_rows(connection, keys, tmp_path)
-    assert (told(connection, keys), b"fox" in seen(tmp_path)) == (before, False)
+    assert (told(connection, keys), is_clear(seen(tmp_path))) == (before, False)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +189,7 @@ def test_no_copy_from_before_stays_readable(
     assert list((tmp_path / "before-migration").iterdir()) == []
     assert len(generations(store)) == 1
     restore_database(store, keys, tmp_path / "restored.db")
-    assert b"fox" not in (tmp_path / "restored.db").read_bytes()
+    assert not is_clear((tmp_path / "restored.db").read_bytes())
     assert list(faults_in_copy(store, keys)) == []
 
 
@@ -211,7 +217,7 @@ def test_killed_after_the_last_row_nothing_stays_readable(
     with pytest.raises(Killed):
         seal_rows(Dying(), keys, tmp_path)  # type: ignore[arg-type]
     seal_rows(connection, keys, tmp_path)
-    assert (are_rows_sealed(connection), b"fox" in seen(tmp_path)) == (True, False)
+    assert (are_rows_sealed(connection), is_clear(seen(tmp_path))) == (True, False)
 
 
 def test_copies_of_a_database_that_never_had_a_clear_row_stay(
